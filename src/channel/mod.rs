@@ -1,0 +1,6 @@
+//! (being written)
+pub mod build;
+pub mod email;
+pub mod maildir;
+pub mod outcome;
+pub mod sms;

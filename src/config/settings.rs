@@ -1,0 +1,183 @@
+//! The operators' file, `xixin.toml`: database, addresses, mail and SMS providers, intervals.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::secret::SecretSource;
+
+/// `xixin.toml` merged with `conf.d/*.toml` and `XIXIN__…` variables over the built-in defaults.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// IANA name of the zone in which halls keep their clocks. Boot-only.
+    pub zone: String,
+    /// Where the database, the lock and the control socket live. Boot-only.
+    pub state_dir: PathBuf,
+    /// `sqlite:FILE`, relative to `state_dir`. Boot-only.
+    pub database: String,
+    pub http: Http,
+    pub mail: Mail,
+    pub sms: Sms,
+    pub reload: Reload,
+    pub log: Log,
+}
+
+/// The administrative listener (/healthz, /readyz, /metrics). Boot-only.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// A loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    pub transport: MailTransport,
+    /// The address reminders come from.
+    pub from: String,
+    /// The display name beside it.
+    pub from_name: String,
+    pub reply_to: Option<String>,
+    pub smtp: Smtp,
+    pub maildir: Directory,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailTransport {
+    Smtp,
+    Maildir,
+    /// No mail leaves; e-mail is treated as a channel nobody has.
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub tls: SmtpTls,
+    /// The name given in EHLO.
+    pub hello: Option<String>,
+    pub user: Option<String>,
+    pub password: Option<SecretSource>,
+    /// Connections kept open to this server at the most, 1 to 50.
+    pub connections: usize,
+    /// Seconds for each phase but the last, 1 to 600.
+    pub timeout_s: u64,
+    /// Seconds to wait for the answer after the final dot (RFC 5321 4.5.3.2.6 asks for 600).
+    pub dot_timeout_s: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpTls {
+    /// TLS from the first byte (port 465).
+    Implicit,
+    /// STARTTLS, required: no mail without it (port 587).
+    Starttls,
+    /// No encryption: a relay on this machine.
+    None,
+}
+
+/// A directory, relative to `state_dir`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sms {
+    pub transport: SmsTransport,
+    /// The 【…】 signature put before every text, without the brackets.
+    pub signature: String,
+    pub file: Directory,
+    pub http: Option<SmsHttp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmsTransport {
+    Http,
+    /// Each message becomes a file: for the demo and for hand-over to another program.
+    File,
+    None,
+}
+
+/// A gateway described wholly in configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmsHttp {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// A template, like `body` and the header values: minijinja with `to`, `text`, `signature`, `id`, `secret.NAME` and the filters
+    /// md5, sha256, hmac_sha256(key), base64, urlencode, tojson.
+    pub url: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub body: String,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretSource>,
+    pub success: SmsSuccess,
+    /// JSON pointer to the provider's reference in a successful answer.
+    pub reference: Option<String>,
+    /// What an error code found at `success.pointer` means.
+    #[serde(default)]
+    pub errors: BTreeMap<String, ErrorClass>,
+    /// Requests under way at once at the most, 1 to 100.
+    pub connections: usize,
+    /// Seconds for one request, 1 to 300.
+    pub timeout_s: u64,
+}
+
+/// An answer counts as success when the status is in `status` and, if a pointer is given, the value there equals `equals`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmsSuccess {
+    pub status: Vec<u16>,
+    pub pointer: Option<String>,
+    pub equals: Option<String>,
+}
+
+/// Who is to blame for a fault, and so what happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// This message will never pass: next channel or a call task.
+    Message,
+    /// This recipient cannot take it now: retry.
+    Recipient,
+    /// The provider cannot take anything now: wait, charging nobody.
+    Provider,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// Watch the configuration directory and reload by itself.
+    pub watch: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `auto` (journald when it reads us, else text), `text` or `json`.
+    pub format: LogFormat,
+    /// A tracing filter, e.g. `info` or `info,xixin::engine=debug`.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}

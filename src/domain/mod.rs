@@ -1,0 +1,25 @@
+//! What a listening window knows and promises, as values and pure functions: no I/O, no clock, no runtime.
+//!
+//! The domain uses std, jiff and serde only. Every function that needs to know the time takes it as an argument; every
+//! decision carries its reason.
+
+pub mod agenda;
+pub mod calendar;
+pub mod case;
+pub mod catch_up;
+pub mod command;
+pub mod digest;
+pub mod event;
+pub mod ids;
+pub mod ladder;
+pub mod milestone;
+pub mod office;
+pub mod org;
+pub mod period;
+pub mod person;
+pub mod plan;
+pub mod quiet;
+pub mod reminder;
+pub mod retry;
+pub mod rulebook;
+pub mod text;

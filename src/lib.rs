@@ -1,0 +1,27 @@
+//! xixin (悉心, "with one's whole heart"): the queue-and-reminder daemon for follow-up work in public-service halls.
+//!
+//! The modules in reading order; each may use only those after it (`tests/it/layers.rs` reads the `use` lines):
+//!
+//! ```text
+//! cli → app → { http, engine, import } → { store, channel } → { config, template } → domain      clock, lifecycle, telemetry: leaves
+//! ```
+
+pub mod cli;
+
+pub mod app;
+
+pub mod engine;
+pub mod http;
+pub mod import;
+
+pub mod channel;
+pub mod store;
+
+pub mod config;
+pub mod template;
+
+pub mod domain;
+
+pub mod clock;
+pub mod lifecycle;
+pub mod telemetry;
