@@ -21,10 +21,7 @@ pub enum SecretError {
     )]
     NoDirectory { name: String },
     #[error("secret {path} cannot be read", path = path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     #[error("secret {path} is empty", path = path.display())]
     Empty { path: PathBuf },
 }
