@@ -1,1 +1,144 @@
-//! (being written)
+//! Units, staff, roles and absences: who answers for a case on a given day.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{StaffId, UnitId};
+
+/// The organisation as `people.toml` describes it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Org {
+    pub units: BTreeMap<UnitId, Unit>,
+    pub staff: BTreeMap<StaffId, Staff>,
+}
+
+/// A district, a service centre or a window. Windows belong to centres, centres to the district.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unit {
+    pub id: UnitId,
+    pub kind: UnitKind,
+    /// The full name, e.g. 陶然亭街道政务服务中心.
+    pub name: String,
+    /// The short name for subjects and lists, e.g. 陶然亭.
+    pub short: String,
+    /// The English name.
+    pub name_en: String,
+    pub parent: Option<UnitId>,
+    /// The hall's line: the only number ever given to residents.
+    pub phone: String,
+    pub address: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitKind {
+    District,
+    Centre,
+    Window,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Staff {
+    pub id: StaffId,
+    pub name: String,
+    pub unit: UnitId,
+    pub role: Role,
+    pub email: Option<String>,
+    /// For reminders to this person only; never shown to residents.
+    pub mobile: Option<String>,
+    /// Gets a daily digest.
+    pub digest: bool,
+    /// The last day in service; afterwards every item passes to the substitute of an open-ended absence or up the line.
+    pub leaves: Option<Date>,
+    pub absences: Vec<Absence>,
+}
+
+/// Away from `from` through `to`, both inclusive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absence {
+    pub from: Date,
+    pub to: Date,
+    pub substitute: Option<StaffId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// 工作人员/经办人
+    Clerk,
+    /// 综合窗口人员
+    GeneralWindowClerk,
+    /// 延时服务人员
+    ExtendedHoursStaff,
+    /// 业务主管
+    BusinessSupervisor,
+    /// 服务中心主任/负责人
+    Director,
+    /// 区级牵头人
+    DistrictLead,
+    /// 区级相关部门
+    DistrictDept,
+}
+
+impl Role {
+    /// May change rules, approve refusals and release what is held.
+    pub fn is_supervisory(self) -> bool {
+        matches!(self, Self::BusinessSupervisor | Self::Director | Self::DistrictLead)
+    }
+}
+
+impl Staff {
+    fn is_here(&self, on: Date) -> bool {
+        self.leaves.is_none_or(|last| on <= last) && self.absence_on(on).is_none()
+    }
+
+    pub fn absence_on(&self, on: Date) -> Option<&Absence> {
+        self.absences.iter().find(|absence| absence.from <= on && on <= absence.to)
+    }
+}
+
+impl Org {
+    /// The person who acts for `staff` on that day: themself, or the end of the chain of substitutes, or, when the chain
+    /// breaks or turns back on itself, the first supervisor up the line who is there. `None` when nobody is.
+    pub fn acting_for(&self, staff: &StaffId, on: Date) -> Option<&Staff> {
+        let mut current = self.staff.get(staff)?;
+        // A chain longer than the staff list has turned back on itself.
+        for _ in 0..=self.staff.len() {
+            if current.is_here(on) {
+                return Some(current);
+            }
+            let substitute = current.absence_on(on).and_then(|absence| absence.substitute.as_ref());
+            match substitute.and_then(|id| self.staff.get(id)) {
+                Some(next) => current = next,
+                None => break,
+            }
+        }
+        let unit = &self.staff.get(staff)?.unit;
+        [Role::BusinessSupervisor, Role::Director, Role::DistrictLead]
+            .into_iter()
+            .flat_map(|role| self.with_role(unit, role))
+            .find(|candidate| candidate.is_here(on))
+    }
+
+    /// Everybody with `role` in the nearest unit, from `unit` upwards, that has such a person.
+    pub fn with_role<'a>(&'a self, unit: &UnitId, role: Role) -> impl Iterator<Item = &'a Staff> + use<'a> {
+        let holder = self
+            .line_of(unit)
+            .find(|unit| self.staff.values().any(|staff| staff.role == role && staff.unit == unit.id))
+            .map(|unit| &unit.id);
+        self.staff.values().filter(move |staff| staff.role == role && Some(&staff.unit) == holder)
+    }
+
+    /// The unit and its parents, nearest first. Bounded, so that a cycle in the file cannot hang anything.
+    pub fn line_of(&self, unit: &UnitId) -> impl Iterator<Item = &Unit> {
+        std::iter::successors(self.units.get(unit), |unit| unit.parent.as_ref().and_then(|id| self.units.get(id)))
+            .take(self.units.len())
+    }
+
+    /// Whether `unit` is `above` or lies below it.
+    pub fn is_within(&self, unit: &UnitId, above: &UnitId) -> bool {
+        self.line_of(unit).any(|unit| unit.id == *above)
+    }
+}
