@@ -95,19 +95,36 @@ pub enum CaseFlag {
 pub enum Status {
     Open,
     /// Nothing can be done here until somebody else has acted.
-    Waiting { on: String, since: Timestamp },
-    Closed { at: Timestamp, by: StaffId, closing: Closing },
+    Waiting {
+        on: String,
+        since: Timestamp,
+    },
+    Closed {
+        at: Timestamp,
+        by: StaffId,
+        closing: Closing,
+    },
 }
 
 /// 办结的方式
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Closing {
-    Done { outcome: String },
-    Withdrawn { reason: String },
-    Transferred { to: String },
+    Done {
+        outcome: String,
+    },
+    Withdrawn {
+        reason: String,
+    },
+    Transferred {
+        to: String,
+    },
     /// 不予办理: only with a supervisor, a reason and another way.
-    Refused { reason: String, alternative: String, approved_by: StaffId },
+    Refused {
+        reason: String,
+        alternative: String,
+        approved_by: StaffId,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,12 +149,66 @@ pub struct Deadline {
 
 /// 起算日: from when a period counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Trigger {
     Known(Start),
     /// 估算: somewhere in this range; planned on the earliest bound.
-    Range { from: Date, to: Date },
+    Range {
+        from: Date,
+        to: Date,
+    },
     Unknown,
+}
+
+impl std::fmt::Display for Trigger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(start) => start.fmt(f),
+            Self::Range { from, to } => write!(f, "{from}..{to}"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+impl std::str::FromStr for Trigger {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text == "unknown" {
+            return Ok(Self::Unknown);
+        }
+        if let Some((from, to)) = text.split_once("..") {
+            let day = |text: &str| {
+                text.trim()
+                    .parse::<Date>()
+                    .map_err(|_| format!("\"{text}\" is no date like 2012-03-01"))
+            };
+            let (from, to) = (day(from)?, day(to)?);
+            return if from <= to {
+                Ok(Self::Range { from, to })
+            } else {
+                Err(format!("the range starts on {from}, after its end {to}"))
+            };
+        }
+        text.parse().map(Self::Known).map_err(|error| {
+            format!("\"{text}\": {error}; allowed: a date 2012-03-10, a month 2026-05, an instant 2026-02-14T16:30, a range 2012-03-01..2012-05-31, or unknown")
+        })
+    }
+}
+
+impl TryFrom<String> for Trigger {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Trigger> for String {
+    fn from(trigger: Trigger) -> Self {
+        trigger.to_string()
+    }
 }
 
 /// Who did it, and when.
@@ -353,6 +424,10 @@ impl Case {
 
     /// The last time anybody was in contact, or the opening.
     pub fn last_contact_at(&self) -> Timestamp {
-        self.contacts.iter().map(|contact| contact.at).max().unwrap_or(self.opened_at)
+        self.contacts
+            .iter()
+            .map(|contact| contact.at)
+            .max()
+            .unwrap_or(self.opened_at)
     }
 }

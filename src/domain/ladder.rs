@@ -163,7 +163,9 @@ impl Way {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Email, Self::Sms, Self::Phone].into_iter().find(|way| way.name() == name)
+        [Self::Email, Self::Sms, Self::Phone]
+            .into_iter()
+            .find(|way| way.name() == name)
     }
 }
 
@@ -171,7 +173,11 @@ impl Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     Once(Point),
-    Every { step: Step, from: Point, at_most: Option<u32> },
+    Every {
+        step: Step,
+        from: Point,
+        at_most: Option<u32>,
+    },
 }
 
 impl When {
@@ -249,7 +255,12 @@ fn parse_every(words: &[&str]) -> Result<When, WhenError> {
         ["day", rest @ ..] => (Step::Day, rest),
         ["workday", rest @ ..] => (Step::Workday, rest),
         [n, "hours" | "hour", rest @ ..] => (Step::Hours(parse_count(n, 1, 8_760)?), rest),
-        _ => return Err(wrong("after \"every\" comes a step", "\"day\", \"workday\" or \"<n> hours\"")),
+        _ => {
+            return Err(wrong(
+                "after \"every\" comes a step",
+                "\"day\", \"workday\" or \"<n> hours\"",
+            ));
+        }
     };
     let ["from", rest @ ..] = rest else {
         return Err(wrong("after the step comes \"from\"", SHAPE));
@@ -258,14 +269,20 @@ fn parse_every(words: &[&str]) -> Result<When, WhenError> {
         [from @ .., "at", "most", n, "times" | "time"] => (from, Some(parse_count(n, 1, 1_000)?)),
         from => (from, None),
     };
-    Ok(When::Every { step, from: parse_point(from)?, at_most })
+    Ok(When::Every {
+        step,
+        from: parse_point(from)?,
+        at_most,
+    })
 }
 
 fn parse_point(words: &[&str]) -> Result<Point, WhenError> {
     match words {
-        ["on", milestone] => {
-            Ok(Point { amount: 0, unit: StepUnit::Days, milestone: parse_milestone(milestone)? })
-        }
+        ["on", milestone] => Ok(Point {
+            amount: 0,
+            unit: StepUnit::Days,
+            milestone: parse_milestone(milestone)?,
+        }),
         [n, unit, side, milestone] => {
             let amount = i32::try_from(parse_count(n, 0, MAX_AMOUNT.unsigned_abs())?).unwrap_or(MAX_AMOUNT);
             let unit = parse_unit(unit)?;
@@ -274,7 +291,11 @@ fn parse_point(words: &[&str]) -> Result<Point, WhenError> {
                 "after" => amount,
                 other => return Err(wrong(&format!("\"{other}\" is no side"), "before, after")),
             };
-            Ok(Point { amount, unit, milestone: parse_milestone(milestone)? })
+            Ok(Point {
+                amount,
+                unit,
+                milestone: parse_milestone(milestone)?,
+            })
         }
         [] => Err(wrong("a time is missing", SHAPE)),
         other => Err(wrong(&format!("\"{}\" is no time", other.join(" ")), SHAPE)),
@@ -284,7 +305,10 @@ fn parse_point(words: &[&str]) -> Result<Point, WhenError> {
 fn parse_count(text: &str, min: u32, max: u32) -> Result<u32, WhenError> {
     match text.parse::<u32>() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
-        _ => Err(wrong(&format!("\"{text}\" is no number"), &format!("a whole number from {min} to {max}"))),
+        _ => Err(wrong(
+            &format!("\"{text}\" is no number"),
+            &format!("a whole number from {min} to {max}"),
+        )),
     }
 }
 
@@ -297,20 +321,29 @@ fn parse_unit(text: &str) -> Result<StepUnit, WhenError> {
         "week" | "weeks" => StepUnit::Weeks,
         "month" | "months" => StepUnit::Months,
         _ => {
-            return Err(wrong(&format!("\"{text}\" is no unit"), "minutes, hours, days, workdays, weeks, months"));
+            return Err(wrong(
+                &format!("\"{text}\" is no unit"),
+                "minutes, hours, days, workdays, weeks, months",
+            ));
         }
     })
 }
 
 fn parse_milestone(text: &str) -> Result<Milestone, WhenError> {
-    Milestone::ALL.into_iter().find(|milestone| milestone.name() == text).ok_or_else(|| {
-        let names: Vec<&str> = Milestone::ALL.iter().map(|milestone| milestone.name()).collect();
-        wrong(&format!("\"{text}\" is no milestone"), &names.join(", "))
-    })
+    Milestone::ALL
+        .into_iter()
+        .find(|milestone| milestone.name() == text)
+        .ok_or_else(|| {
+            let names: Vec<&str> = Milestone::ALL.iter().map(|milestone| milestone.name()).collect();
+            wrong(&format!("\"{text}\" is no milestone"), &names.join(", "))
+        })
 }
 
 fn wrong(what: &str, allowed: &str) -> WhenError {
-    WhenError { what: what.to_owned(), allowed: allowed.to_owned() }
+    WhenError {
+        what: what.to_owned(),
+        allowed: allowed.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -318,7 +351,11 @@ mod tests {
     use super::*;
 
     fn point(amount: i32, unit: StepUnit, milestone: Milestone) -> Point {
-        Point { amount, unit, milestone }
+        Point {
+            amount,
+            unit,
+            milestone,
+        }
     }
 
     #[test]
@@ -327,7 +364,10 @@ mod tests {
         for (text, expected) in [
             ("30 days before last_safe_day", When::Once(before)),
             ("on expired", When::Once(point(0, StepUnit::Days, Milestone::Expired))),
-            ("1 hour after start", When::Once(point(1, StepUnit::Hours, Milestone::Start))),
+            (
+                "1 hour after start",
+                When::Once(point(1, StepUnit::Hours, Milestone::Start)),
+            ),
             (
                 "every workday from 3 workdays before last_safe_day",
                 When::Every {
@@ -363,7 +403,11 @@ mod tests {
             ("every day from on end at most 0 times", "\"0\" is no number"),
             ("99999 days before end", "\"99999\" is no number"),
         ] {
-            assert_eq!(text.parse::<When>().map_err(|error| error.what), Err(what.to_owned()), "{text}");
+            assert_eq!(
+                text.parse::<When>().map_err(|error| error.what),
+                Err(what.to_owned()),
+                "{text}"
+            );
         }
     }
 }

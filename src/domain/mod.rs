@@ -6,7 +6,6 @@
 pub mod agenda;
 pub mod calendar;
 pub mod case;
-pub mod catch_up;
 pub mod command;
 pub mod digest;
 pub mod event;

@@ -95,7 +95,9 @@ impl Staff {
     }
 
     pub fn absence_on(&self, on: Date) -> Option<&Absence> {
-        self.absences.iter().find(|absence| absence.from <= on && on <= absence.to)
+        self.absences
+            .iter()
+            .find(|absence| absence.from <= on && on <= absence.to)
     }
 }
 
@@ -126,15 +128,23 @@ impl Org {
     pub fn with_role<'a>(&'a self, unit: &UnitId, role: Role) -> impl Iterator<Item = &'a Staff> + use<'a> {
         let holder = self
             .line_of(unit)
-            .find(|unit| self.staff.values().any(|staff| staff.role == role && staff.unit == unit.id))
+            .find(|unit| {
+                self.staff
+                    .values()
+                    .any(|staff| staff.role == role && staff.unit == unit.id)
+            })
             .map(|unit| &unit.id);
-        self.staff.values().filter(move |staff| staff.role == role && Some(&staff.unit) == holder)
+        self.staff
+            .values()
+            .filter(move |staff| staff.role == role && Some(&staff.unit) == holder)
     }
 
     /// The unit and its parents, nearest first. Bounded, so that a cycle in the file cannot hang anything.
     pub fn line_of(&self, unit: &UnitId) -> impl Iterator<Item = &Unit> {
-        std::iter::successors(self.units.get(unit), |unit| unit.parent.as_ref().and_then(|id| self.units.get(id)))
-            .take(self.units.len())
+        std::iter::successors(self.units.get(unit), |unit| {
+            unit.parent.as_ref().and_then(|id| self.units.get(id))
+        })
+        .take(self.units.len())
     }
 
     /// Whether `unit` is `above` or lies below it.

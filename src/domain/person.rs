@@ -121,7 +121,9 @@ impl PersonFlag {
 impl Person {
     /// Whether staff call first and a message is only a copy.
     pub fn phone_first(&self, year: i16, from_age: u16) -> bool {
-        let old = self.born.is_some_and(|born| i32::from(year) - i32::from(born) >= i32::from(from_age));
+        let old = self
+            .born
+            .is_some_and(|born| i32::from(year) - i32::from(born) >= i32::from(from_age));
         old || self.flags.iter().any(|flag| flag.asks_for_a_call())
     }
 

@@ -1,0 +1,161 @@
+//! Checks what people typed: names, numbers, addresses, local times. Each refusal names the field and the fix.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use crate::domain::case::Due;
+use crate::domain::command::Refusal;
+use crate::domain::milestone::instant;
+use crate::domain::person::is_mobile;
+use crate::domain::text::{Said, clean_line, clean_text};
+
+pub(super) const NAME_MAX: usize = 60;
+pub(super) const SHORT_MAX: usize = 200;
+pub(super) const LONG_MAX: usize = 4_000;
+
+/// A single-line text that must say something.
+pub(super) fn line(field: &str, text: &str, max: usize) -> Result<String, Refusal> {
+    let text = optional_line(field, text, max)?;
+    if text.is_empty() {
+        return Err(Refusal::at(
+            field,
+            Said::new("不能为空", "it is empty"),
+            Said::new("请填写", "fill it in"),
+        ));
+    }
+    Ok(text)
+}
+
+pub(super) fn optional_line(field: &str, text: &str, max: usize) -> Result<String, Refusal> {
+    clean_line(text, max).map_err(|problem| Refusal::at(field, problem.what(), problem.fix()))
+}
+
+/// A text of several lines; line ends are normalised to `\n`.
+pub(super) fn note(field: &str, text: &str) -> Result<String, Refusal> {
+    clean_text(text, LONG_MAX).map_err(|problem| Refusal::at(field, problem.what(), problem.fix()))
+}
+
+/// Digits of a mainland mobile, landline with area code or 400 number; full-width digits, spaces, hyphens and +86 are taken.
+pub(super) fn phone(field: &str, text: &str) -> Result<String, Refusal> {
+    let mut digits = String::new();
+    for letter in text.trim().chars() {
+        match letter {
+            '0'..='9' => digits.push(letter),
+            '０'..='９' => digits.push(char::from(b'0' + u8::try_from(u32::from(letter) - 0xFF10).unwrap_or(0))),
+            ' ' | '-' | '－' | '(' | ')' | '（' | '）' | '\u{3000}' | '\u{a0}' => {}
+            '+' | '＋' if digits.is_empty() => {}
+            _ => return Err(bad_phone(field)),
+        }
+    }
+    let local = match digits.strip_prefix("0086").or_else(|| digits.strip_prefix("86")) {
+        Some(rest) if is_mobile(rest) || text.trim().starts_with(['+', '＋']) => rest,
+        _ => digits.as_str(),
+    };
+    let landline = local.starts_with('0') && (10..=12).contains(&local.len());
+    let service = local.starts_with("400") && local.len() == 10;
+    if is_mobile(local) || landline || service {
+        Ok(local.to_owned())
+    } else {
+        Err(bad_phone(field))
+    }
+}
+
+fn bad_phone(field: &str) -> Refusal {
+    Refusal::at(
+        field,
+        Said::new("不是可用的电话号码", "it is no usable phone number"),
+        Said::new(
+            "请填11位手机号,或带区号的固定电话,如 010-00000000",
+            "give a mobile number of 11 digits or a landline with its area code, such as 010-00000000",
+        ),
+    )
+}
+
+/// An address that a mail server could take: one @, a domain with a dot, nothing but visible ASCII before the domain.
+pub(super) fn email(field: &str, text: &str) -> Result<String, Refusal> {
+    let text = text.trim();
+    let plausible = text.len() <= 254
+        && text.split_once('@').is_some_and(|(local, domain)| {
+            let local_ok = !local.is_empty()
+                && local.len() <= 64
+                && local
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte))
+                && !local.starts_with('.')
+                && !local.ends_with('.')
+                && !local.contains("..");
+            let label_ok = |label: &str| {
+                !label.is_empty()
+                    && label.len() <= 63
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            };
+            local_ok && domain.contains('.') && domain.split('.').all(label_ok)
+        });
+    if plausible {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::at(
+        field,
+        Said::new("不是可用的邮箱地址", "it is no usable e-mail address"),
+        Said::new("形如 name@example.org", "write it like name@example.org"),
+    ))
+}
+
+/// A local date and time (`2026-03-05T09:30` or `2026-03-05 09:30`), or an instant with its offset.
+pub fn parse_local(field: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, Refusal> {
+    let text = text.trim();
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return in_range(field, zone.to_datetime(at).date()).map(|_| at);
+    }
+    match text.replace(' ', "T").parse::<DateTime>() {
+        Ok(local) if text.len() > 10 => {
+            in_range(field, local.date())?;
+            Ok(instant(local.date(), local.time(), zone))
+        }
+        _ => Err(Refusal::at(
+            field,
+            Said::new("不是日期时间", "it is no date and time"),
+            Said::new(
+                "形如 2026-03-05T09:30(当地时间)",
+                "write it like 2026-03-05T09:30 (local time)",
+            ),
+        )),
+    }
+}
+
+/// A day (`2026-03-09`) or a local date and time.
+pub fn parse_due(field: &str, text: &str, zone: &TimeZone) -> Result<Due, Refusal> {
+    let text = text.trim();
+    if text.len() > 10 {
+        return parse_local(field, text, zone).map(Due::At);
+    }
+    match text.parse::<Date>() {
+        Ok(day) => in_range(field, day).map(Due::Day),
+        Err(_) => Err(Refusal::at(
+            field,
+            Said::new("不是日期", "it is no date"),
+            Said::new(
+                "形如 2026-03-09 或 2026-03-09T15:00",
+                "write it like 2026-03-09 or 2026-03-09T15:00",
+            ),
+        )),
+    }
+}
+
+/// Days outside 1900 to 2200 are typing mistakes.
+pub(super) fn in_range(field: &str, day: Date) -> Result<Date, Refusal> {
+    if (1900..=2200).contains(&day.year()) {
+        return Ok(day);
+    }
+    Err(Refusal::at(
+        field,
+        Said::new(
+            format!("年份{}不可信", day.year()),
+            format!("the year {} cannot be right", day.year()),
+        ),
+        Said::new("年份应在1900至2200之间", "years go from 1900 to 2200"),
+    ))
+}

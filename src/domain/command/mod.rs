@@ -1,0 +1,342 @@
+//! The one door for changes. A command is a pure function of (case, rules, actor, now) that returns new facts and events, or a
+//! refusal that says why and what to do.
+
+mod closing;
+mod fields;
+mod items;
+mod open;
+
+pub use fields::{parse_due, parse_local};
+pub use open::{NewCase, NewPerson, NewRelative, Opened, open};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::case::{AttemptResult, Case, CaseFlag, ContactKind, Direction, Trigger};
+use crate::domain::event::Event;
+use crate::domain::ids::{ItemId, OfficeId, PeriodId, PersonId, ReminderId, StaffId};
+use crate::domain::org::Staff;
+use crate::domain::person::Person;
+use crate::domain::plan::People;
+use crate::domain::rulebook::Rulebook;
+use crate::domain::text::Said;
+
+/// Everything that can be done to an open case. The JSON form is `{"do": "add_deadline", "kind": …}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// A deadline of a kind in `periods.toml`. `trigger` is a date, a month, a range `A..B` or `unknown`.
+    AddDeadline {
+        kind: PeriodId,
+        #[serde(default)]
+        trigger: Option<Trigger>,
+        #[serde(default)]
+        office: Option<OfficeId>,
+    },
+    /// The date a period counts from became known, or was wrong.
+    SetTrigger {
+        item: ItemId,
+        trigger: Trigger,
+    },
+    /// A date agreed with somebody replaces the computed end.
+    SetEnd {
+        item: ItemId,
+        end: Date,
+    },
+    /// A deadline was met.
+    Done {
+        item: ItemId,
+    },
+    /// A deadline was marked as met by mistake.
+    Undone {
+        item: ItemId,
+    },
+    /// "I have seen it": silences what asks for it, for as long as the schedule says.
+    Acknowledge {
+        item: ItemId,
+    },
+    /// A call-back is promised. Without `due`, the schedule's period decides.
+    Promise {
+        words: String,
+        #[serde(default)]
+        due: Option<String>,
+        #[serde(default)]
+        by: Option<StaffId>,
+    },
+    /// A try at keeping a promise. `call_later` needs `due`.
+    Attempt {
+        item: ItemId,
+        result: AttemptResult,
+        #[serde(default)]
+        due: Option<String>,
+        #[serde(default)]
+        note: String,
+    },
+    /// A promise passes to somebody else by name.
+    PassCallback {
+        item: ItemId,
+        to: StaffId,
+    },
+    /// An appointment with an outside office. `start` and `end` are local times.
+    Book {
+        what: String,
+        office: OfficeId,
+        start: String,
+        #[serde(default)]
+        end: Option<String>,
+        #[serde(default)]
+        with: Option<StaffId>,
+        #[serde(default)]
+        bring: Vec<String>,
+    },
+    MoveAppointment {
+        item: ItemId,
+        start: String,
+        #[serde(default)]
+        end: Option<String>,
+    },
+    Attended {
+        item: ItemId,
+    },
+    CancelAppointment {
+        item: ItemId,
+        reason: String,
+    },
+    /// A contact with the resident, with its direction.
+    Contact {
+        direction: Direction,
+        kind: ContactKind,
+        #[serde(default)]
+        note: String,
+        #[serde(default)]
+        at: Option<String>,
+    },
+    /// A call task was carried out. Unless somebody was reached it stays open.
+    TaskDone {
+        task: ReminderId,
+        result: AttemptResult,
+        #[serde(default)]
+        note: String,
+    },
+    Assign {
+        owner: StaffId,
+    },
+    /// Sorts the case first, with a reason. Needs a supervisor.
+    Prioritise {
+        reason: String,
+    },
+    Deprioritise,
+    SetFlag {
+        flag: CaseFlag,
+    },
+    ClearFlag {
+        flag: CaseFlag,
+    },
+    /// Nothing can be done until somebody else has acted.
+    Wait {
+        on: String,
+    },
+    Resume,
+    /// Changes how the resident or a relative may be reached. Absent fields stay as they are.
+    ChangePerson(PersonChange),
+    AddRelative(NewRelative),
+    /// Closes the case. `as` is done, withdrawn, transferred or refused.
+    Close(Close),
+    Reopen,
+}
+
+/// New values for a person's record; `None` leaves a field alone, an empty text clears it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonChange {
+    /// The resident of the case, unless a relative is named.
+    #[serde(default)]
+    pub person: Option<PersonId>,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub phone: Option<String>,
+    #[serde(default)]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub born: Option<i16>,
+    #[serde(default)]
+    pub opted_out: Option<bool>,
+    #[serde(default)]
+    pub deceased: Option<bool>,
+    /// For relatives: whether they agreed to be told.
+    #[serde(default)]
+    pub opted_in: Option<bool>,
+}
+
+/// How a case ends. Which fields are needed depends on `as`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    pub r#as: CloseAs,
+    /// What came of it (done).
+    #[serde(default)]
+    pub outcome: String,
+    /// Why (withdrawn, refused).
+    #[serde(default)]
+    pub reason: String,
+    /// Who carries on (transferred).
+    #[serde(default)]
+    pub to: String,
+    /// The other way the resident can go (refused).
+    #[serde(default)]
+    pub alternative: String,
+    /// The supervisor who agreed (refused).
+    #[serde(default)]
+    pub approved_by: Option<StaffId>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseAs {
+    #[default]
+    Done,
+    Withdrawn,
+    Transferred,
+    Refused,
+}
+
+/// Who asks, by which rules, and when.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub rules: &'a Rulebook,
+    pub actor: &'a Staff,
+    pub now: Timestamp,
+    /// A person id never given before.
+    pub new_person: &'a dyn Fn() -> PersonId,
+}
+
+/// What a command changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub case: Case,
+    /// Records of people that were added or changed.
+    pub people: Vec<Person>,
+    pub events: Vec<Event>,
+    /// Call tasks that are done with.
+    pub tasks_done: Vec<ReminderId>,
+}
+
+/// Why a command was not carried out, and what to do instead. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The field that is wrong, in the JSON form of the command.
+    pub field: Option<String>,
+    pub what: Said,
+    pub fix: Said,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { field, what, fix } = self;
+        let place = field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
+        write!(f, "{place}{}。{}。\n{place}{}; {}.", what.zh, fix.zh, what.en, fix.en)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    pub(crate) fn new(what: Said, fix: Said) -> Self {
+        Self { field: None, what, fix }
+    }
+
+    pub(crate) fn at(field: &str, what: Said, fix: Said) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            what,
+            fix,
+        }
+    }
+}
+
+/// Carries out one command on a case, or says why not.
+pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'_>) -> Result<Change, Refusal> {
+    if case.is_closed() && command != Command::Reopen && !matches!(command, Command::Contact { .. }) {
+        return Err(Refusal::new(
+            Said::new("案件已办结", "the case is closed"),
+            Said::new("如确需继续,先用 reopen 重开", "reopen it first with \"reopen\""),
+        ));
+    }
+    let mut change = Change {
+        case: case.clone(),
+        people: Vec::new(),
+        events: Vec::new(),
+        tasks_done: Vec::new(),
+    };
+    match command {
+        Command::AddDeadline { kind, trigger, office } => {
+            items::add_deadline(&mut change, context, kind, trigger.unwrap_or(Trigger::Unknown), office)?;
+        }
+        Command::SetTrigger { item, trigger } => items::set_trigger(&mut change, context, &item, trigger)?,
+        Command::SetEnd { item, end } => items::set_end(&mut change, context, &item, end)?,
+        Command::Done { item } => items::done(&mut change, context, &item)?,
+        Command::Undone { item } => items::undone(&mut change, context, &item)?,
+        Command::Acknowledge { item } => items::acknowledge(&mut change, context, &item)?,
+        Command::Promise { words, due, by } => items::promise(&mut change, context, words, due, by)?,
+        Command::Attempt {
+            item,
+            result,
+            due,
+            note,
+        } => {
+            items::attempt(&mut change, people, context, &item, result, due, note)?;
+        }
+        Command::PassCallback { item, to } => items::pass_callback(&mut change, context, &item, to)?,
+        Command::Book {
+            what,
+            office,
+            start,
+            end,
+            with,
+            bring,
+        } => {
+            items::book(
+                &mut change,
+                context,
+                items::Booking {
+                    what,
+                    office,
+                    start,
+                    end,
+                    with,
+                    bring,
+                },
+            )?;
+        }
+        Command::MoveAppointment { item, start, end } => {
+            items::move_appointment(&mut change, context, &item, &start, end.as_deref())?;
+        }
+        Command::Attended { item } => items::attended(&mut change, context, &item)?,
+        Command::CancelAppointment { item, reason } => items::cancel(&mut change, context, &item, reason)?,
+        Command::Contact {
+            direction,
+            kind,
+            note,
+            at,
+        } => {
+            closing::contact(&mut change, context, direction, kind, note, at)?;
+        }
+        Command::TaskDone { task, result, note } => {
+            closing::task_done(&mut change, people, context, task, result, note)?
+        }
+        Command::Assign { owner } => closing::assign(&mut change, context, owner)?,
+        Command::Prioritise { reason } => closing::prioritise(&mut change, context, reason)?,
+        Command::Deprioritise => closing::deprioritise(&mut change)?,
+        Command::SetFlag { flag } => closing::set_flag(&mut change, flag),
+        Command::ClearFlag { flag } => closing::clear_flag(&mut change, flag),
+        Command::Wait { on } => closing::wait(&mut change, context, on)?,
+        Command::Resume => closing::resume(&mut change)?,
+        Command::ChangePerson(new) => closing::change_person(&mut change, people, new)?,
+        Command::AddRelative(new) => open::add_relative(&mut change, context, new)?,
+        Command::Close(close) => closing::close(&mut change, context, close)?,
+        Command::Reopen => closing::reopen(&mut change)?,
+    }
+    Ok(change)
+}

@@ -1,0 +1,380 @@
+//! Opening a case: from what the clerk typed to facts.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::case::{Case, CaseFlag, Origin, Party, PriorityLane, Status, Trigger};
+use crate::domain::command::{Change, Context, Refusal, fields, items};
+use crate::domain::event::Event;
+use crate::domain::ids::{CaseId, MatterId, OfficeId, PeriodId, PersonId, StaffId, UnitId};
+use crate::domain::person::{Gender, Language, MayKnow, Person, PersonFlag, Relative};
+use crate::domain::text::Said;
+
+/// A case as it comes in. Unknown fields are refused, so that a typing mistake loses nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCase {
+    pub resident: NewPerson,
+    #[serde(default)]
+    pub relatives: Vec<NewRelative>,
+    /// Name of the enterprise, when the resident is its contact person.
+    #[serde(default)]
+    pub enterprise: Option<String>,
+    pub matter: MatterId,
+    /// What the resident asks for.
+    pub request: String,
+    /// Defaults to the unit of whoever takes it in.
+    #[serde(default)]
+    pub unit: Option<UnitId>,
+    /// Defaults to whoever takes it in.
+    #[serde(default)]
+    pub owner: Option<StaffId>,
+    #[serde(default)]
+    pub origin: Origin,
+    #[serde(default)]
+    pub flags: BTreeSet<CaseFlag>,
+    /// Why the case is sorted first; needs a supervisor.
+    #[serde(default)]
+    pub priority: Option<String>,
+    /// Local date and time of arrival, when it was not now.
+    #[serde(default)]
+    pub received_at: Option<String>,
+    #[serde(default)]
+    pub deadlines: Vec<NewDeadline>,
+    #[serde(default)]
+    pub callbacks: Vec<NewCallback>,
+    #[serde(default)]
+    pub appointments: Vec<NewAppointment>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPerson {
+    pub name: String,
+    #[serde(default)]
+    pub gender: Option<Gender>,
+    #[serde(default)]
+    pub phone: Option<String>,
+    #[serde(default)]
+    pub email: Option<String>,
+    /// Year of birth.
+    #[serde(default)]
+    pub born: Option<i16>,
+    #[serde(default)]
+    pub flags: BTreeSet<PersonFlag>,
+    #[serde(default)]
+    pub language: Language,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRelative {
+    pub name: String,
+    pub relation: String,
+    #[serde(default)]
+    pub gender: Option<Gender>,
+    #[serde(default)]
+    pub phone: Option<String>,
+    #[serde(default)]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub opted_in: bool,
+    #[serde(default = "date_only")]
+    pub may_know: MayKnow,
+}
+
+fn date_only() -> MayKnow {
+    MayKnow::DateOnly
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeadline {
+    pub kind: PeriodId,
+    #[serde(default)]
+    pub trigger: Option<Trigger>,
+    #[serde(default)]
+    pub office: Option<OfficeId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCallback {
+    pub words: String,
+    #[serde(default)]
+    pub due: Option<String>,
+    #[serde(default)]
+    pub by: Option<StaffId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAppointment {
+    pub what: String,
+    pub office: OfficeId,
+    pub start: String,
+    #[serde(default)]
+    pub end: Option<String>,
+    #[serde(default)]
+    pub with: Option<StaffId>,
+    #[serde(default)]
+    pub bring: Vec<String>,
+}
+
+/// A new case with the people it brought along.
+pub type Opened = Change;
+
+/// Opens a case under `id`. `imported` marks it as history: nothing that was due before now is ever sent.
+pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> Result<Opened, Refusal> {
+    let rules = context.rules;
+    let matter = rules
+        .matters
+        .get(&new.matter)
+        .ok_or_else(|| unknown("matter", new.matter.as_str(), rules.matters.keys()))?;
+    let unit = new.unit.unwrap_or_else(|| context.actor.unit.clone());
+    if !rules.org.units.contains_key(&unit) {
+        return Err(unknown("unit", unit.as_str(), rules.org.units.keys()));
+    }
+    let owner = new.owner.unwrap_or_else(|| context.actor.id.clone());
+    known_staff("owner", &owner, context)?;
+    let resident = person((context.new_person)(), &new.resident, "resident", context)?;
+    let mut flags = new.flags;
+    if matter.bereaved {
+        flags.insert(CaseFlag::SensitiveTone);
+    }
+    let priority = new.priority.map(|reason| grant(&reason, context)).transpose()?;
+    let opened_at = received_at(new.received_at.as_deref(), context)?;
+    let case = Case {
+        id,
+        opened_at,
+        party: Party {
+            person: resident.id.clone(),
+            enterprise: new
+                .enterprise
+                .map(|name| fields::line("enterprise", &name, fields::SHORT_MAX))
+                .transpose()?,
+        },
+        unit: unit.clone(),
+        owner: owner.clone(),
+        matter: new.matter.clone(),
+        request: fields::note("request", &new.request)?,
+        origin: new.origin,
+        priority,
+        flags,
+        status: Status::Open,
+        imported_at: imported.then_some(context.now),
+        deadlines: Vec::new(),
+        callbacks: Vec::new(),
+        appointments: Vec::new(),
+        contacts: Vec::new(),
+        next_item: 1,
+    };
+    let event = if imported {
+        Event::CaseImported {
+            matter: new.matter,
+            unit,
+            owner,
+        }
+    } else {
+        Event::CaseOpened {
+            matter: new.matter,
+            unit,
+            owner,
+            origin: new.origin,
+        }
+    };
+    let mut change = Change {
+        case,
+        people: vec![resident],
+        events: vec![event],
+        tasks_done: Vec::new(),
+    };
+    for relative in new.relatives {
+        add_relative(&mut change, context, relative)?;
+    }
+    add_items(
+        &mut change,
+        context,
+        &matter.deadlines,
+        (new.deadlines, new.callbacks, new.appointments),
+    )?;
+    Ok(change)
+}
+
+type NewItems = (Vec<NewDeadline>, Vec<NewCallback>, Vec<NewAppointment>);
+
+fn add_items(
+    change: &mut Change,
+    context: &Context<'_>,
+    expected: &[PeriodId],
+    (deadlines, callbacks, appointments): NewItems,
+) -> Result<(), Refusal> {
+    let given: Vec<PeriodId> = deadlines.iter().map(|deadline| deadline.kind.clone()).collect();
+    for (index, new) in deadlines.into_iter().enumerate() {
+        let trigger = new.trigger.unwrap_or(Trigger::Unknown);
+        items::add_deadline(change, context, new.kind, trigger, new.office)
+            .map_err(|refusal| within(refusal, "deadlines", index))?;
+    }
+    // What a matter of this kind needs is watched from the start, even before its date is known.
+    for kind in expected.iter().filter(|kind| !given.contains(kind)) {
+        items::add_deadline(change, context, kind.clone(), Trigger::Unknown, None)?;
+    }
+    for (index, new) in callbacks.into_iter().enumerate() {
+        items::promise(change, context, new.words, new.due, new.by)
+            .map_err(|refusal| within(refusal, "callbacks", index))?;
+    }
+    for (index, new) in appointments.into_iter().enumerate() {
+        let NewAppointment {
+            what,
+            office,
+            start,
+            end,
+            with,
+            bring,
+        } = new;
+        items::book(
+            change,
+            context,
+            items::Booking {
+                what,
+                office,
+                start,
+                end,
+                with,
+                bring,
+            },
+        )
+        .map_err(|refusal| within(refusal, "appointments", index))?;
+    }
+    Ok(())
+}
+
+fn within(refusal: Refusal, list: &str, index: usize) -> Refusal {
+    let field = refusal.field.map_or_else(
+        || format!("{list}[{index}]"),
+        |field| format!("{list}[{index}].{field}"),
+    );
+    Refusal {
+        field: Some(field),
+        ..refusal
+    }
+}
+
+fn received_at(text: Option<&str>, context: &Context<'_>) -> Result<Timestamp, Refusal> {
+    let Some(text) = text else { return Ok(context.now) };
+    let at = fields::parse_local("received_at", text, &context.rules.zone)?;
+    if at > context.now {
+        return Err(Refusal::at(
+            "received_at",
+            Said::new("收件时间在将来", "it lies in the future"),
+            Said::new(
+                "填写实际收件时间,或省略",
+                "give the time it really arrived, or leave it out",
+            ),
+        ));
+    }
+    Ok(at)
+}
+
+fn person(id: PersonId, new: &NewPerson, place: &str, context: &Context<'_>) -> Result<Person, Refusal> {
+    let at = |field: &str| format!("{place}.{field}");
+    let this_year = context.rules.zone.to_datetime(context.now).year();
+    if let Some(born) = new.born
+        && !(this_year - 130..=this_year).contains(&born)
+    {
+        return Err(Refusal::at(
+            &at("born"),
+            Said::new(
+                format!("出生年份{born}不可信"),
+                format!("the year of birth {born} cannot be right"),
+            ),
+            Said::new(
+                format!("应在{}至{this_year}之间", this_year - 130),
+                format!("{} to {this_year}", this_year - 130),
+            ),
+        ));
+    }
+    let optional = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    Ok(Person {
+        id,
+        name: fields::line(&at("name"), &new.name, fields::NAME_MAX)?,
+        gender: new.gender,
+        phone: optional(&new.phone)
+            .map(|text| fields::phone(&at("phone"), &text))
+            .transpose()?,
+        email: optional(&new.email)
+            .map(|text| fields::email(&at("email"), &text))
+            .transpose()?,
+        born: new.born,
+        flags: new.flags.clone(),
+        language: new.language,
+        deceased: false,
+        opted_out: false,
+        phone_is_wrong: false,
+        relative: None,
+    })
+}
+
+pub(super) fn add_relative(change: &mut Change, context: &Context<'_>, new: NewRelative) -> Result<(), Refusal> {
+    let base = NewPerson {
+        name: new.name,
+        gender: new.gender,
+        phone: new.phone,
+        email: new.email,
+        ..NewPerson::default()
+    };
+    let mut relative = person((context.new_person)(), &base, "relative", context)?;
+    relative.relative = Some(Relative {
+        of: change.case.party.person.clone(),
+        relation: fields::line("relative.relation", &new.relation, fields::NAME_MAX)?,
+        opted_in: new.opted_in,
+        may_know: new.may_know,
+    });
+    change.events.push(Event::RelativeAdded {
+        person: relative.id.clone(),
+        opted_in: new.opted_in,
+    });
+    change.people.push(relative);
+    Ok(())
+}
+
+pub(super) fn grant(reason: &str, context: &Context<'_>) -> Result<PriorityLane, Refusal> {
+    if !context.actor.role.is_supervisory() {
+        return Err(Refusal::at(
+            "priority",
+            Said::new("优先办理须由主管批准", "only a supervisor may grant priority"),
+            Said::new(
+                "请主管用自己的身份(--as)办理",
+                "ask a supervisor to do it under their own name (--as)",
+            ),
+        ));
+    }
+    let reason = fields::line("reason", reason, fields::SHORT_MAX)?;
+    Ok(PriorityLane {
+        reason,
+        granted_by: context.actor.id.clone(),
+    })
+}
+
+pub(super) fn known_staff(field: &str, staff: &StaffId, context: &Context<'_>) -> Result<(), Refusal> {
+    if context.rules.org.staff.contains_key(staff) {
+        return Ok(());
+    }
+    Err(unknown(field, staff.as_str(), context.rules.org.staff.keys()))
+}
+
+/// A name that the rules do not know, with those they do.
+pub(super) fn unknown<I: std::fmt::Display>(field: &str, name: &str, known: impl Iterator<Item = I>) -> Refusal {
+    let known: Vec<String> = known.map(|id| id.to_string()).collect();
+    let list = known.join(", ");
+    Refusal::at(
+        field,
+        Said::new(
+            format!("配置中没有“{name}”"),
+            format!("the configuration knows no \"{name}\""),
+        ),
+        Said::new(format!("可用的有: {list}"), format!("known are: {list}")),
+    )
+}

@@ -1,0 +1,172 @@
+//! The milestones of one item, from its facts and the rules. A new kind of item starts here.
+
+use jiff::tz::TimeZone;
+
+use crate::domain::case::{Appointment, Callback, Deadline, Item, Trigger};
+use crate::domain::ids::LadderId;
+use crate::domain::ladder::Ladder;
+use crate::domain::milestone::{Milestone, Moment};
+use crate::domain::period::{Counted, Counting, Mode, PeriodError, Start, count};
+use crate::domain::rulebook::{Loss, PeriodKind, Rulebook};
+
+/// What is known of an item's dates: its milestones, and for a deadline the counted period.
+#[derive(Debug, Clone)]
+pub struct Dated<'a> {
+    pub item: Item<'a>,
+    pub ladder: Option<&'a Ladder>,
+    /// The rule of a deadline; `None` for other items and for kinds that the rules no longer know.
+    pub kind: Option<&'a PeriodKind>,
+    pub counted: Option<Counted>,
+    /// Why a deadline has no dates although its trigger is known.
+    pub trouble: Option<PeriodError>,
+    milestones: Milestones,
+}
+
+/// At most six milestones belong to one kind of item.
+#[derive(Debug, Clone, Copy, Default)]
+struct Milestones([Option<(Milestone, Moment)>; 6]);
+
+impl Milestones {
+    fn of<const N: usize>(pairs: [(Milestone, Moment); N]) -> Self {
+        let mut slots = [None; 6];
+        for (slot, pair) in slots.iter_mut().zip(pairs) {
+            *slot = Some(pair);
+        }
+        Self(slots)
+    }
+}
+
+impl<'a> Dated<'a> {
+    pub fn new(rules: &'a Rulebook, item: Item<'a>) -> Self {
+        match item {
+            Item::Deadline(deadline) => dated_deadline(rules, item, deadline),
+            Item::Callback(callback) => {
+                let ladder = &rules.schedule.callback_ladder;
+                Self::simple(rules, item, ladder, callback_milestones(callback, &rules.zone))
+            }
+            Item::Appointment(appointment) => {
+                let ladder = &rules.schedule.appointment_ladder;
+                Self::simple(rules, item, ladder, appointment_milestones(appointment))
+            }
+        }
+    }
+
+    fn simple(rules: &'a Rulebook, item: Item<'a>, ladder: &LadderId, milestones: Milestones) -> Self {
+        Self {
+            item,
+            ladder: rules.ladders.get(ladder),
+            kind: None,
+            counted: None,
+            trouble: None,
+            milestones,
+        }
+    }
+
+    pub fn at(&self, milestone: Milestone) -> Option<Moment> {
+        self.all()
+            .find(|(known, _)| *known == milestone)
+            .map(|(_, moment)| moment)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (Milestone, Moment)> {
+        self.milestones.0.iter().flatten().copied()
+    }
+}
+
+fn dated_deadline<'a>(rules: &'a Rulebook, item: Item<'a>, deadline: &'a Deadline) -> Dated<'a> {
+    let Some(kind) = rules.periods.get(&deadline.kind) else {
+        return Dated {
+            item,
+            ladder: None,
+            kind: None,
+            counted: None,
+            trouble: None,
+            milestones: verify(deadline, &rules.zone),
+        };
+    };
+    let (counted, trouble) = match counted(rules, kind, deadline) {
+        None => (None, None),
+        Some(Ok(counted)) => (Some(counted), None),
+        Some(Err(trouble)) => (None, Some(trouble)),
+    };
+    let milestones = match &counted {
+        Some(counted) => deadline_milestones(counted, kind, deadline, &rules.zone),
+        None => verify(deadline, &rules.zone),
+    };
+    Dated {
+        item,
+        ladder: rules.ladders.get(&kind.ladder),
+        kind: Some(kind),
+        counted,
+        trouble,
+        milestones,
+    }
+}
+
+/// Counts a deadline; `None` when its trigger is unknown. A range counts from its earliest bound.
+fn counted(rules: &Rulebook, kind: &PeriodKind, deadline: &Deadline) -> Option<Result<Counted, PeriodError>> {
+    let start = match &deadline.trigger {
+        Trigger::Known(start) => start.clone(),
+        Trigger::Range { from, .. } => Start::Day(*from),
+        Trigger::Unknown if deadline.fixed_end.is_some() => Start::Day(deadline.fixed_end?),
+        Trigger::Unknown => return None,
+    };
+    let office = rules.office_of(kind, deadline.office.as_ref());
+    let counting = Counting {
+        calendar: &rules.calendar,
+        zone: &rules.zone,
+        office,
+    };
+    Some(match deadline.fixed_end {
+        Some(end) => kind
+            .rule
+            .ending_on(end)
+            .and_then(|(start, rule)| count(&start, &rule, &counting)),
+        None => count(&start, &kind.rule, &counting),
+    })
+}
+
+fn deadline_milestones(counted: &Counted, kind: &PeriodKind, deadline: &Deadline, zone: &TimeZone) -> Milestones {
+    let opened = Moment::Day(zone.to_datetime(deadline.set_at).date());
+    let in_hours = matches!(kind.rule.mode, Mode::Elapsed | Mode::BusinessHours);
+    let (end, after) = if in_hours {
+        (Moment::Instant(counted.end_at), Moment::Instant(counted.end_at))
+    } else {
+        let next = counted.legal_end.tomorrow().unwrap_or(counted.legal_end);
+        (Moment::Day(counted.legal_end), Moment::Day(next))
+    };
+    let lasting = [
+        (Milestone::Opened, opened),
+        (Milestone::TargetBy, Moment::Day(counted.target_by)),
+        (Milestone::LastSafeDay, Moment::Day(counted.last_safe_day)),
+        (Milestone::End, end),
+    ];
+    if kind.loss == Loss::Soft {
+        return Milestones::of(lasting);
+    }
+    let [opened, target, safe, end] = lasting;
+    Milestones::of([opened, target, safe, end, (Milestone::Expired, after)])
+}
+
+/// A deadline without a date: nothing in it may look safe; somebody has to find the date.
+fn verify(deadline: &Deadline, zone: &TimeZone) -> Milestones {
+    let since = Moment::Day(zone.to_datetime(deadline.set_at).date());
+    Milestones::of([(Milestone::Opened, since), (Milestone::VerifyDate, since)])
+}
+
+fn callback_milestones(callback: &Callback, zone: &TimeZone) -> Milestones {
+    let due = Moment::from(callback.due);
+    let day = due.day(zone);
+    Milestones::of([
+        (Milestone::Due, due),
+        (Milestone::Overdue, Moment::Day(day.tomorrow().unwrap_or(day))),
+    ])
+}
+
+fn appointment_milestones(appointment: &Appointment) -> Milestones {
+    Milestones::of([
+        (Milestone::Booked, Moment::Instant(appointment.set_at)),
+        (Milestone::Start, Moment::Instant(appointment.start)),
+        (Milestone::Missed, Moment::Instant(appointment.end)),
+    ])
+}

@@ -1,0 +1,87 @@
+//! The planner: from facts to decisions. Pure; the clock is an argument.
+//!
+//! Laws, each a property test: total (no panic for any valid rulebook and facts), deterministic, *settled* (planning again after
+//! deciding decides nothing more), explained (every decision carries a reason).
+//!
+//! ```text
+//! facts ─ milestones ─ occurrence ─ recipients ─ decide ─→ decisions, and the next wake-up
+//! ```
+//!
+//! A new kind of item needs its facts in `case`, its milestones in `plan::milestones`, its ladder in the configuration and its line
+//! in the digest; nothing else here knows the kinds.
+
+pub mod decide;
+pub mod milestones;
+pub mod occurrence;
+pub mod outlook;
+pub mod recheck;
+pub mod recipients;
+
+use jiff::Timestamp;
+
+use crate::domain::case::Case;
+use crate::domain::person::Person;
+use crate::domain::reminder::{Decided, Decision};
+use crate::domain::rulebook::Rulebook;
+use milestones::Dated;
+
+/// The people a case may speak to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct People {
+    /// `None` when the record was erased.
+    pub resident: Option<Person>,
+    pub relatives: Vec<Person>,
+}
+
+impl People {
+    pub fn all(&self) -> impl Iterator<Item = &Person> {
+        self.resident.iter().chain(&self.relatives)
+    }
+}
+
+/// What should have been decided by now, and when to look again.
+#[derive(Debug, Clone)]
+pub struct Plan<'a> {
+    /// Every open item with its dates.
+    pub items: Vec<Dated<'a>>,
+    /// Decisions whose time has come and that are not in the ledger yet.
+    pub due: Vec<Decision>,
+    /// The next instant at which `due` can become non-empty; `None` when the case asks for nothing more.
+    pub wake: Option<Timestamp>,
+}
+
+/// Plans one case at `now`. `decided` holds the marks already in the ledger.
+pub fn plan<'a>(rules: &'a Rulebook, case: &'a Case, people: &People, decided: &Decided, now: Timestamp) -> Plan<'a> {
+    if case.is_closed() {
+        return Plan {
+            items: Vec::new(),
+            due: Vec::new(),
+            wake: None,
+        };
+    }
+    let items: Vec<Dated<'a>> = case
+        .items()
+        .filter(|item| item.is_open())
+        .map(|item| Dated::new(rules, item))
+        .collect();
+    let mut due = Vec::new();
+    let mut wake: Option<Timestamp> = None;
+    for dated in &items {
+        let next = decide::decide(
+            &decide::Scene {
+                rules,
+                case,
+                people,
+                now,
+            },
+            dated,
+            decided,
+            &mut due,
+        );
+        wake = match (wake, next) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    Plan { items, due, wake }
+}

@@ -1,0 +1,124 @@
+//! Plans a queued reminder once more at the moment of sending. This, not a cancel call somewhere, is what stops a reminder for a
+//! closed case, a moved date, a withdrawn consent or a changed rule.
+
+use jiff::Timestamp;
+
+use crate::domain::ids::{ItemId, LadderId, RungName};
+use crate::domain::ladder::{Audience, Way};
+use crate::domain::plan::decide::{Scene, into_sending_hours, is_silenced};
+use crate::domain::plan::milestones::Dated;
+use crate::domain::plan::occurrence::comings;
+use crate::domain::plan::recipients::{Reach, caller, resolve};
+use crate::domain::reminder::Recipient;
+use crate::domain::text::Said;
+
+/// What a queued row says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queued {
+    pub item: ItemId,
+    /// The anchor value in its text form.
+    pub anchor: String,
+    pub ladder: LadderId,
+    pub rung: RungName,
+    pub audience: Audience,
+    pub recipient: Recipient,
+    pub way: Way,
+    /// Tells a member of staff about a call task, rather than the audience itself.
+    pub is_call_notice: bool,
+    pub due: Timestamp,
+    pub valid_until: Timestamp,
+}
+
+/// Whether a queued reminder may go now.
+#[derive(Debug)]
+pub enum Recheck<'a> {
+    /// Still true: here is the item as it is now.
+    Send(Box<Dated<'a>>),
+    /// True, but not at this hour.
+    Wait { until: Timestamp },
+    /// No longer true, allowed or useful.
+    Cancel(Said),
+    /// The way is closed by now: another one has to be found.
+    Unreachable(Said),
+}
+
+/// Judges one queued reminder against today's facts and rules.
+pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
+    let Scene {
+        rules,
+        case,
+        people,
+        now,
+    } = *scene;
+    if case.is_closed() {
+        return Recheck::Cancel(Said::new("案件已办结", "the case is closed"));
+    }
+    if now >= queued.valid_until {
+        return Recheck::Cancel(Said::new("为时已晚,提醒已无用", "too late to help"));
+    }
+    let Some(item) = case.item(&queued.item) else {
+        return Recheck::Cancel(Said::new(
+            "该事项已不在案件中",
+            "the item is no longer part of the case",
+        ));
+    };
+    if !item.is_open() {
+        return Recheck::Cancel(Said::new("该事项已完成", "the item is done"));
+    }
+    let dated = Dated::new(rules, item);
+    let Some(ladder) = dated.ladder.filter(|ladder| ladder.id == queued.ladder) else {
+        return Recheck::Cancel(Said::new("规则已改用另一梯级", "the rules now use another ladder"));
+    };
+    let Some(rung) = ladder.rungs.iter().find(|rung| rung.name == queued.rung) else {
+        return Recheck::Cancel(Said::new("规则中已无此提醒", "the rules no longer have this rung"));
+    };
+    let moment = dated.at(rung.when.point().milestone);
+    let Some(moment) = moment.filter(|moment| moment.to_string() == queued.anchor) else {
+        return Recheck::Cancel(Said::new("日期已变更", "the date has moved"));
+    };
+    if is_silenced(&dated, ladder, rung, now) {
+        return Recheck::Cancel(Said::new("已有人确认", "somebody has acknowledged it"));
+    }
+    if comings(rules, rung, moment, now)
+        .last
+        .is_some_and(|last| last.at > queued.due)
+    {
+        return Recheck::Cancel(Said::new(
+            "下一次提醒也已到时",
+            "the next time of the same rung has come",
+        ));
+    }
+    let today = rules.zone.to_datetime(now).date();
+    let reached = if queued.is_call_notice {
+        caller(&rules.org, case, item, today)
+            .map(Reach::Staff)
+            .into_iter()
+            .collect()
+    } else {
+        resolve(rules, case, item, people, queued.audience, today)
+    };
+    let Some(reach) = reached.into_iter().find(|reach| is_for(reach, &queued.recipient)) else {
+        return Recheck::Cancel(Said::new(
+            "收件人已不负责或不再同意接收",
+            "the recipient is no longer meant, or withdrew consent",
+        ));
+    };
+    if !reach.reachable_by(queued.way) {
+        return Recheck::Unreachable(Said::new("此渠道已不可用", "this way is closed by now"));
+    }
+    if matches!(reach, Reach::Person(_)) {
+        let until = into_sending_hours(rules, now, Some(queued.valid_until));
+        if until > now {
+            return Recheck::Wait { until };
+        }
+    }
+    Recheck::Send(Box::new(dated))
+}
+
+fn is_for(reach: &Reach<'_>, recipient: &Recipient) -> bool {
+    match (reach, recipient) {
+        (Reach::Staff(staff), Recipient::Staff(id)) => staff.id == *id,
+        (Reach::Person(person), Recipient::Person(id)) => person.id == *id,
+        _ => false,
+    }
+}
