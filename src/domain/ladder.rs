@@ -32,6 +32,16 @@ pub enum ItemKind {
     Appointment,
 }
 
+impl ItemKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Callback => "callback",
+            Self::Appointment => "appointment",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ladder {
     pub id: LadderId,

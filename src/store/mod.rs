@@ -1,1 +1,200 @@
-//! (being written)
+//! The database: facts, ledger, queue, events. SQL stands beside the function that uses it; nothing here decides anything.
+//!
+//! One write connection; every write begins IMMEDIATE and is durable (WAL, `synchronous=FULL`) before its function returns. Reads go
+//! to a pool of their own.
+
+pub mod agenda;
+pub mod cases;
+pub mod events;
+pub mod people;
+pub mod queue;
+pub mod reminders;
+pub mod runs;
+pub mod switches;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Sqlite, Transaction};
+
+/// A transaction on the write connection.
+pub type Tx = Transaction<'static, Sqlite>;
+
+/// The oldest SQLite whose write-ahead log cannot corrupt a database (its release notes, 3.51.3).
+const SQLITE_MIN: [u32; 3] = [3, 51, 3];
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// What the database would not do. Names the operation; the source says why.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot {action}")]
+    Database { action: &'static str, source: sqlx::Error },
+    #[error("cannot open the database {path}", path = path.display())]
+    Open { path: PathBuf, source: sqlx::Error },
+    #[error("cannot make the directory {path} for the database", path = path.display())]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error("this build carries SQLite {found}; 3.51.3 or newer is needed, older ones can corrupt a write-ahead log")]
+    TooOld { found: String },
+    #[error(
+        "the database {path} was written by a newer xixin (it has migration {version}); start that version, or restore a backup made before the upgrade",
+        path = path.display()
+    )]
+    Newer { path: PathBuf, version: i64 },
+    #[error("cannot bring the database {path} up to date", path = path.display())]
+    Migrate {
+        path: PathBuf,
+        source: sqlx::migrate::MigrateError,
+    },
+    #[error("row {id} of table {table} cannot be read: {why}")]
+    Corrupt {
+        table: &'static str,
+        id: String,
+        why: String,
+    },
+    #[error("case {id} was changed by somebody else at the same moment; nothing was written, try again")]
+    Conflict { id: String },
+}
+
+impl StoreError {
+    /// Whether the disk is full or not writable: nothing can be recorded, so nothing may be sent.
+    pub fn is_storage_fault(&self) -> bool {
+        let Self::Database {
+            source: sqlx::Error::Database(error),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        // Primary result codes SQLITE_READONLY 8, SQLITE_IOERR 10, SQLITE_CORRUPT 11, SQLITE_FULL 13.
+        let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
+        matches!(code, 8 | 10 | 11 | 13)
+    }
+}
+
+/// Names the operation in front of a database error.
+pub(crate) trait During<T> {
+    fn during(self, action: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> During<T> for Result<T, sqlx::Error> {
+    fn during(self, action: &'static str) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Database { action, source })
+    }
+}
+
+/// The open database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens (and makes, if it is missing) the database at `path` and brings it up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            std::fs::create_dir_all(dir).map_err(|source| StoreError::Directory {
+                path: dir.to_owned(),
+                source,
+            })?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .foreign_keys(true)
+            .pragma("temp_store", "memory")
+            .disable_statement_logging();
+        let open_error = |source| StoreError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let pool = |max| {
+            SqlitePoolOptions::new()
+                .max_connections(max)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(open_error)?;
+        check_library(&writer).await?;
+        migrate(&writer, path).await?;
+        let reader = pool(3)
+            .connect_with(options.create_if_missing(false))
+            .await
+            .map_err(open_error)?;
+        Ok(Self {
+            writer,
+            reader,
+            path: path.to_owned(),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Starts a write; it takes the lock at once, so that nothing it read can have changed when it commits.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.writer.begin_with("begin immediate").await.during("start a write")
+    }
+
+    pub(crate) fn reader(&self) -> &SqlitePool {
+        &self.reader
+    }
+
+    /// Answers when the database can be read.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query_scalar::<_, i64>("select 1")
+            .fetch_one(&self.reader)
+            .await
+            .map(|_| ())
+            .during("reach the database")
+    }
+
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Commits, naming the operation when it fails.
+pub async fn commit(tx: Tx, action: &'static str) -> Result<(), StoreError> {
+    tx.commit().await.during(action)
+}
+
+async fn check_library(pool: &SqlitePool) -> Result<(), StoreError> {
+    let found: String = sqlx::query_scalar("select sqlite_version()")
+        .fetch_one(pool)
+        .await
+        .during("ask for the version of SQLite")?;
+    let parts: Vec<u32> = found.split('.').filter_map(|part| part.parse().ok()).collect();
+    if parts.as_slice() < SQLITE_MIN.as_slice() {
+        Err(StoreError::TooOld { found })
+    } else {
+        Ok(())
+    }
+}
+
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    MIGRATIONS.run(pool).await.map_err(|source| match source {
+        sqlx::migrate::MigrateError::VersionMissing(version) => StoreError::Newer {
+            path: path.to_owned(),
+            version,
+        },
+        source => StoreError::Migrate {
+            path: path.to_owned(),
+            source,
+        },
+    })
+}
+
+/// The instant of a column; a value no clock can show is a corrupt row.
+pub(crate) fn instant_of(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}

@@ -1,0 +1,136 @@
+//! The agenda: a projection of the open items, rewritten with its case.
+
+use jiff::civil::Date;
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::domain::agenda::Entry;
+use crate::domain::ids::{CaseId, StaffId, UnitId};
+use crate::store::cases::json;
+use crate::store::{During, Store, StoreError, Tx};
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    case_id: &'a str,
+    item: &'a str,
+    kind: &'static str,
+    unit: &'a str,
+    assignee: &'a str,
+    day: Option<Date>,
+    start_ms: Option<i64>,
+}
+
+/// Which item of which case.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Place {
+    pub case_id: String,
+    pub item: String,
+}
+
+/// Counts of one unit for a roll-up.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct UnitCounts {
+    pub unit: String,
+    pub overdue: i64,
+    pub due_today: i64,
+    pub urgent: i64,
+}
+
+impl Store {
+    /// Items assigned to any of these people that are due by `through`, or whose date is unknown.
+    pub async fn agenda_of(&self, staff: &[StaffId], through: Date, limit: i64) -> Result<Vec<Place>, StoreError> {
+        const SQL: &str = "
+            select case_id, item from agenda
+            where assignee in (select value from json_each($1))
+              and (day is null or day <= $2)
+            order by day, start_ms, case_id, item
+            limit $3";
+        sqlx::query_as(SQL)
+            .bind(json(&staff))
+            .bind(through.to_string())
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read the agenda")
+    }
+
+    /// Overdue items in these units, oldest first.
+    pub async fn overdue_in(&self, units: &[UnitId], today: Date, limit: i64) -> Result<Vec<Place>, StoreError> {
+        const SQL: &str = "
+            select case_id, item from agenda
+            where unit in (select value from json_each($1)) and day < $2
+            order by day, start_ms, case_id, item
+            limit $3";
+        sqlx::query_as(SQL)
+            .bind(json(&units))
+            .bind(today.to_string())
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read what is overdue")
+    }
+
+    /// What is overdue, due on `today` and due by `soon` in each of these units.
+    pub async fn agenda_counts(
+        &self,
+        units: &[UnitId],
+        today: Date,
+        soon: Date,
+    ) -> Result<Vec<UnitCounts>, StoreError> {
+        const SQL: &str = "
+            select
+                unit,
+                sum(case when day < $2 then 1 else 0 end) as overdue,
+                sum(case when day = $2 then 1 else 0 end) as due_today,
+                sum(case when day > $2 and day <= $3 then 1 else 0 end) as urgent
+            from agenda
+            where unit in (select value from json_each($1)) and day <= $3
+            group by unit
+            order by unit";
+        sqlx::query_as(SQL)
+            .bind(json(&units))
+            .bind(today.to_string())
+            .bind(soon.to_string())
+            .fetch_all(self.reader())
+            .await
+            .during("count the agenda")
+    }
+}
+
+/// Replaces the entries of these cases.
+pub async fn replace(tx: &mut Tx, cases: &[(&CaseId, &UnitId, &[Entry])]) -> Result<(), StoreError> {
+    const DELETE: &str = "delete from agenda where case_id in (select value from json_each($1))";
+    const INSERT: &str = "
+        insert into agenda (case_id, item, kind, unit, assignee, day, start_ms)
+        select
+            value ->> 'case_id', value ->> 'item', value ->> 'kind', value ->> 'unit',
+            value ->> 'assignee', value ->> 'day', value ->> 'start_ms'
+        from json_each($1)";
+    if cases.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = cases.iter().map(|(id, ..)| id.as_str()).collect();
+    sqlx::query(DELETE)
+        .bind(json(&ids))
+        .execute(&mut **tx)
+        .await
+        .during("clear old agenda entries")?;
+    let mut rows = Vec::new();
+    for (case_id, unit, entries) in cases {
+        rows.extend(entries.iter().map(|entry| NewRow {
+            case_id: case_id.as_str(),
+            item: entry.item.as_str(),
+            kind: entry.kind.name(),
+            unit: unit.as_str(),
+            assignee: entry.assignee.as_str(),
+            day: entry.day,
+            start_ms: entry.start.map(jiff::Timestamp::as_millisecond),
+        }));
+    }
+    sqlx::query(INSERT)
+        .bind(json(&rows))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("write agenda entries")
+}

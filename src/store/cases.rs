@@ -1,0 +1,309 @@
+//! Cases: facts as one document, saved only over the version that was read.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+
+use crate::domain::case::{Case, Status};
+use crate::domain::ids::{CaseId, StaffId, UnitId};
+use crate::store::{During, Store, StoreError, Tx, instant_of};
+
+/// A case as it stands in the database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredCase {
+    pub case: Case,
+    pub version: i64,
+    pub wake: Option<Timestamp>,
+    pub agenda_sum: i64,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    facts: String,
+    version: i64,
+    wake_ms: Option<i64>,
+    agenda_sum: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<StoredCase, StoreError> {
+        let case = serde_json::from_str(&self.facts).map_err(|error| StoreError::Corrupt {
+            table: "cases",
+            id: self.id,
+            // Only the place: the document holds personal data.
+            why: format!(
+                "its facts are no valid document (line {}, column {})",
+                error.line(),
+                error.column()
+            ),
+        })?;
+        let wake = self.wake_ms.map(instant_of);
+        Ok(StoredCase {
+            case,
+            version: self.version,
+            wake,
+            agenda_sum: self.agenda_sum,
+        })
+    }
+}
+
+/// What a planning of one case leaves behind in its row.
+#[derive(Debug, serde::Serialize)]
+pub struct Planned<'a> {
+    pub id: &'a CaseId,
+    pub version: i64,
+    pub wake_ms: Option<i64>,
+    pub agenda_sum: i64,
+}
+
+/// Filters of `case list`. Empty fields do not filter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub unit: Option<UnitId>,
+    pub owner: Option<StaffId>,
+    pub status: Option<String>,
+    pub limit: i64,
+}
+
+impl Store {
+    pub async fn case(&self, id: &CaseId) -> Result<Option<StoredCase>, StoreError> {
+        const SQL: &str = "select id, facts, version, wake_ms, agenda_sum from cases where id = $1";
+        let row = sqlx::query_as::<_, Row>(SQL)
+            .bind(id.as_str())
+            .fetch_optional(self.reader())
+            .await;
+        row.during("read a case")?.map(Row::read).transpose()
+    }
+
+    /// The cases with these ids, by id. Unknown ids are left out.
+    pub async fn cases(&self, ids: &[&CaseId]) -> Result<HashMap<CaseId, StoredCase>, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where id in (select value from json_each($1))";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(json(&ids))
+            .fetch_all(self.reader())
+            .await;
+        let read = |row: Row| row.read().map(|stored| (stored.case.id.clone(), stored));
+        rows.during("read cases")?.into_iter().map(read).collect()
+    }
+
+    /// The cases whose wake-up has come, longest waiting first.
+    pub async fn due_for_planning(&self, now: Timestamp, limit: i64) -> Result<Vec<StoredCase>, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where wake_ms <= $1
+            order by wake_ms
+            limit $2";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(now.as_millisecond())
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await;
+        rows.during("find the cases to plan")?
+            .into_iter()
+            .map(Row::read)
+            .collect()
+    }
+
+    /// Open cases last planned by other rules than generation `gen_now`.
+    pub async fn planned_by_other_rules(&self, gen_now: i64, limit: i64) -> Result<Vec<StoredCase>, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where rules_gen < $1 and status <> 'closed'
+            order by rules_gen
+            limit $2";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(gen_now)
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await;
+        rows.during("find the cases planned by older rules")?
+            .into_iter()
+            .map(Row::read)
+            .collect()
+    }
+
+    pub async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        const SQL: &str = "select wake_ms from cases where wake_ms is not null order by wake_ms limit 1";
+        let wake = sqlx::query_scalar::<_, i64>(SQL).fetch_optional(self.reader()).await;
+        Ok(wake.during("find the next wake-up")?.map(instant_of))
+    }
+
+    pub async fn list_cases(&self, filter: &Filter) -> Result<Vec<StoredCase>, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where ($1 is null or unit = $1)
+              and ($2 is null or owner = $2)
+              and ($3 is null or status = $3)
+            order by priority desc, opened_ms desc, id
+            limit $4";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(filter.unit.as_ref().map(UnitId::as_str))
+            .bind(filter.owner.as_ref().map(StaffId::as_str))
+            .bind(filter.status.as_deref())
+            .bind(filter.limit)
+            .fetch_all(self.reader())
+            .await;
+        rows.during("list cases")?.into_iter().map(Row::read).collect()
+    }
+
+    /// Cases of these owners that wait for somebody else, longest first.
+    pub async fn waiting_cases(&self, owners: &[StaffId]) -> Result<Vec<StoredCase>, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where status = 'waiting' and owner in (select value from json_each($1))
+            order by opened_ms, id
+            limit 500";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(json(&owners))
+            .fetch_all(self.reader())
+            .await;
+        rows.during("find the waiting cases")?
+            .into_iter()
+            .map(Row::read)
+            .collect()
+    }
+
+    /// Cases of these owners opened in `[from, to)`.
+    pub async fn new_cases(
+        &self,
+        owners: &[StaffId],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<StoredCase>, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where owner in (select value from json_each($1))
+              and status in ('open', 'waiting')
+              and opened_ms >= $2 and opened_ms < $3
+            order by opened_ms, id
+            limit 500";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(json(&owners))
+            .bind(from.as_millisecond())
+            .bind(to.as_millisecond())
+            .fetch_all(self.reader())
+            .await;
+        rows.during("find the new cases")?.into_iter().map(Row::read).collect()
+    }
+
+    /// How many open cases each unit has.
+    pub async fn open_cases_by_unit(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        const SQL: &str = "
+            select unit, count(*) from cases
+            where status in ('open', 'waiting')
+            group by unit
+            order by unit";
+        sqlx::query_as(SQL)
+            .fetch_all(self.reader())
+            .await
+            .during("count the open cases")
+    }
+}
+
+/// A new case; it wakes at once.
+pub async fn insert(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<(), StoreError> {
+    const SQL: &str = "
+        insert into cases
+            (id, facts, version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, priority, opened_ms)
+        values ($1, $2, 1, $3, 0, 0, $4, $5, $6, $7, $8, $9, $10)";
+    sqlx::query(SQL)
+        .bind(case.id.as_str())
+        .bind(facts(case))
+        .bind(now.as_millisecond())
+        .bind(case.unit.as_str())
+        .bind(case.owner.as_str())
+        .bind(case.matter.as_str())
+        .bind(case.party.person.as_str())
+        .bind(status(case))
+        .bind(i64::from(case.priority.is_some()))
+        .bind(case.opened_at.as_millisecond())
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("add a case")
+}
+
+/// New facts over exactly the version that was read; the case wakes at once.
+pub async fn save(tx: &mut Tx, case: &Case, version: i64, now: Timestamp) -> Result<(), StoreError> {
+    const SQL: &str = "
+        update cases
+        set facts = $1, version = version + 1, wake_ms = $2, unit = $3, owner = $4, status = $5, priority = $6
+        where id = $7 and version = $8";
+    let done = sqlx::query(SQL)
+        .bind(facts(case))
+        .bind(now.as_millisecond())
+        .bind(case.unit.as_str())
+        .bind(case.owner.as_str())
+        .bind(status(case))
+        .bind(i64::from(case.priority.is_some()))
+        .bind(case.id.as_str())
+        .bind(version)
+        .execute(&mut **tx)
+        .await
+        .during("save a case")?;
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict {
+            id: case.id.to_string(),
+        })
+    }
+}
+
+/// Notes that cases were planned; returns those that had not changed in the meantime. The others keep their wake-up.
+pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "
+        update cases
+        set wake_ms = plan.wake_ms, rules_gen = $2, agenda_sum = plan.agenda_sum
+        from (
+            select
+                value ->> 'id' as id,
+                value ->> 'version' as version,
+                value ->> 'wake_ms' as wake_ms,
+                value ->> 'agenda_sum' as agenda_sum
+            from json_each($1)
+        ) as plan
+        where cases.id = plan.id and cases.version = plan.version
+        returning cases.id";
+    sqlx::query_scalar(SQL)
+        .bind(json(&planned))
+        .bind(gen_now)
+        .fetch_all(&mut **tx)
+        .await
+        .during("note that cases were planned")
+}
+
+/// The next number of the year, e.g. `2026-000017`. A number is never given twice.
+pub async fn next_number(tx: &mut Tx, year: i16) -> Result<CaseId, StoreError> {
+    const SQL: &str = "
+        insert into meta (name, value) values ($1, '1')
+        on conflict (name) do update set value = cast(cast(meta.value as integer) + 1 as text)
+        returning value";
+    let value: String = sqlx::query_scalar(SQL)
+        .bind(format!("case_number:{year}"))
+        .fetch_one(&mut **tx)
+        .await
+        .during("take the next case number")?;
+    Ok(CaseId::from(format!("{year}-{value:0>6}")))
+}
+
+fn facts(case: &Case) -> String {
+    serde_json::to_string(case).expect("facts are maps with text keys, lists and values")
+}
+
+fn status(case: &Case) -> &'static str {
+    match case.status {
+        Status::Open => "open",
+        Status::Waiting { .. } => "waiting",
+        Status::Closed { .. } => "closed",
+    }
+}
+
+/// A list as one bind: SQLite opens it with `json_each`.
+pub(crate) fn json<T: serde::Serialize>(list: &T) -> String {
+    serde_json::to_string(list).expect("lists of plain values")
+}

@@ -1,0 +1,293 @@
+//! The hot path: claim, begin an attempt, record its outcome. Each is one short transaction over a whole batch.
+//!
+//! A claim is a lease; its epoch fences the *start* of an attempt. The outcome of an attempt is recorded whatever happened to the
+//! lease: a late acceptance is still true.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::domain::ladder::Way;
+use crate::store::cases::json;
+use crate::store::{During, Store, StoreError, Tx, commit, instant_of};
+
+/// A reminder claimed for sending.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Claimed {
+    pub id: String,
+    pub case_id: String,
+    pub mark: String,
+    pub recipient: String,
+    pub text: String,
+    pub priority: i64,
+    pub due_ms: i64,
+    pub valid_until_ms: i64,
+    pub fallback: String,
+    pub tries: i64,
+    pub epoch: i64,
+    pub reason_zh: String,
+    pub reason_en: String,
+}
+
+/// An attempt that is about to start.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewAttempt {
+    pub id: String,
+    pub reminder_id: String,
+    pub epoch: i64,
+    /// The version of the case that was judged; `None` for messages that belong to no case.
+    pub case_version: Option<i64>,
+    pub wire_id: String,
+    pub wire_sha256: String,
+}
+
+/// What came of a claimed reminder.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    pub id: String,
+    pub epoch: i64,
+    /// The state the row goes to.
+    pub state: &'static str,
+    pub not_before_ms: Option<i64>,
+    pub reason_zh: Option<String>,
+    pub reason_en: Option<String>,
+    /// 0 when the try is charged to nobody (a fault of the provider).
+    pub charged: i64,
+    /// Closed for good.
+    pub closed_ms: Option<i64>,
+    /// The attempt that ended; `None` when none was started.
+    pub attempt: Option<EndedAttempt>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct EndedAttempt {
+    pub id: String,
+    pub ended_ms: i64,
+    pub outcome: &'static str,
+    pub blame: Option<&'static str>,
+    pub reference: Option<String>,
+    pub reason: Option<String>,
+}
+
+impl Store {
+    /// Leases up to `limit` reminders of one way whose time has come: most pressing first, then the one that goes stale first.
+    pub async fn claim_due(
+        &self,
+        way: Way,
+        now: Timestamp,
+        limit: i64,
+        holder: &str,
+        lease_until: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        const SQL: &str = "
+            update reminders
+            set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
+            where id in (
+                select id from reminders
+                where state = 'queued' and way = $1 and not_before_ms <= $2
+                order by priority desc, valid_until_ms, id
+                limit $3
+            )
+            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                      reason_zh, reason_en";
+        let mut tx = self.begin().await?;
+        let mut claimed: Vec<Claimed> = sqlx::query_as(SQL)
+            .bind(way.name())
+            .bind(now.as_millisecond())
+            .bind(limit)
+            .bind(holder)
+            .bind(lease_until.as_millisecond())
+            .fetch_all(&mut *tx)
+            .await
+            .during("claim reminders")?;
+        commit(tx, "claim reminders").await?;
+        // `returning` keeps no order.
+        claimed.sort_by(|a, b| (-a.priority, a.valid_until_ms, &a.id).cmp(&(-b.priority, b.valid_until_ms, &b.id)));
+        Ok(claimed)
+    }
+
+    /// When the next queued reminder of a way may go.
+    pub async fn next_not_before(&self, way: Way) -> Result<Option<Timestamp>, StoreError> {
+        const SQL: &str = "
+            select not_before_ms from reminders
+            where state = 'queued' and way = $1
+            order by not_before_ms
+            limit 1";
+        let next = sqlx::query_scalar::<_, i64>(SQL)
+            .bind(way.name())
+            .fetch_optional(self.reader())
+            .await;
+        Ok(next.during("find the next reminder to send")?.map(instant_of))
+    }
+
+    /// Records that these attempts start now, durably, before any of them has an effect. Returns the ids of the attempts that may
+    /// start: the lease must still be ours and the case unchanged since it was judged.
+    pub async fn begin_attempts(
+        &self,
+        way: Way,
+        attempts: &[NewAttempt],
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
+        const FENCE: &str = "
+            update reminders
+            set state = 'attempting', tries = tries + 1, sent_ms = $2
+            from (
+                select
+                    value ->> 'reminder_id' as id,
+                    value ->> 'epoch' as epoch,
+                    value ->> 'case_version' as case_version
+                from json_each($1)
+            ) as new
+            where reminders.id = new.id
+              and reminders.state = 'claimed'
+              and reminders.epoch = new.epoch
+              and (new.case_version is null
+                   or new.case_version = (select version from cases where cases.id = reminders.case_id))
+            returning reminders.id";
+        const INSERT: &str = "
+            insert into attempts (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, outcome)
+            select
+                value ->> 'id', value ->> 'reminder_id', value ->> 'epoch', $2, $3,
+                value ->> 'wire_id', value ->> 'wire_sha256', 'attempting'
+            from json_each($1)";
+        let mut tx = self.begin().await?;
+        let started: Vec<String> = sqlx::query_scalar(FENCE)
+            .bind(json(&attempts))
+            .bind(now.as_millisecond())
+            .fetch_all(&mut *tx)
+            .await
+            .during("start attempts")?;
+        let started: std::collections::HashSet<String> = started.into_iter().collect();
+        let starting: Vec<&NewAttempt> = attempts
+            .iter()
+            .filter(|attempt| started.contains(&attempt.reminder_id))
+            .collect();
+        sqlx::query(INSERT)
+            .bind(json(&starting))
+            .bind(way.name())
+            .bind(now.as_millisecond())
+            .execute(&mut *tx)
+            .await
+            .during("record attempts")?;
+        commit(tx, "record attempts").await?;
+        Ok(starting.into_iter().map(|attempt| attempt.id.clone()).collect())
+    }
+
+    /// What is left from a run that ended without saying so: every lease of another holder. On SQLite there is only one daemon, so
+    /// all of them are dead. E-mail is sent again (the same bytes under the same Message-ID); an SMS of unknown fate goes to a
+    /// person. Returns (queued again, uncertain).
+    pub async fn take_over(&self, holder: &str, now: Timestamp) -> Result<(u64, u64), StoreError> {
+        const REQUEUE: &str = "
+            update reminders
+            set state = 'queued', holder = null, lease_until_ms = null
+            where state in ('claimed', 'attempting') and holder <> $1 and not (state = 'attempting' and way = 'sms')";
+        const DOUBT: &str = "
+            update reminders
+            set state = 'uncertain', holder = null, lease_until_ms = null, closed_ms = $2,
+                reason_zh = '程序中断,不知是否已发出,请人工核实', reason_en = 'interrupted; nobody knows whether it went out, please check'
+            where state = 'attempting' and way = 'sms' and holder <> $1";
+        const ATTEMPTS: &str = "
+            update attempts set outcome = 'uncertain', ended_ms = $1, reason = 'interrupted'
+            where outcome = 'attempting'
+              and reminder_id in (select id from reminders where state in ('queued', 'uncertain'))";
+        let mut tx = self.begin().await?;
+        let now_ms = now.as_millisecond();
+        let doubt = sqlx::query(DOUBT)
+            .bind(holder)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await
+            .during("settle interrupted SMS")?;
+        let again = sqlx::query(REQUEUE)
+            .bind(holder)
+            .execute(&mut *tx)
+            .await
+            .during("queue interrupted reminders")?;
+        if doubt.rows_affected() + again.rows_affected() > 0 {
+            sqlx::query(ATTEMPTS)
+                .bind(now_ms)
+                .execute(&mut *tx)
+                .await
+                .during("settle interrupted attempts")?;
+        }
+        commit(tx, "take over from the last run").await?;
+        Ok((again.rows_affected(), doubt.rows_affected()))
+    }
+
+    /// SMS already sent or under way to each of these recipients since `since`, with the cases they were about.
+    pub async fn sms_since(&self, recipients: &[&str], since: Timestamp) -> Result<Vec<(String, String)>, StoreError> {
+        const SQL: &str = "
+            select recipient, case_id from reminders
+            where way = 'sms' and sent_ms >= $2 and recipient in (select value from json_each($1))
+              and state in ('attempting', 'accepted', 'delivered', 'uncertain', 'no_receipt')";
+        sqlx::query_as(SQL)
+            .bind(json(&recipients))
+            .bind(since.as_millisecond())
+            .fetch_all(self.reader())
+            .await
+            .during("count the SMS of the day")
+    }
+}
+
+/// Writes what came of claimed reminders. The state moves only from a claim of the same epoch; an attempt's outcome is recorded
+/// whatever became of the lease.
+pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError> {
+    const REMINDERS: &str = "
+        update reminders
+        set state = new.state,
+            not_before_ms = coalesce(new.not_before_ms, not_before_ms),
+            reason_zh = coalesce(new.reason_zh, reason_zh),
+            reason_en = coalesce(new.reason_en, reason_en),
+            tries = tries - (case when new.attempt is not null and new.charged = 0 then 1 else 0 end),
+            closed_ms = new.closed_ms,
+            holder = null,
+            lease_until_ms = null
+        from (
+            select
+                value ->> 'id' as id,
+                value ->> 'epoch' as epoch,
+                value ->> 'state' as state,
+                value ->> 'not_before_ms' as not_before_ms,
+                value ->> 'reason_zh' as reason_zh,
+                value ->> 'reason_en' as reason_en,
+                value ->> 'charged' as charged,
+                value ->> 'closed_ms' as closed_ms,
+                value ->> 'attempt' as attempt
+            from json_each($1)
+        ) as new
+        where reminders.id = new.id
+          and reminders.epoch = new.epoch
+          and reminders.state in ('claimed', 'attempting')";
+    const ATTEMPTS: &str = "
+        update attempts
+        set outcome = new.outcome, ended_ms = new.ended_ms, blame = new.blame, reference = new.reference, reason = new.reason
+        from (
+            select
+                value -> 'attempt' ->> 'id' as id,
+                value -> 'attempt' ->> 'ended_ms' as ended_ms,
+                value -> 'attempt' ->> 'outcome' as outcome,
+                value -> 'attempt' ->> 'blame' as blame,
+                value -> 'attempt' ->> 'reference' as reference,
+                value -> 'attempt' ->> 'reason' as reason
+            from json_each($1)
+            where value -> 'attempt' ->> 'id' is not null
+        ) as new
+        where attempts.id = new.id and attempts.outcome = 'attempting'";
+    if verdicts.is_empty() {
+        return Ok(());
+    }
+    let list = json(&verdicts);
+    sqlx::query(REMINDERS)
+        .bind(&list)
+        .execute(&mut **tx)
+        .await
+        .during("record outcomes")?;
+    if verdicts.iter().any(|verdict| verdict.attempt.is_some()) {
+        sqlx::query(ATTEMPTS)
+            .bind(&list)
+            .execute(&mut **tx)
+            .await
+            .during("record the outcomes of attempts")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! The ledger: every decision is a row with its reason, also the decision not to send.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::domain::ids::{CaseId, ReminderId, StaffId};
+use crate::domain::reminder::{Decided, Decision, State};
+use crate::store::cases::json;
+use crate::store::{During, Store, StoreError, Tx};
+
+/// A decision on its way into the ledger.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewReminder {
+    pub id: String,
+    /// Empty for messages that belong to no case.
+    pub case_id: String,
+    pub mark: String,
+    pub recipient: String,
+    pub way: &'static str,
+    pub text: String,
+    pub state: &'static str,
+    pub reason_zh: String,
+    pub reason_en: String,
+    pub priority: i64,
+    pub due_ms: i64,
+    pub decided_ms: i64,
+    pub not_before_ms: i64,
+    pub valid_until_ms: i64,
+    pub fallback: String,
+    pub assignee: Option<String>,
+}
+
+impl NewReminder {
+    pub fn new(id: ReminderId, case: &CaseId, decision: Decision, now: Timestamp) -> Self {
+        let fallback: Vec<&str> = decision.fallback.iter().map(|way| way.name()).collect();
+        Self {
+            id: id.to_string(),
+            case_id: case.to_string(),
+            mark: decision.mark.to_string(),
+            recipient: decision.recipient.to_string(),
+            way: decision.way.map_or("none", |way| way.name()),
+            text: decision.text.to_string(),
+            state: State::from(decision.verdict).name(),
+            reason_zh: decision.reason.zh,
+            reason_en: decision.reason.en,
+            priority: decision.priority as i64,
+            due_ms: decision.due.as_millisecond(),
+            decided_ms: now.as_millisecond(),
+            not_before_ms: decision.not_before.as_millisecond(),
+            valid_until_ms: decision.valid_until.as_millisecond(),
+            fallback: fallback.join(","),
+            assignee: decision.assignee.map(|staff| staff.to_string()),
+        }
+    }
+}
+
+/// A row of the ledger, as `why` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+pub struct LedgerRow {
+    pub id: String,
+    pub case_id: String,
+    pub mark: String,
+    pub recipient: String,
+    pub way: String,
+    pub text: String,
+    pub state: String,
+    pub reason_zh: String,
+    pub reason_en: String,
+    pub due_ms: i64,
+    pub decided_ms: i64,
+    pub not_before_ms: i64,
+    pub assignee: Option<String>,
+    pub tries: i64,
+    pub sent_ms: Option<i64>,
+}
+
+impl Store {
+    /// The marks already decided, by case.
+    pub async fn decided(&self, cases: &[&CaseId]) -> Result<HashMap<CaseId, Decided>, StoreError> {
+        const SQL: &str = "
+            select case_id, mark from reminders
+            where case_id in (select value from json_each($1))";
+        let rows: Vec<(String, String)> = sqlx::query_as(SQL)
+            .bind(json(&cases))
+            .fetch_all(self.reader())
+            .await
+            .during("read what was decided")?;
+        let mut found: HashMap<CaseId, Decided> = HashMap::with_capacity(cases.len());
+        for (case, mark) in rows {
+            found.entry(CaseId::from(case)).or_default().insert(mark);
+        }
+        Ok(found)
+    }
+
+    /// The ledger of a case, newest first.
+    pub async fn ledger_of(&self, case: &CaseId, limit: i64) -> Result<Vec<LedgerRow>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, way, text, state, reason_zh, reason_en,
+                   due_ms, decided_ms, not_before_ms, assignee, tries, sent_ms
+            from reminders
+            where case_id = $1
+            order by decided_ms desc, due_ms desc, id
+            limit $2";
+        sqlx::query_as(SQL)
+            .bind(case.as_str())
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read the ledger of a case")
+    }
+
+    /// Ledger rows decided in `[from, to)`, oldest first.
+    pub async fn ledger_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<LedgerRow>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, way, text, state, reason_zh, reason_en,
+                   due_ms, decided_ms, not_before_ms, assignee, tries, sent_ms
+            from reminders
+            where decided_ms >= $1 and decided_ms < $2
+            order by decided_ms, id
+            limit $3";
+        sqlx::query_as(SQL)
+            .bind(from.as_millisecond())
+            .bind(to.as_millisecond())
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read the ledger")
+    }
+
+    /// One row of the ledger.
+    pub async fn ledger_row(&self, id: &ReminderId) -> Result<Option<LedgerRow>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, way, text, state, reason_zh, reason_en,
+                   due_ms, decided_ms, not_before_ms, assignee, tries, sent_ms
+            from reminders
+            where id = $1";
+        sqlx::query_as(SQL)
+            .bind(id.as_str())
+            .fetch_optional(self.reader())
+            .await
+            .during("read a reminder")
+    }
+
+    /// Open call tasks of these people, oldest first.
+    pub async fn open_tasks(&self, staff: &[StaffId]) -> Result<Vec<LedgerRow>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, way, text, state, reason_zh, reason_en,
+                   due_ms, decided_ms, not_before_ms, assignee, tries, sent_ms
+            from reminders
+            where state = 'task' and assignee in (select value from json_each($1))
+            order by priority desc, due_ms, id
+            limit 500";
+        sqlx::query_as(SQL)
+            .bind(json(&staff))
+            .fetch_all(self.reader())
+            .await
+            .during("read the call tasks")
+    }
+
+    /// Reminders of these units' cases that need a person's eyes: refused, uncertain, held.
+    pub async fn troubles(&self, units: &[&str], since: Timestamp) -> Result<Vec<LedgerRow>, StoreError> {
+        const SQL: &str = "
+            select r.id, r.case_id, r.mark, r.recipient, r.way, r.text, r.state, r.reason_zh, r.reason_en,
+                   r.due_ms, r.decided_ms, r.not_before_ms, r.assignee, r.tries, r.sent_ms
+            from reminders as r
+            join cases as c on c.id = r.case_id
+            where r.state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt')
+              and r.decided_ms >= $1
+              and c.unit in (select value from json_each($2))
+            order by r.decided_ms desc, r.id
+            limit 50";
+        sqlx::query_as(SQL)
+            .bind(since.as_millisecond())
+            .bind(json(&units))
+            .fetch_all(self.reader())
+            .await
+            .during("read what went wrong")
+    }
+
+    /// How many rows each state holds, for status and metrics.
+    pub async fn queue_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
+        const SQL: &str = "
+            select way, state, count(*) from reminders
+            where state in ('queued', 'claimed', 'attempting', 'task', 'held', 'uncertain')
+            group by way, state
+            order by way, state";
+        sqlx::query_as(SQL)
+            .fetch_all(self.reader())
+            .await
+            .during("count the queue")
+    }
+
+    /// Attempts ended in `[from, to)`: accepted, and everything that went wrong for good.
+    pub async fn outcome_counts(&self, from: Timestamp, to: Timestamp) -> Result<(i64, i64), StoreError> {
+        const SQL: &str = "
+            select
+                coalesce(sum(case when outcome in ('accepted', 'delivered') then 1 else 0 end), 0),
+                coalesce(sum(case when outcome in ('refused', 'uncertain', 'bounced') then 1 else 0 end), 0)
+            from attempts
+            where ended_ms >= $1 and ended_ms < $2";
+        sqlx::query_as(SQL)
+            .bind(from.as_millisecond())
+            .bind(to.as_millisecond())
+            .fetch_one(self.reader())
+            .await
+            .during("count the outcomes")
+    }
+}
+
+/// Adds decisions; one that is in the ledger already is left as it is. Returns how many were new.
+pub async fn add(tx: &mut Tx, rows: &[NewReminder]) -> Result<u64, StoreError> {
+    const SQL: &str = "
+        insert into reminders
+            (id, case_id, mark, recipient, way, text, state, reason_zh, reason_en, priority,
+             due_ms, decided_ms, not_before_ms, valid_until_ms, fallback, assignee)
+        select
+            value ->> 'id', value ->> 'case_id', value ->> 'mark', value ->> 'recipient', value ->> 'way',
+            value ->> 'text', value ->> 'state', value ->> 'reason_zh', value ->> 'reason_en', value ->> 'priority',
+            value ->> 'due_ms', value ->> 'decided_ms', value ->> 'not_before_ms', value ->> 'valid_until_ms',
+            value ->> 'fallback', value ->> 'assignee'
+        from json_each($1)
+        where true
+        on conflict (case_id, mark, recipient, way) do nothing";
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let done = sqlx::query(SQL)
+        .bind(json(&rows))
+        .execute(&mut **tx)
+        .await
+        .during("write decisions")?;
+    Ok(done.rows_affected())
+}
+
+/// Closes an open call task; false when it was not open.
+pub async fn close_task(tx: &mut Tx, id: &ReminderId, case: &CaseId, now: Timestamp) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        update reminders set state = 'task_done', closed_ms = $3
+        where id = $1 and case_id = $2 and state = 'task'";
+    let done = sqlx::query(SQL)
+        .bind(id.as_str())
+        .bind(case.as_str())
+        .bind(now.as_millisecond())
+        .execute(&mut **tx)
+        .await
+        .during("close a call task")?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Open call tasks of a case that is closed now are cancelled: nobody has to phone any more.
+pub async fn cancel_tasks(tx: &mut Tx, case: &CaseId, now: Timestamp) -> Result<(), StoreError> {
+    const SQL: &str = "
+        update reminders set state = 'cancelled', closed_ms = $2, reason_zh = '案件已办结', reason_en = 'the case is closed'
+        where case_id = $1 and state = 'task'";
+    sqlx::query(SQL)
+        .bind(case.as_str())
+        .bind(now.as_millisecond())
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("cancel call tasks")
+}

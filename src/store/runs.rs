@@ -1,0 +1,80 @@
+//! Slots of named schedules, claimed exactly once, and single values.
+
+use jiff::Timestamp;
+
+use crate::store::{During, Store, StoreError, Tx};
+
+impl Store {
+    /// The last claimed slot of a schedule.
+    pub async fn last_slot(&self, name: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "select slot from runs where name = $1 order by slot desc limit 1";
+        sqlx::query_scalar(SQL)
+            .bind(name)
+            .fetch_optional(self.reader())
+            .await
+            .during("read the last slot of a schedule")
+    }
+
+    pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "select value from meta where name = $1";
+        sqlx::query_scalar(SQL)
+            .bind(name)
+            .fetch_optional(self.reader())
+            .await
+            .during("read a stored value")
+    }
+
+    /// The generation of these rules: the stored one when the fingerprint is known already, else the next.
+    pub async fn rules_generation(&self, fingerprint: &str) -> Result<i64, StoreError> {
+        let mut tx = self.begin().await?;
+        let stored = read_generation(&mut tx).await?;
+        let next = match stored {
+            Some((generation, known)) if known == fingerprint => return Ok(generation),
+            Some((generation, _)) => generation + 1,
+            None => 1,
+        };
+        set_meta(&mut tx, "rules", &format!("{next} {fingerprint}")).await?;
+        crate::store::commit(tx, "note the new rules").await?;
+        Ok(next)
+    }
+}
+
+async fn read_generation(tx: &mut Tx) -> Result<Option<(i64, String)>, StoreError> {
+    let value: Option<String> = sqlx::query_scalar("select value from meta where name = 'rules'")
+        .fetch_optional(&mut **tx)
+        .await
+        .during("read the generation of the rules")?;
+    Ok(value.and_then(|value| {
+        let (generation, fingerprint) = value.split_once(' ')?;
+        Some((generation.parse().ok()?, fingerprint.to_owned()))
+    }))
+}
+
+pub async fn set_meta(tx: &mut Tx, name: &str, value: &str) -> Result<(), StoreError> {
+    const SQL: &str = "
+        insert into meta (name, value) values ($1, $2)
+        on conflict (name) do update set value = excluded.value";
+    sqlx::query(SQL)
+        .bind(name)
+        .bind(value)
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("store a value")
+}
+
+/// Claims a slot; false when it has been claimed before.
+pub async fn claim_slot(tx: &mut Tx, name: &str, slot: &str, now: Timestamp, holder: &str) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        insert into runs (name, slot, claimed_ms, holder) values ($1, $2, $3, $4)
+        on conflict (name, slot) do nothing";
+    let done = sqlx::query(SQL)
+        .bind(name)
+        .bind(slot)
+        .bind(now.as_millisecond())
+        .bind(holder)
+        .execute(&mut **tx)
+        .await
+        .during("claim a slot")?;
+    Ok(done.rows_affected() == 1)
+}
