@@ -1,1 +1,7 @@
-fn main() {}
+//! The `xixin` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xixin::cli::main()
+}

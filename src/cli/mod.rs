@@ -1,1 +1,209 @@
-//! (being written)
+//! The command line: one file per verb.
+//!
+//! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 the daemon cannot be reached, 75 the database is busy, 78 the
+//! configuration is wrong.
+
+mod case;
+mod check;
+mod ctl;
+mod demo;
+mod digest;
+mod doctor;
+mod import;
+mod ledger;
+mod notice;
+pub mod period;
+mod preview;
+mod send_test;
+mod serve;
+mod show;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::app::{App, Place, now_or};
+use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::config::problem::Problems;
+use crate::control::ControlError;
+use crate::store::StoreError;
+
+const EXIT_FAILED: u8 = 1;
+pub(crate) const EXIT_USAGE: u8 = 2;
+const EXIT_UNAVAILABLE: u8 = 69;
+const EXIT_BUSY: u8 = 75;
+pub(crate) const EXIT_CONFIG: u8 = 78;
+
+/// 悉心: queue and reminders for follow-up work in public-service halls / 政务服务大厅跟进事项的排队与提醒服务
+#[derive(Debug, Parser)]
+#[command(name = "xixin", version, propagate_version = true)]
+struct Cli {
+    /// The configuration directory / 配置目录
+    #[arg(long, global = true, env = "XIXIN_CONFIG", default_value = "/etc/xixin", value_name = "DIR")]
+    config: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The whole daemon with invented cases in a folder of its own / 用虚构案件演示整个服务
+    Demo(demo::Args),
+    /// The daemon / 正式运行
+    Serve,
+    /// Cases: add, show, list, do / 案件
+    Case(case::Args),
+    /// Takes cases over from a CSV or XLSX file / 导入旧案件
+    Import(import::Args),
+    /// Counts a period / 计算期限
+    Period(period::PeriodArgs),
+    /// Checks every file of the configuration / 检查配置
+    Check(check::Args),
+    /// What will be sent, to whom, over what, and why / 预览将发送的提醒
+    Preview(preview::Args),
+    /// Why a reminder was or was not sent / 为什么发或没发
+    Why(ledger::WhyArgs),
+    /// Why a rung has not come yet / 为什么还没提醒
+    WhyNot(ledger::WhyNotArgs),
+    /// The daily digest of one member of staff / 每日待办
+    Digest(digest::Args),
+    /// The notice sheet for a resident / 通知单
+    Notice(notice::Args),
+    /// Sends one test message / 发送测试
+    SendTest(send_test::Args),
+    /// Speaks to the running daemon / 控制运行中的服务
+    Ctl(ctl::Args),
+    /// Looks for anything that could keep reminders from leaving / 体检
+    Doctor(doctor::Args),
+    /// Brings the database up to date / 升级数据库
+    Migrate,
+    /// Completions for a shell / 命令补全
+    Completions { shell: clap_complete::Shell },
+}
+
+/// What every read verb takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ReadArgs {
+    /// Prints JSON / 输出 JSON
+    #[arg(long)]
+    json: bool,
+    /// Looks as of this instant, RFC 3339 / 以此刻为准
+    #[arg(long, value_name = "RFC3339")]
+    now: Option<Timestamp>,
+}
+
+impl ReadArgs {
+    fn clock(&self) -> Arc<dyn Clock> {
+        match self.now {
+            Some(now) => Arc::new(ManualClock::new(now)),
+            None => Arc::new(SystemClock),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        now_or(self.now, &SystemClock)
+    }
+}
+
+/// Parses the arguments, runs the verb and maps its end to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("无法启动 / cannot start: {error}"));
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&explain(&error));
+            ExitCode::from(code_of(&error))
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<u8> {
+    let place = Place::new(cli.config);
+    match cli.verb {
+        Verb::Demo(args) => demo::run(args).await,
+        Verb::Serve => serve::run(place).await,
+        Verb::Case(args) => case::run(args, place).await,
+        Verb::Import(args) => import::run(args, place).await,
+        Verb::Period(args) => period_with(&args, &place),
+        Verb::Check(args) => check::run(&args, &place),
+        Verb::Preview(args) => preview::run(args, place).await,
+        Verb::Why(args) => ledger::why(args, place).await,
+        Verb::WhyNot(args) => ledger::why_not(args, place).await,
+        Verb::Digest(args) => digest::run(args, place).await,
+        Verb::Notice(args) => notice::run(args, place).await,
+        Verb::SendTest(args) => send_test::run(args, place).await,
+        Verb::Ctl(args) => ctl::run(args, place).await,
+        Verb::Doctor(args) => doctor::run(args, place).await,
+        Verb::Migrate => migrate(place).await,
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "xixin", &mut std::io::stdout());
+            Ok(0)
+        }
+    }
+}
+
+async fn migrate(place: Place) -> anyhow::Result<u8> {
+    let app = App::open(place, Arc::new(SystemClock)).await?;
+    say(&format!("数据库已是最新 / the database is up to date: {}", app.engine.store.path().display()));
+    Ok(0)
+}
+
+/// Prints a line; a closed pipe ends the output, not the program.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// The chain of causes, once each.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    if error.is::<Problems>() {
+        return EXIT_CONFIG;
+    }
+    if error.is::<ControlError>() {
+        return EXIT_UNAVAILABLE;
+    }
+    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    match store {
+        Some(StoreError::Conflict { .. }) => EXIT_BUSY,
+        Some(StoreError::Newer { .. } | StoreError::TooOld { .. }) => EXIT_CONFIG,
+        _ => EXIT_FAILED,
+    }
+}
+
+/// The shipped calendar and offices count when the directory has none: `xixin period` works without an installation.
+fn period_with(args: &period::PeriodArgs, place: &Place) -> anyhow::Result<u8> {
+    let mut out = std::io::stdout().lock();
+    if place.config.is_dir() {
+        let (loaded, _) = place.load()?;
+        let book = &loaded.rulebook;
+        return period::run(args, &book.calendar, &book.zone, &book.offices, &mut out);
+    }
+    let book = crate::config::shipped_rulebook();
+    period::run(args, &book.calendar, &book.zone, &book.offices, &mut out)
+}

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::domain::case::{Case, Item};
+use crate::domain::case::{Case, Due, Item};
 use crate::domain::ids::{ItemId, StaffId};
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::Milestone;
@@ -35,8 +35,8 @@ pub fn project(rules: &Rulebook, case: &Case, items: &[Dated<'_>]) -> Vec<Entry>
         let start = match dated.item {
             Item::Deadline(_) => None,
             Item::Callback(callback) => match callback.due {
-                crate::domain::case::Due::At(at) => Some(at),
-                crate::domain::case::Due::Day(_) => None,
+                Due::At(at) => Some(at),
+                Due::Day(_) => None,
             },
             Item::Appointment(appointment) => Some(appointment.start),
         };
@@ -49,4 +49,27 @@ pub fn project(rules: &Rulebook, case: &Case, items: &[Dated<'_>]) -> Vec<Entry>
         }
     };
     items.iter().map(entry).collect()
+}
+
+/// A number that changes when the agenda does (FNV-1a over the fields), so that an unchanged agenda need not be written again. Never 0,
+/// which stands for an agenda that was never written.
+pub fn fingerprint(entries: &[Entry]) -> i64 {
+    let mut sum: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut mix = |bytes: &[u8]| {
+        for byte in bytes.iter().chain(&[0xff]) {
+            sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for entry in entries {
+        mix(entry.item.as_str().as_bytes());
+        mix(entry.kind.name().as_bytes());
+        mix(entry.assignee.as_str().as_bytes());
+        let day = entry.day.map_or([0; 4], |day| {
+            let [high, low] = day.year().to_be_bytes();
+            [high, low, day.month().unsigned_abs(), day.day().unsigned_abs()]
+        });
+        mix(&day);
+        mix(&entry.start.map_or(i64::MIN, Timestamp::as_millisecond).to_be_bytes());
+    }
+    i64::try_from(sum >> 1).unwrap_or(1).max(1)
 }

@@ -108,6 +108,13 @@ impl Digest {
         self.overdue.len() + self.today.len() + self.due_deadlines().count()
     }
 
+    /// Whether there is nothing in it to do or to know.
+    pub fn is_empty(&self) -> bool {
+        let lists = [&self.overdue, &self.today, &self.deadlines, &self.waiting, &self.ahead, &self.new_cases];
+        let troubles = self.roll_up.as_ref().is_some_and(|all| !all.exceptions.is_empty() || !all.troubles.is_empty());
+        lists.iter().all(|list| list.is_empty()) && !troubles
+    }
+
     /// How many of them are urgent.
     pub fn urgent(&self) -> usize {
         let lines = self.overdue.iter().chain(&self.today).chain(self.due_deadlines());

@@ -138,6 +138,12 @@ impl Audience {
         }
     }
 
+    pub fn parse(name: &str) -> Option<Self> {
+        use Audience::{Assignee, Director, District, Owner, Relatives, Resident, Supervisor};
+        let all = [Owner, Assignee, Supervisor, Director, District, Resident, Relatives];
+        all.into_iter().find(|audience| audience.name() == name)
+    }
+
     /// Residents and relatives: quiet hours, caps, consent and masks apply.
     pub fn is_public(self) -> bool {
         matches!(self, Self::Resident | Self::Relatives)

@@ -55,6 +55,28 @@ impl fmt::Display for Mark {
     }
 }
 
+/// A mark as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkText {
+    pub item: ItemId,
+    pub anchor: String,
+    pub ladder: LadderId,
+    pub rung: RungName,
+    pub occurrence: String,
+    pub audience: Audience,
+}
+
+impl MarkText {
+    /// Reads the text form of a [`Mark`]. `None` for a text that no version of xixin wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('|');
+        let mut next = || parts.next();
+        let (item, anchor, ladder, rung) = (next()?.into(), next()?.to_owned(), next()?.into(), next()?.into());
+        let (occurrence, audience) = (next()?.to_owned(), Audience::parse(next()?)?);
+        Some(Self { item, anchor, ladder, rung, occurrence, audience })
+    }
+}
+
 /// The marks of a case that have been decided already, in their text form.
 #[derive(Debug, Clone, Default)]
 pub struct Decided(HashSet<String>);

@@ -1,1 +1,121 @@
-//! (being written)
+//! Where facts, rules, the ledger and the channels meet. Every loop is *wait, then a public step*; the step is what tests call.
+//!
+//! ```text
+//! desk ── commands ──→ facts        planner ── decisions ──→ ledger        sender ── attempts ──→ channels
+//!                                   digests ── one a day ──→ ledger        recorder ←── outcomes ──┘
+//! ```
+
+pub mod breaker;
+pub mod desk;
+pub mod digests;
+pub mod gate;
+pub mod live;
+pub mod message;
+pub mod planner;
+pub mod prepare;
+pub mod recorder;
+pub mod sender;
+pub mod status;
+pub mod ticker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::domain::ids::{PersonId, ReminderId};
+use crate::store::{Store, StoreError};
+use live::Live;
+
+/// Between two looks at the database when nothing else wakes a loop.
+pub const POLL: Duration = Duration::from_secs(15);
+
+/// What every loop shares.
+#[derive(Clone)]
+pub struct Engine {
+    pub store: Store,
+    pub live: Live,
+    pub clock: Arc<dyn Clock>,
+    /// Names this run in leases.
+    pub holder: Arc<str>,
+    pub bells: Arc<Bells>,
+    pub gate: Arc<gate::Gate>,
+    pub breakers: Arc<Breakers>,
+}
+
+/// One breaker per provider.
+#[derive(Debug, Default)]
+pub struct Breakers {
+    pub email: breaker::Breaker,
+    pub sms: breaker::Breaker,
+}
+
+impl Engine {
+    /// Reads what other processes have paused, and whether the clock can be believed.
+    pub async fn look_around(&self) {
+        let now = self.clock.now();
+        if let Some(jump) = self.gate.clock_jump(now, std::time::Instant::now()) {
+            let reason = format!("系统时间跳变约{}分钟,请核对后恢复 / the clock jumped by {} minutes; check it, then resume", jump.as_mins(), jump.as_mins());
+            tracing::error!(jump_s = jump.as_secs(), "the clock jumped by {} s; sending is on hold until somebody confirms the time with `xixin ctl resume`", jump.as_secs());
+            if let Err(error) = self.store.pause(crate::store::switches::ALL, now, "xixin", &reason).await {
+                tracing::error!(error = %crate::telemetry::chain(&error), "the hold cannot be stored");
+            }
+        }
+        match self.store.switches().await {
+            Ok(switches) => self.gate.set_switches(switches),
+            Err(error) => tracing::error!(error = %crate::telemetry::chain(&error), "cannot read what is paused"),
+        }
+        self.probe_storage().await;
+    }
+
+    /// After a failed write: whether the database takes writes again.
+    async fn probe_storage(&self) {
+        if self.gate.storage_fault().is_some() && self.store.can_write().await.is_ok() {
+            tracing::warn!("the database can be written again; sending goes on");
+            self.gate.set_storage_fault(None);
+            self.bells.ring_all();
+        }
+    }
+
+    /// A database that cannot be written stops sending; the first write that succeeds lets it go on.
+    pub(crate) fn note_store_error(&self, error: &StoreError) {
+        if error.is_storage_fault() {
+            self.gate.set_storage_fault(Some(error.to_string()));
+        }
+    }
+}
+
+/// What wakes the loops before their time.
+#[derive(Debug, Default)]
+pub struct Bells {
+    /// Facts or rules changed.
+    pub planner: Notify,
+    /// Something was queued.
+    pub email: Notify,
+    pub sms: Notify,
+    /// The day's digests may be due.
+    pub digests: Notify,
+}
+
+impl Bells {
+    pub fn ring_all(&self) {
+        self.planner.notify_one();
+        self.digests.notify_one();
+        self.ring_senders();
+    }
+
+    pub fn ring_senders(&self) {
+        self.email.notify_one();
+        self.sms.notify_one();
+    }
+}
+
+/// Ids are given at the edge; the domain never makes them up.
+pub fn new_reminder() -> ReminderId {
+    ReminderId::from(uuid::Uuid::now_v7().to_string())
+}
+
+pub fn new_person() -> PersonId {
+    PersonId::from(format!("p-{}", uuid::Uuid::now_v7().simple()))
+}

@@ -157,6 +157,13 @@ impl Store {
             .during("reach the database")
     }
 
+    /// Answers when the database takes a durable write.
+    pub async fn can_write(&self) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        runs::set_meta(&mut tx, "write_probe", "1").await?;
+        commit(tx, "probe the database").await
+    }
+
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use crate::domain::ids::{CaseId, ReminderId, StaffId};
 use crate::domain::reminder::{Decided, Decision, State};
 use crate::store::cases::json;
-use crate::store::{During, Store, StoreError, Tx};
+use crate::store::{During, Store, StoreError, Tx, instant_of};
 
 /// A decision on its way into the ledger.
 #[derive(Debug, Clone, Serialize)]
@@ -77,6 +77,20 @@ pub struct LedgerRow {
     pub sent_ms: Option<i64>,
 }
 
+/// One try at sending.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+pub struct AttemptRow {
+    pub id: String,
+    pub way: String,
+    pub started_ms: i64,
+    pub ended_ms: Option<i64>,
+    pub wire_id: String,
+    pub outcome: String,
+    pub blame: Option<String>,
+    pub reference: Option<String>,
+    pub reason: Option<String>,
+}
+
 impl Store {
     /// The marks already decided, by case.
     pub async fn decided(&self, cases: &[&CaseId]) -> Result<HashMap<CaseId, Decided>, StoreError> {
@@ -135,6 +149,13 @@ impl Store {
             .during("read the ledger")
     }
 
+    /// The instant of the newest decision.
+    pub async fn newest_decision(&self) -> Result<Option<Timestamp>, StoreError> {
+        const SQL: &str = "select decided_ms from reminders order by decided_ms desc limit 1";
+        let newest = sqlx::query_scalar::<_, i64>(SQL).fetch_optional(self.reader()).await;
+        Ok(newest.during("find the newest decision")?.map(instant_of))
+    }
+
     /// One row of the ledger.
     pub async fn ledger_row(&self, id: &ReminderId) -> Result<Option<LedgerRow>, StoreError> {
         const SQL: &str = "
@@ -147,6 +168,16 @@ impl Store {
             .fetch_optional(self.reader())
             .await
             .during("read a reminder")
+    }
+
+    /// Every try at sending a reminder, oldest first.
+    pub async fn attempts_of(&self, reminder: &ReminderId) -> Result<Vec<AttemptRow>, StoreError> {
+        const SQL: &str = "
+            select id, way, started_ms, ended_ms, wire_id, outcome, blame, reference, reason from attempts
+            where reminder_id = $1
+            order by started_ms, id
+            limit 100";
+        sqlx::query_as(SQL).bind(reminder.as_str()).fetch_all(self.reader()).await.during("read attempts")
     }
 
     /// Open call tasks of these people, oldest first.
@@ -216,7 +247,7 @@ impl Store {
 }
 
 /// Adds decisions; one that is in the ledger already is left as it is. Returns how many were new.
-pub async fn add(tx: &mut Tx, rows: &[NewReminder]) -> Result<u64, StoreError> {
+pub async fn add(tx: &mut Tx, rows: &[&NewReminder]) -> Result<u64, StoreError> {
     const SQL: &str = "
         insert into reminders
             (id, case_id, mark, recipient, way, text, state, reason_zh, reason_en, priority,

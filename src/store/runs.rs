@@ -15,6 +15,13 @@ impl Store {
             .during("read the last slot of a schedule")
     }
 
+    /// The last claimed slot of a schedule before `slot`.
+    pub async fn slot_before(&self, name: &str, slot: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "select slot from runs where name = $1 and slot < $2 order by slot desc limit 1";
+        let last = sqlx::query_scalar(SQL).bind(name).bind(slot).fetch_optional(self.reader()).await;
+        last.during("read an earlier slot of a schedule")
+    }
+
     pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
         const SQL: &str = "select value from meta where name = $1";
         sqlx::query_scalar(SQL)

@@ -209,7 +209,7 @@ pub struct Context<'a> {
     pub actor: &'a Staff,
     pub now: Timestamp,
     /// A person id never given before.
-    pub new_person: &'a dyn Fn() -> PersonId,
+    pub new_person: &'a (dyn Fn() -> PersonId + Sync),
 }
 
 /// What a command changed.

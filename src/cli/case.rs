@@ -1,0 +1,217 @@
+//! `xixin case add|show|list|do`: facts in and out. JSON or `key=value` in; words or JSON out.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::app::{App, Place, poke};
+use crate::clock::SystemClock;
+use crate::cli::{ReadArgs, say};
+use crate::domain::command::{Change, Command, NewCase};
+use crate::domain::ids::{CaseId, StaffId, UnitId};
+use crate::engine::desk::Desk;
+use crate::store::cases::Filter;
+
+/// A case document may be this large, in bytes.
+const DOCUMENT_MAX: u64 = 256 * 1024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Opens a case from a JSON document / 立案
+    Add {
+        /// The document; - reads standard input / 文件，- 表示标准输入
+        file: PathBuf,
+        #[command(flatten)]
+        actor: Actor,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+    /// Everything about a case / 查看
+    Show {
+        case: String,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+    /// Cases, newest first / 列表
+    List {
+        #[arg(long)]
+        unit: Option<String>,
+        #[arg(long)]
+        owner: Option<String>,
+        /// open, waiting or closed
+        #[arg(long, value_parser = ["open", "waiting", "closed"])]
+        status: Option<String>,
+        /// At most so many, 1 to 10000
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        limit: u16,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+    /// Carries out a command: `do CASE add_deadline kind=cremation_reissue trigger=2016-12-20` / 办理
+    Do {
+        case: String,
+        /// The command, e.g. promise, attempt, done, close / 命令
+        command: String,
+        /// key=value pairs, or one JSON object / 参数
+        values: Vec<String>,
+        #[command(flatten)]
+        actor: Actor,
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Actor {
+    /// Who does it: a name from people.toml / 经办人
+    #[arg(long = "as", env = "XIXIN_AS", value_name = "STAFF")]
+    pub(super) actor: String,
+}
+
+pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
+    match args.verb {
+        Verb::Add { file, actor, read } => add(&file, &actor, &read, place).await,
+        Verb::Show { case, read } => crate::cli::show::run(&case, &read, place).await,
+        Verb::List { unit, owner, status, limit, read } => {
+            let filter = Filter {
+                unit: unit.map(UnitId::from),
+                owner: owner.map(StaffId::from),
+                status,
+                limit: i64::from(limit),
+            };
+            list(&filter, &read, place).await
+        }
+        Verb::Do { case, command, values, actor, read } => act(&case, &command, &values, &actor, &read, place).await,
+    }
+}
+
+async fn add(file: &PathBuf, actor: &Actor, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
+    let text = document(file)?;
+    let new: NewCase = parse(&text)?;
+    let app = App::open(place.clone(), Arc::new(SystemClock)).await?;
+    let rules = app.engine.live.get();
+    let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
+    let change = desk.open(new, read.now()).await?;
+    finish(&app, &place, &change, read).await
+}
+
+async fn act(
+    case: &str,
+    command: &str,
+    values: &[String],
+    actor: &Actor,
+    read: &ReadArgs,
+    place: Place,
+) -> anyhow::Result<u8> {
+    let command: Command = parse(&command_json(command, values)?.to_string())?;
+    let app = App::open(place.clone(), Arc::new(SystemClock)).await?;
+    let rules = app.engine.live.get();
+    let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
+    let change = desk.act(&CaseId::from(case), command, read.now()).await?;
+    finish(&app, &place, &change, read).await
+}
+
+async fn finish(app: &App, place: &Place, change: &Change, read: &ReadArgs) -> anyhow::Result<u8> {
+    let rules = app.engine.live.get();
+    poke(&rules.settings, place, Some(change.case.id.to_string())).await;
+    if read.json {
+        say(&json!({ "case": change.case, "events": change.events }).to_string());
+    } else {
+        say(&crate::cli::show::summary(&rules.rulebook, change, read.now()));
+    }
+    Ok(0)
+}
+
+async fn list(filter: &Filter, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
+    let app = App::open(place, read.clock()).await?;
+    let found = app.engine.store.list_cases(filter).await?;
+    let rules = app.engine.live.get();
+    if read.json {
+        let cases: Vec<Value> = found.iter().map(|stored| json!(stored.case)).collect();
+        say(&json!({ "cases": cases }).to_string());
+        return Ok(0);
+    }
+    if found.is_empty() {
+        say("没有案件 / no cases");
+    }
+    for stored in &found {
+        say(&crate::cli::show::line(&rules.rulebook, &stored.case));
+    }
+    Ok(0)
+}
+
+/// Reads a document, refusing what cannot be one.
+fn document(file: &PathBuf) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let name = file.display();
+    let too_large = || anyhow::anyhow!("{name}: 超过 {DOCUMENT_MAX} 字节 / it is larger than {DOCUMENT_MAX} bytes; a case is a page of text");
+    if file.as_os_str() == "-" {
+        std::io::stdin().take(DOCUMENT_MAX + 1).read_to_end(&mut bytes)?;
+    } else {
+        let open = std::fs::File::open(file).with_context(|| format!("{name} 无法读取 / cannot be read"))?;
+        open.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("{name} 无法读取 / cannot be read"))?;
+    }
+    if bytes.len() as u64 > DOCUMENT_MAX {
+        return Err(too_large());
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("{name}: 第 {at} 字节处不是 UTF-8 / it is not UTF-8 at byte {at}; save it as UTF-8")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+}
+
+/// Reads JSON; an error names line, column and field.
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> anyhow::Result<T> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        let place = if path == "." { String::new() } else { format!("{path}: ") };
+        anyhow::anyhow!("内容有误 / the document is wrong: {place}{inner}")
+    })
+}
+
+/// `key=value` pairs or one JSON object, as a command document. Values that look like JSON lists, objects, booleans or null are taken
+/// as such; everything else is text, so that phone numbers and dates stay what they are.
+fn command_json(command: &str, values: &[String]) -> anyhow::Result<Value> {
+    let mut map = Map::new();
+    if let [single] = values
+        && single.trim_start().starts_with('{')
+    {
+        map = parse(single)?;
+    } else {
+        for pair in values {
+            let (key, value) = pair
+                .split_once('=')
+                .with_context(|| format!("“{pair}” 应写成 key=value / write \"{pair}\" as key=value"))?;
+            let value = match value.chars().next() {
+                Some('[' | '{') => parse(value)?,
+                _ if matches!(value, "true" | "false" | "null") => parse(value)?,
+                _ if key == "born" => parse(value)?,
+                _ => Value::String(value.to_owned()),
+            };
+            if map.insert(key.to_owned(), value).is_some() {
+                anyhow::bail!("{key} 写了两次 / {key} is given twice");
+            }
+        }
+    }
+    map.insert("do".to_owned(), Value::String(command.replace('-', "_")));
+    Ok(Value::Object(map))
+}
+
+/// An instant in the zone of the halls.
+pub(super) fn local(at: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}

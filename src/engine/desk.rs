@@ -1,0 +1,141 @@
+//! The desk: where commands from every entrance are carried out. Facts, events, agenda and the wake-up change in one transaction, or
+//! nothing does.
+
+use jiff::Timestamp;
+
+use crate::domain::agenda;
+use crate::domain::case::Item;
+use crate::domain::command::{self, Change, Command, Context, NewCase, Refusal};
+use crate::domain::ids::{CaseId, PersonId, StaffId};
+use crate::domain::org::Staff;
+use crate::domain::plan::milestones::Dated;
+use crate::domain::rulebook::Rulebook;
+use crate::domain::text::Said;
+use crate::engine::new_person;
+use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, cases, commit, events, people, reminders};
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("没有案件 {0}。用 xixin case list 查看。\nthere is no case {0}; see xixin case list")]
+    NoCase(CaseId),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Refusal> for DeskError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Carries out commands for one member of staff.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    store: &'a Store,
+    rules: &'a Rulebook,
+    actor: &'a Staff,
+}
+
+/// How often a command is tried again when somebody else changed the same case at the same moment.
+const TRIES: usize = 5;
+
+impl<'a> Desk<'a> {
+    pub fn new(store: &'a Store, rules: &'a Rulebook, actor: &StaffId) -> Result<Self, DeskError> {
+        let Some(actor) = rules.org.staff.get(actor) else {
+            let known: Vec<&str> = rules.org.staff.keys().map(StaffId::as_str).collect();
+            return Err(DeskError::Refused(Refusal {
+                field: Some("--as".to_owned()),
+                what: Said::new(format!("没有工作人员“{actor}”"), format!("there is no member of staff \"{actor}\"")),
+                fix: Said::new(format!("可用的有: {}", known.join(", ")), format!("known are: {}", known.join(", "))),
+            }));
+        };
+        Ok(Self { store, rules, actor })
+    }
+
+    /// Opens a case and returns its number.
+    pub async fn open(&self, new: NewCase, now: Timestamp) -> Result<Change, DeskError> {
+        let mut opened = self.open_all(vec![new], false, now).await?;
+        Ok(opened.remove(0))
+    }
+
+    /// Opens many cases, all or none. `imported` marks them as history: nothing that was due before now is ever sent.
+    pub async fn open_all(&self, new: Vec<NewCase>, imported: bool, now: Timestamp) -> Result<Vec<Change>, DeskError> {
+        let year = self.rules.zone.to_datetime(now).year();
+        let mut tx = self.store.begin().await?;
+        let mut opened = Vec::with_capacity(new.len());
+        for new in new {
+            let id = cases::next_number(&mut tx, year).await?;
+            let change = command::open(id, new, imported, &self.context(now))?;
+            cases::insert(&mut tx, &change.case, now).await?;
+            self.write_rest(&mut tx, &change, now).await?;
+            opened.push(change);
+        }
+        commit(tx, "open cases").await?;
+        Ok(opened)
+    }
+
+    /// What opening these cases would come to, without writing anything: one answer per case.
+    pub fn rehearse(&self, new: &[NewCase], now: Timestamp) -> Vec<Result<Change, Refusal>> {
+        let open = |new: &NewCase| command::open(CaseId::from("preview"), new.clone(), true, &self.context(now));
+        new.iter().map(open).collect()
+    }
+
+    /// Carries out one command on a case.
+    pub async fn act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            match self.try_act(id, command.clone(), now).await {
+                Err(DeskError::Store(error @ StoreError::Conflict { .. })) => last = Some(error),
+                done => return done,
+            }
+        }
+        Err(last.map_or_else(|| DeskError::NoCase(id.clone()), DeskError::Store))
+    }
+
+    async fn try_act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
+        let stored = self.store.case(id).await?.ok_or_else(|| DeskError::NoCase(id.clone()))?;
+        let around = self.store.people_of(&stored.case.party.person).await?;
+        let change = command::apply(&stored.case, &around, command, &self.context(now))?;
+        let mut tx = self.store.begin().await?;
+        cases::save(&mut tx, &change.case, stored.version, now).await?;
+        self.write_rest(&mut tx, &change, now).await?;
+        commit(tx, "carry out a command").await?;
+        Ok(change)
+    }
+
+    async fn write_rest(&self, tx: &mut Tx, change: &Change, now: Timestamp) -> Result<(), DeskError> {
+        let case = &change.case;
+        for person in &change.people {
+            people::put(tx, person).await?;
+        }
+        for task in &change.tasks_done {
+            if !reminders::close_task(tx, task, &case.id, now).await? {
+                return Err(DeskError::Refused(Refusal {
+                    field: Some("task".to_owned()),
+                    what: Said::new("本案没有这样的待打电话", "the case has no such open call task"),
+                    fix: Said::new("用 xixin case show 查看", "see xixin case show"),
+                }));
+            }
+        }
+        if case.is_closed() {
+            reminders::cancel_tasks(tx, &case.id, now).await?;
+        }
+        let items: Vec<Dated<'_>> = if case.is_closed() {
+            Vec::new()
+        } else {
+            case.items().filter(Item::is_open).map(|item| Dated::new(self.rules, item)).collect()
+        };
+        let entries = agenda::project(self.rules, case, &items);
+        agenda_rows::replace(tx, &[(&case.id, &case.unit, entries.as_slice())]).await?;
+        events::append(tx, now, &case.id, self.actor.id.as_str(), &change.events).await?;
+        Ok(())
+    }
+
+    fn context(&self, now: Timestamp) -> Context<'a> {
+        let new_person: &'static (dyn Fn() -> PersonId + Sync) = &new_person;
+        Context { rules: self.rules, actor: self.actor, now, new_person }
+    }
+}

@@ -1,0 +1,334 @@
+//! From claimed rows to bytes: every reminder is judged once more from current facts, rendered and built. One that fails does so
+//! alone.
+
+use std::collections::HashMap;
+
+use jiff::civil::Time;
+use jiff::Timestamp;
+
+use crate::channel::build::{Importance, Mail, WireMail, build};
+use crate::channel::sms::{Sms, WireSms};
+use crate::domain::ids::{CaseId, PersonId, StaffId, TextId};
+use crate::domain::ladder::{Priority, Way};
+use crate::domain::milestone::instant;
+use crate::domain::plan::decide::{CALL_TASK, Scene};
+use crate::domain::plan::recheck::{Queued, Recheck, recheck};
+use crate::domain::plan::recipients::caller;
+use crate::domain::plan::People;
+use crate::domain::reminder::{MarkText, Recipient, State};
+use crate::domain::text::Said;
+use crate::engine::live::Rules;
+use crate::engine::{Engine, digests, message};
+use crate::store::StoreError;
+use crate::store::cases::StoredCase;
+use crate::store::queue::{Claimed, NewAttempt, Verdict};
+use crate::template::Rendered;
+
+/// A batch, judged.
+pub struct Prepared {
+    /// Rows that end here or wait: cancelled, deferred, taken out of the way.
+    pub settled: Vec<Settled>,
+    pub ready: Vec<Ready>,
+}
+
+/// A row that is not sent now, and whether another way has to be found for it.
+pub struct Settled {
+    pub verdict: Verdict,
+    pub next: Option<Box<(Claimed, Context, Said)>>,
+}
+
+/// A message that can leave as soon as its attempt is recorded.
+pub struct Ready {
+    pub claimed: Claimed,
+    pub attempt: NewAttempt,
+    pub wire: Wire,
+    pub context: Context,
+}
+
+/// What is needed to find another way when this one fails.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub way: Way,
+    pub recipient: Recipient,
+    /// Who phones instead, for residents and relatives.
+    pub caller: Option<StaffId>,
+}
+
+pub enum Wire {
+    Mail(WireMail),
+    Sms(WireSms),
+}
+
+struct Facts {
+    cases: HashMap<CaseId, StoredCase>,
+    people: HashMap<PersonId, People>,
+    sms_today: Vec<(String, String)>,
+}
+
+/// Judges, renders and builds a batch.
+pub async fn prepare(
+    engine: &Engine,
+    rules: &Rules,
+    way: Way,
+    claimed: Vec<Claimed>,
+    now: Timestamp,
+) -> Result<Prepared, StoreError> {
+    let mut facts = load(engine, rules, way, &claimed, now).await?;
+    let mut prepared = Prepared { settled: Vec::new(), ready: Vec::new() };
+    for row in claimed {
+        let judged = if row.case_id.is_empty() {
+            digests::prepare(engine, rules, way, &row, now).await?
+        } else {
+            judge(rules, way, &row, &mut facts, now)
+        };
+        match judged {
+            Judged::Settled { verdict, next } => {
+                let next = next.map(|(context, said)| Box::new((row, context, said)));
+                prepared.settled.push(Settled { verdict, next });
+            }
+            Judged::Go { rendered, to, context, version } => {
+                match wire(rules, way, &row, &to, rendered) {
+                    Ok((wire, attempt)) => {
+                        let attempt = NewAttempt { case_version: version, ..attempt };
+                        prepared.ready.push(Ready { claimed: row, attempt, wire, context });
+                    }
+                    Err(said) => {
+                        let verdict = settle(&row, State::Refused, said.clone(), now);
+                        prepared.settled.push(Settled { verdict, next: Some(Box::new((row, context, said))) });
+                    }
+                }
+            }
+        }
+    }
+    Ok(prepared)
+}
+
+/// What a judgement comes to.
+pub enum Judged {
+    Settled { verdict: Verdict, next: Option<(Context, Said)> },
+    Go { rendered: Rendered, to: String, context: Context, version: Option<i64> },
+}
+
+async fn load(
+    engine: &Engine,
+    rules: &Rules,
+    way: Way,
+    claimed: &[Claimed],
+    now: Timestamp,
+) -> Result<Facts, StoreError> {
+    let ids: Vec<CaseId> = claimed.iter().filter(|row| !row.case_id.is_empty()).map(|row| row.case_id.as_str().into()).collect();
+    let cases = engine.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
+    let residents: Vec<&PersonId> = cases.values().map(|stored| &stored.case.party.person).collect();
+    let people = engine.store.people(&residents).await?;
+    let sms_today = if way == Way::Sms {
+        let recipients: Vec<&str> = claimed.iter().map(|row| row.recipient.as_str()).collect();
+        let zone = &rules.rulebook.zone;
+        let midnight = instant(zone.to_datetime(now).date(), Time::midnight(), zone);
+        engine.store.sms_since(&recipients, midnight).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Facts { cases, people, sms_today })
+}
+
+fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timestamp) -> Judged {
+    let Some(stored) = facts.cases.get(row.case_id.as_str()) else {
+        return cancel(row, Said::new("案件已不存在", "the case does not exist any more"), now);
+    };
+    let none = People::default();
+    let people = facts.people.get(&stored.case.party.person).unwrap_or(&none);
+    let Some(queued) = queued(row, way) else {
+        return cancel(row, Said::new("记录无法读取", "the row cannot be read"), now);
+    };
+    let scene = Scene { rules: &rules.rulebook, case: &stored.case, people, now };
+    let today = rules.rulebook.zone.to_datetime(now).date();
+    let phones = stored.case.item(&queued.item).and_then(|item| caller(&rules.rulebook.org, &stored.case, item, today));
+    let context = Context {
+        way,
+        recipient: queued.recipient.clone(),
+        caller: phones.map(|staff| staff.id.clone()),
+    };
+    let dated = match recheck(&scene, &queued) {
+        Recheck::Send(dated) => dated,
+        Recheck::Wait { until } => return wait(row, until, None),
+        Recheck::Cancel(said) => return cancel(row, said, now),
+        Recheck::Unreachable(said) => {
+            let verdict = settle(row, State::Cancelled, said.clone(), now);
+            return Judged::Settled { verdict, next: Some((context, said)) };
+        }
+    };
+    if let Some(judged) = over_cap(rules, way, row, &mut facts.sms_today, &context, now) {
+        return judged;
+    }
+    let Some(to) = address(rules, people, &queued) else {
+        let said = Said::new("没有可用的地址", "no address is known");
+        let verdict = settle(row, State::Cancelled, said.clone(), now);
+        return Judged::Settled { verdict, next: Some((context, said)) };
+    };
+    let message = message::for_reminder(&scene, &dated, &queued, row);
+    match rules.texts.render(&TextId::from(row.text.as_str()), &message, way) {
+        Ok(rendered) => Judged::Go { rendered, to, context, version: Some(stored.version) },
+        Err(error) => {
+            tracing::error!(reminder.id = %row.id, text = %row.text, "text {} cannot be rendered: {error}", row.text);
+            let said = Said::new(format!("文本 {} 无法生成", row.text), format!("text {} cannot be rendered", row.text));
+            let verdict = settle(row, State::Refused, said.clone(), now);
+            Judged::Settled { verdict, next: Some((context, said)) }
+        }
+    }
+}
+
+fn queued(row: &Claimed, way: Way) -> Option<Queued> {
+    let mark = MarkText::parse(&row.mark)?;
+    let recipient = Recipient::parse(&row.recipient)?;
+    Some(Queued {
+        item: mark.item,
+        anchor: mark.anchor,
+        ladder: mark.ladder,
+        rung: mark.rung,
+        audience: mark.audience,
+        recipient,
+        way,
+        is_call_notice: row.text == CALL_TASK,
+        due: crate::store::instant_of(row.due_ms),
+        valid_until: crate::store::instant_of(row.valid_until_ms),
+    })
+}
+
+fn address(rules: &Rules, people: &People, queued: &Queued) -> Option<String> {
+    match &queued.recipient {
+        Recipient::Staff(id) => {
+            let staff = rules.rulebook.org.staff.get(id)?;
+            if queued.way == Way::Email { staff.email.clone() } else { staff.mobile.clone() }
+        }
+        Recipient::Person(id) => {
+            let person = people.all().find(|person| person.id == *id)?;
+            if queued.way == Way::Email { person.email.clone() } else { person.phone.clone() }
+        }
+        Recipient::Nobody => None,
+    }
+}
+
+/// At most so many SMS a day to one resident, over all cases, and one per topic. What is critical goes through and says so; the rest
+/// waits for the morning, or becomes a call when the morning is too late.
+fn over_cap(
+    rules: &Rules,
+    way: Way,
+    row: &Claimed,
+    sms_today: &mut Vec<(String, String)>,
+    context: &Context,
+    now: Timestamp,
+) -> Option<Judged> {
+    if way != Way::Sms || !matches!(context.recipient, Recipient::Person(_)) {
+        return None;
+    }
+    let schedule = &rules.rulebook.schedule;
+    let count = |keep: &dyn Fn(&(String, String)) -> bool| {
+        u32::try_from(sms_today.iter().filter(|sent| keep(sent)).count()).unwrap_or(u32::MAX)
+    };
+    let all = count(&|sent| sent.0 == row.recipient);
+    let topic = count(&|sent| sent.0 == row.recipient && sent.1 == row.case_id);
+    let over = all >= schedule.sms_per_resident_per_day || topic >= schedule.sms_per_topic_per_day;
+    if !over || row.priority >= Priority::Critical as i64 {
+        sms_today.push((row.recipient.clone(), row.case_id.clone()));
+        return None;
+    }
+    let zone = &rules.rulebook.zone;
+    let today = zone.to_datetime(now).date();
+    let midnight = instant(today.tomorrow().unwrap_or(today), Time::midnight(), zone);
+    let until = schedule.sending_hours.next_allowed(midnight, zone);
+    if until.as_millisecond() < row.valid_until_ms {
+        let said = Said::new("今天给此人的短信已到上限,明早再发", "this person's SMS of the day are used up; it waits for the morning");
+        return Some(wait(row, until, Some(said)));
+    }
+    let said = Said::new("今天给此人的短信已到上限,改打电话", "this person's SMS of the day are used up: phone instead");
+    let verdict = settle(row, State::Cancelled, said.clone(), now);
+    Some(Judged::Settled { verdict, next: Some((context.clone(), said)) })
+}
+
+/// Builds the bytes that leave.
+fn wire(
+    rules: &Rules,
+    way: Way,
+    row: &Claimed,
+    to: &str,
+    rendered: Rendered,
+) -> Result<(Wire, NewAttempt), Said> {
+    let unbuildable = |what: String| Said::new(format!("信息无法生成: {what}"), format!("the message cannot be built: {what}"));
+    let (wire, wire_id, wire_sha256) = match way {
+        Way::Email => {
+            let mail = build(&mail(rules, row, to, rendered)).map_err(|error| unbuildable(error.to_string()))?;
+            let (id, sha256) = (mail.message_id().to_owned(), mail.sha256().to_owned());
+            (Wire::Mail(mail), id, sha256)
+        }
+        Way::Sms | Way::Phone => {
+            let gateway = rules.channels.sms.as_ref();
+            let gateway = gateway.ok_or_else(|| Said::new("未配置短信渠道", "no SMS channel is configured"))?;
+            let signature = rules.settings.sms.signature.clone();
+            let text = format!("【{signature}】{}", rendered.sms.unwrap_or_default());
+            let sms = Sms { to: to.to_owned(), text, signature, id: row.id.clone() };
+            let sms = gateway.prepare(&sms).map_err(|error| unbuildable(error.to_string()))?;
+            let sha256 = sms.sha256().to_owned();
+            (Wire::Sms(sms), row.id.clone(), sha256)
+        }
+    };
+    let attempt = NewAttempt {
+        id: uuid::Uuid::now_v7().to_string(),
+        reminder_id: row.id.clone(),
+        epoch: row.epoch,
+        case_version: None,
+        wire_id,
+        wire_sha256,
+    };
+    Ok((wire, attempt))
+}
+
+fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
+    let settings = &rules.settings.mail;
+    let domain = settings.from.rsplit_once('@').map_or("xixin.invalid", |(_, domain)| domain);
+    Mail {
+        // The row's id never changes, so neither does the Message-ID of a resend.
+        message_id: format!("<{}@{domain}>", row.id),
+        date: crate::store::instant_of(row.due_ms),
+        from: settings.from.clone(),
+        from_name: settings.from_name.clone(),
+        reply_to: settings.reply_to.clone(),
+        to: to.to_owned(),
+        subject: rendered.subject.unwrap_or_default(),
+        text: rendered.body.unwrap_or_default(),
+        html: rendered.html,
+        importance: if row.priority >= Priority::Urgent as i64 { Importance::High } else { Importance::Normal },
+    }
+}
+
+pub(crate) fn settle(row: &Claimed, state: State, said: Said, now: Timestamp) -> Verdict {
+    Verdict {
+        id: row.id.clone(),
+        epoch: row.epoch,
+        state: state.name(),
+        not_before_ms: None,
+        reason_zh: Some(said.zh),
+        reason_en: Some(said.en),
+        charged: 0,
+        closed_ms: Some(now.as_millisecond()),
+        attempt: None,
+    }
+}
+
+pub(crate) fn cancel(row: &Claimed, said: Said, now: Timestamp) -> Judged {
+    Judged::Settled { verdict: settle(row, State::Cancelled, said, now), next: None }
+}
+
+fn wait(row: &Claimed, until: Timestamp, said: Option<Said>) -> Judged {
+    let verdict = Verdict {
+        id: row.id.clone(),
+        epoch: row.epoch,
+        state: State::Queued.name(),
+        not_before_ms: Some(until.as_millisecond()),
+        reason_zh: said.as_ref().map(|said| said.zh.clone()),
+        reason_en: said.map(|said| said.en),
+        charged: 0,
+        closed_ms: None,
+        attempt: None,
+    };
+    Judged::Settled { verdict, next: None }
+}

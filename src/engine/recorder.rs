@@ -1,0 +1,299 @@
+//! Records what came of reminders, many at a time: whatever outcomes have gathered since the last commit go into the next one.
+//!
+//! An outcome that asks for another way (a refused address, a retry that would come too late) brings the row for it along in the same
+//! transaction, so nothing can fall between two ways.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use crate::channel::outcome::{Blame, Outcome};
+use crate::domain::ladder::{Priority, Way};
+use crate::domain::plan::decide::CALL_TASK;
+use crate::domain::reminder::{Recipient, State};
+use crate::domain::retry::{PROVIDER_PAUSE_S, next_try};
+use crate::domain::text::Said;
+use crate::engine::prepare::{Context, Settled};
+use crate::engine::{Engine, new_reminder};
+use crate::store::queue::{Claimed, EndedAttempt, NewAttempt, Verdict, record};
+use crate::store::reminders::NewReminder;
+use crate::store::{StoreError, commit, reminders};
+
+/// Outcomes in one commit at the most.
+const GATHER: usize = 512;
+/// An e-mail of unknown fate goes out this often at the most: the same bytes under the same Message-ID.
+const EMAIL_TRIES_IN_DOUBT: i64 = 2;
+
+/// What ended.
+pub enum Ended {
+    /// Without an attempt.
+    Settled(Settled),
+    /// The facts changed under the judgement: back to the queue.
+    Again(Claimed),
+    Attempt(Box<Attempted>),
+    /// Answers once everything before it has been recorded.
+    Flush(oneshot::Sender<()>),
+}
+
+pub struct Attempted {
+    pub claimed: Claimed,
+    pub attempt: NewAttempt,
+    pub context: Context,
+    pub outcome: Outcome,
+    pub now: Timestamp,
+}
+
+/// A handle on the recorder's task.
+#[derive(Clone)]
+pub struct Recorder(mpsc::Sender<Ended>);
+
+impl Recorder {
+    /// The recorder and the future that does its work; it ends when every handle is gone.
+    pub fn new(engine: Engine) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, receiver) = mpsc::channel(4 * GATHER);
+        (Self(sender), run(engine, receiver))
+    }
+
+    pub async fn send(&self, ended: Ended) {
+        if self.0.send(ended).await.is_err() {
+            error!("the recorder has gone; outcomes of this batch will be settled at the next start");
+        }
+    }
+
+    pub async fn flush(&self) {
+        let (done, wait) = oneshot::channel();
+        self.send(Ended::Flush(done)).await;
+        // An error means that the recorder has gone, which `send` has said already.
+        let _ = wait.await;
+    }
+}
+
+async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
+    let mut gathered = Vec::with_capacity(GATHER);
+    while receiver.recv_many(&mut gathered, GATHER).await > 0 {
+        let mut waiting = Vec::new();
+        let mut work = Work::default();
+        for ended in gathered.drain(..) {
+            match ended {
+                Ended::Flush(done) => waiting.push(done),
+                ended => work.take(ended, engine.clock.now()),
+            }
+        }
+        write_until_done(&engine, &work).await;
+        if !work.rows.is_empty() {
+            engine.bells.ring_senders();
+        }
+        for done in waiting {
+            // Whoever waited may have gone; there is nothing to tell then.
+            let _ = done.send(());
+        }
+    }
+}
+
+/// An outcome is a fact: it is written however long the database takes. Meanwhile nothing new is sent.
+async fn write_until_done(engine: &Engine, work: &Work) {
+    loop {
+        match work.write(engine).await {
+            Ok(()) => {
+                engine.gate.set_storage_fault(None);
+                return;
+            }
+            Err(error) => {
+                error!(error = %crate::telemetry::chain(&error), "outcomes cannot be recorded; sending is on hold");
+                engine.gate.set_storage_fault(Some(error.to_string()));
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Work {
+    verdicts: Vec<Verdict>,
+    /// Rows for another way.
+    rows: Vec<NewReminder>,
+}
+
+impl Work {
+    fn take(&mut self, ended: Ended, now: Timestamp) {
+        match ended {
+            Ended::Settled(settled) => {
+                self.verdicts.push(settled.verdict);
+                if let Some(next) = settled.next {
+                    let (claimed, context, said) = *next;
+                    self.another_way(&claimed, &context, &said, now);
+                }
+            }
+            Ended::Again(claimed) => self.verdicts.push(Verdict {
+                id: claimed.id,
+                epoch: claimed.epoch,
+                state: State::Queued.name(),
+                not_before_ms: None,
+                reason_zh: None,
+                reason_en: None,
+                charged: 0,
+                closed_ms: None,
+                attempt: None,
+            }),
+            Ended::Attempt(attempted) => self.attempted(&attempted),
+            Ended::Flush(_) => {}
+        }
+    }
+
+    fn attempted(&mut self, attempted: &Attempted) {
+        let Attempted { claimed, attempt, context, outcome, now } = attempted;
+        let (state, ended) = judge(claimed, context, outcome, *now);
+        let attempt = EndedAttempt { id: attempt.id.clone(), ended_ms: now.as_millisecond(), ..ended };
+        metrics::counter!(crate::telemetry::ATTEMPTS, "way" => context.way.name(), "outcome" => attempt.outcome).increment(1);
+        info!(
+            reminder.id = %claimed.id, case.id = %claimed.case_id, way = context.way.name(), outcome = attempt.outcome,
+            "reminder {} by {}: {}", claimed.id, context.way.name(), attempt.outcome
+        );
+        let base = Verdict {
+            id: claimed.id.clone(),
+            epoch: claimed.epoch,
+            state: State::Queued.name(),
+            not_before_ms: None,
+            reason_zh: None,
+            reason_en: None,
+            charged: 1,
+            closed_ms: None,
+            attempt: Some(attempt),
+        };
+        let closed_ms = Some(now.as_millisecond());
+        match state {
+            Next::Sent => {
+                self.verdicts.push(Verdict { state: State::Accepted.name(), closed_ms, ..base });
+            }
+            Next::Retry { at, charged } => {
+                let charged = i64::from(charged);
+                self.verdicts.push(Verdict { not_before_ms: Some(at.as_millisecond()), charged, ..base });
+            }
+            Next::AnotherWay { state, said } => {
+                let (reason_zh, reason_en) = (Some(said.zh.clone()), Some(said.en.clone()));
+                self.verdicts.push(Verdict { state: state.name(), closed_ms, reason_zh, reason_en, ..base });
+                self.another_way(claimed, context, &said, *now);
+            }
+        }
+    }
+
+    /// The next way in the list, else, for residents and relatives, a call task. Staff without another way are a trouble that the
+    /// supervisor's digest shows.
+    fn another_way(&mut self, claimed: &Claimed, context: &Context, said: &Said, now: Timestamp) {
+        let mut ways = claimed.fallback.split(',').filter_map(Way::parse);
+        let way = match (ways.next(), &context.recipient) {
+            (Some(way), _) if way != Way::Phone => way,
+            (_, Recipient::Person(_)) => Way::Phone,
+            _ => return,
+        };
+        let rest: Vec<&str> = ways.map(Way::name).collect();
+        let task = way == Way::Phone;
+        let because = Said::new(
+            format!("{}不成({}),改用{}", way_zh(context.way), said.zh, way_zh(way)),
+            format!("{} failed ({}), so {}", context.way.name(), said.en, way.name()),
+        );
+        let row = NewReminder {
+            id: new_reminder().to_string(),
+            case_id: claimed.case_id.clone(),
+            mark: claimed.mark.clone(),
+            recipient: claimed.recipient.clone(),
+            way: way.name(),
+            text: claimed.text.clone(),
+            state: if task { State::Task.name() } else { State::Queued.name() },
+            reason_zh: because.zh,
+            reason_en: because.en,
+            priority: claimed.priority,
+            due_ms: claimed.due_ms,
+            decided_ms: now.as_millisecond(),
+            not_before_ms: now.as_millisecond(),
+            valid_until_ms: claimed.valid_until_ms,
+            fallback: rest.join(","),
+            assignee: context.caller.as_ref().filter(|_| task).map(ToString::to_string),
+        };
+        if let (true, Some(caller)) = (task, &context.caller) {
+            self.rows.push(NewReminder {
+                id: new_reminder().to_string(),
+                recipient: Recipient::Staff(caller.clone()).to_string(),
+                way: Way::Email.name(),
+                text: CALL_TASK.to_owned(),
+                state: State::Queued.name(),
+                fallback: Way::Sms.name().to_owned(),
+                assignee: None,
+                ..row.clone()
+            });
+        }
+        self.rows.push(row);
+    }
+
+    async fn write(&self, engine: &Engine) -> Result<(), StoreError> {
+        let mut tx = engine.store.begin().await?;
+        record(&mut tx, &self.verdicts).await?;
+        reminders::add(&mut tx, &self.rows.iter().collect::<Vec<_>>()).await?;
+        commit(tx, "record outcomes").await
+    }
+}
+
+fn way_zh(way: Way) -> &'static str {
+    match way {
+        Way::Email => "邮件",
+        Way::Sms => "短信",
+        Way::Phone => "电话",
+    }
+}
+
+/// Where a reminder goes after an attempt.
+enum Next {
+    Sent,
+    Retry { at: Timestamp, charged: bool },
+    AnotherWay { state: State, said: Said },
+}
+
+fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, now: Timestamp) -> (Next, EndedAttempt) {
+    let ended = |outcome: &'static str, blame: Option<Blame>, reference: Option<String>, reason: Option<String>| EndedAttempt {
+        id: String::new(),
+        ended_ms: 0,
+        outcome,
+        blame: blame.map(Blame::name),
+        reference,
+        reason,
+    };
+    match outcome {
+        Outcome::Accepted { reference } => (Next::Sent, ended("accepted", None, reference.clone(), None)),
+        Outcome::Refused { fault, reason } => {
+            let next = Next::AnotherWay { state: State::Refused, said: said(reason) };
+            (next, ended("refused", Some(fault.blame), None, Some(reason.clone())))
+        }
+        Outcome::Deferred { fault, reason, retry_after } => {
+            let charged = fault.blame != Blame::Provider;
+            let tries = u32::try_from(claimed.tries + 1).unwrap_or(u32::MAX);
+            let pause = std::time::Duration::from_secs(PROVIDER_PAUSE_S);
+            let asked = if charged { *retry_after } else { Some(retry_after.unwrap_or(pause)) };
+            let at = next_try(now, tries, asked, seed(&claimed.id));
+            let ended = ended("deferred", Some(fault.blame), None, Some(reason.clone()));
+            let critical = claimed.priority >= Priority::Critical as i64 && !charged && !claimed.fallback.is_empty();
+            if at.as_millisecond() >= claimed.valid_until_ms || critical {
+                let late = Said::new("等不到下次重试", "the next try would come too late");
+                return (Next::AnotherWay { state: State::Refused, said: said(reason).and(&late) }, ended);
+            }
+            (Next::Retry { at, charged }, ended)
+        }
+        Outcome::Uncertain { reason } => {
+            let ended = ended("uncertain", None, None, Some(reason.clone()));
+            if context.way == Way::Email && claimed.tries + 1 < EMAIL_TRIES_IN_DOUBT {
+                let at = now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now);
+                return (Next::Retry { at, charged: true }, ended);
+            }
+            (Next::AnotherWay { state: State::Uncertain, said: said(reason) }, ended)
+        }
+    }
+}
+
+/// Channels give reasons as `中文 / English`.
+fn said(reason: &str) -> Said {
+    let (zh, en) = reason.split_once(" / ").unwrap_or((reason, reason));
+    Said::new(zh, en)
+}
+
+fn seed(id: &str) -> u64 {
+    id.bytes().fold(0, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))
+}

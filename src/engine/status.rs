@@ -1,0 +1,65 @@
+//! What the daemon says about itself: `ctl status`, /readyz, and the log on SIGUSR1.
+
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::store::StoreError;
+use crate::store::switches::Switch;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub holder: String,
+    pub pid: u32,
+    pub database: String,
+    pub rules: String,
+    pub generation: i64,
+    pub next_wake: Option<String>,
+    pub next_digest: String,
+    pub queue: Vec<QueueCount>,
+    pub paused: Vec<Switch>,
+    pub storage_fault: Option<String>,
+    pub providers: Vec<Provider>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueCount {
+    pub way: String,
+    pub state: String,
+    pub count: i64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Provider {
+    pub way: &'static str,
+    /// What it said last, while it is not trusted.
+    pub trouble: Option<String>,
+}
+
+/// The state of this daemon, read now.
+pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
+    let rules = engine.live.get();
+    let zone = &rules.rulebook.zone;
+    let local = |at: jiff::Timestamp| zone_text(at, zone);
+    let queue = engine.store.queue_counts().await?;
+    Ok(Status {
+        holder: engine.holder.to_string(),
+        pid: std::process::id(),
+        database: engine.store.path().display().to_string(),
+        rules: rules.fingerprint.clone(),
+        generation: rules.generation,
+        next_wake: engine.store.next_wake().await?.map(local),
+        next_digest: local(crate::engine::digests::next_digest(&rules.rulebook, engine.clock.now())),
+        queue: queue.into_iter().map(|(way, state, count)| QueueCount { way, state, count }).collect(),
+        paused: engine.store.switches().await?,
+        storage_fault: engine.gate.storage_fault(),
+        providers: vec![
+            Provider { way: "email", trouble: engine.breakers.email.trouble() },
+            Provider { way: "sms", trouble: engine.breakers.sms.trouble() },
+        ],
+    })
+}
+
+/// A local time with its offset, as people and programs read it.
+pub fn zone_text(at: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
