@@ -315,3 +315,154 @@ fn check_wire(bytes: &[u8]) -> Result<(), WireFault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mail() -> Mail {
+        Mail {
+            message_id: "d-1@xixin.example.org".to_owned(),
+            date: Timestamp::from_second(1_795_507_200).unwrap(),
+            from: "xixin@example.org".to_owned(),
+            from_name: "信访大厅".to_owned(),
+            reply_to: None,
+            to: "li@example.org".to_owned(),
+            subject: "期限将至".to_owned(),
+            text: "您好\n请处理。\n".to_owned(),
+            html: Some("<p>您好</p>".to_owned()),
+            importance: Importance::Normal,
+        }
+    }
+
+    #[test]
+    fn a_rebuild_is_byte_identical_and_says_what_it_should() {
+        let (first, second) = (build(&mail()).unwrap(), build(&mail()).unwrap());
+        assert_eq!(first.bytes(), second.bytes());
+        assert_eq!(first.sha256(), second.sha256());
+        let text = String::from_utf8(first.bytes().to_vec()).unwrap();
+        let expected = "From: =?utf-8?b?5L+h6K6/5aSn5Y6F?= <xixin@example.org>\r\n\
+            To: li@example.org\r\n\
+            Subject: =?utf-8?b?5pyf6ZmQ5bCG6Iez?=\r\n\
+            Date: Tue, 24 Nov 2026 08:00:00 +0000\r\n\
+            Message-ID: <d-1@xixin.example.org>\r\n\
+            Auto-Submitted: auto-generated\r\n\
+            MIME-Version: 1.0\r\n\
+            Content-Type: multipart/alternative;\r\n boundary=\"xixin-";
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(text.matches("Content-Transfer-Encoding: base64").count(), 2);
+        assert!(!text.contains("User-Agent"));
+    }
+
+    #[test]
+    fn rustsec_2026_0561_a_bare_line_break_never_reaches_the_wire() {
+        for hostile in [
+            "a\rBcc: x@example.org",
+            "a\nBcc: x@example.org",
+            "a\r\nBcc: x@example.org",
+            "a\n.\nQUIT",
+        ] {
+            let mail = Mail {
+                subject: hostile.to_owned(),
+                from_name: hostile.to_owned(),
+                text: hostile.to_owned(),
+                html: Some(hostile.to_owned()),
+                ..mail()
+            };
+            let wire = build(&mail).unwrap();
+            let text = String::from_utf8(wire.bytes().to_vec()).unwrap();
+            assert!(!text.contains("\nBcc") && !text.contains("\n."), "{text}");
+        }
+        for field in ["li@example.org\rx", "li@example.org\nx", "\rli@example.org"] {
+            assert!(
+                build(&Mail {
+                    to: field.to_owned(),
+                    ..mail()
+                })
+                .is_err()
+            );
+            assert!(
+                build(&Mail {
+                    from: field.to_owned(),
+                    ..mail()
+                })
+                .is_err()
+            );
+            assert!(
+                build(&Mail {
+                    reply_to: Some(field.to_owned()),
+                    ..mail()
+                })
+                .is_err()
+            );
+            assert!(
+                build(&Mail {
+                    message_id: field.to_owned(),
+                    ..mail()
+                })
+                .is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn rustsec_2026_0564_a_line_break_in_a_display_name_does_not_panic() {
+        for name in ["\r", "\n", "李\r\n雷", "a\rb", "\r\n", ""] {
+            assert!(
+                build(&Mail {
+                    from_name: name.to_owned(),
+                    ..mail()
+                })
+                .is_ok(),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_date_outside_what_mail_can_say_is_moved_not_fatal() {
+        for date in [Timestamp::MIN, Timestamp::MAX, Timestamp::UNIX_EPOCH] {
+            assert!(build(&Mail { date, ..mail() }).is_ok(), "{date}");
+        }
+    }
+
+    #[test]
+    fn finished_bytes_are_checked_once_more() {
+        let long = format!("{}\r\n", "a".repeat(999));
+        let table: [(&[u8], Result<(), WireFault>); 9] = [
+            (b"a\r\n\r\nb\r\n", Ok(())),
+            (b"a\nb\r\n", Err(WireFault::LineBreak)),
+            (b"a\rb\r\n", Err(WireFault::LineBreak)),
+            (b"a\r\r\n", Err(WireFault::LineBreak)),
+            (b"a\0\r\n", Err(WireFault::Byte)),
+            (b"\xe5\r\n", Err(WireFault::Byte)),
+            (b"a\r\nb", Err(WireFault::Unfinished)),
+            (b"", Err(WireFault::Unfinished)),
+            (long.as_bytes(), Err(WireFault::LongLine)),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(check_wire(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_says_one_line_of_limited_length() {
+        let table = [
+            ("期限 将至", 80, "期限 将至"),
+            ("  a  b ", 80, "a b"),
+            ("a\r\n\tb", 80, "a b"),
+            ("a\u{202E}b\u{2028}c\u{85}d\u{FEFF}", 80, "a b c d"),
+            ("\r\n", 80, ""),
+            ("一二三四五六", 4, "一二三四"),
+            ("abc def", 4, "abc"),
+        ];
+        for (text, max, expected) in table {
+            assert_eq!(header_text(text, max), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn body_lines_end_with_crlf_and_hold_no_controls() {
+        assert_eq!(body_bytes("a\nb\rc\r\nd\0\x1b\te"), b"a\r\nb\r\nc\r\nd\te");
+    }
+}

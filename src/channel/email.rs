@@ -27,7 +27,8 @@ use tokio::time::{Instant, timeout};
 use crate::config::settings::{Smtp, SmtpTls};
 
 use super::build::WireMail;
-use super::outcome::{Blame, Enhanced, Fault, Outcome, Stage, classify_smtp, smtp_reason};
+use super::failure::{Cause, Failure, StepError};
+use super::outcome::{Outcome, Stage};
 use super::stream::{BeforeTls, Encrypted};
 
 /// A connection idle for longer is not used again: firewalls forget it without telling.
@@ -80,28 +81,6 @@ enum State {
     Clean,
     /// A transaction was refused half-way: RSET before the next one.
     Begun,
-}
-
-/// Why a step did not succeed.
-#[derive(Debug)]
-struct Failure {
-    stage: Stage,
-    cause: Cause,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// The server said no.
-    Reply {
-        code: u16,
-        enhanced: Option<Enhanced>,
-    },
-    /// Closed, reset, unreachable, or an answer that is not SMTP.
-    Lost,
-    TimedOut,
-    Handshake,
-    NoStarttls,
-    NoAuthMechanism,
 }
 
 impl SmtpPool {
@@ -329,83 +308,6 @@ impl SmtpPool {
     }
 }
 
-/// What a step can end with.
-enum StepError {
-    Smtp(smtp::Error),
-    Io,
-}
-
-impl From<smtp::Error> for StepError {
-    fn from(error: smtp::Error) -> Self {
-        Self::Smtp(error)
-    }
-}
-
-impl From<std::io::Error> for StepError {
-    fn from(_: std::io::Error) -> Self {
-        Self::Io
-    }
-}
-
-impl Failure {
-    fn of<T, E: Into<StepError>>(
-        stage: Stage,
-        step: Result<Result<T, E>, tokio::time::error::Elapsed>,
-    ) -> Result<T, Self> {
-        let cause = match step.map(|done| done.map_err(Into::into)) {
-            Ok(Ok(value)) => return Ok(value),
-            Err(_) => Cause::TimedOut,
-            Ok(Err(StepError::Io)) => Cause::Lost,
-            Ok(Err(StepError::Smtp(error))) => match error.status() {
-                Some(code) => Cause::Reply {
-                    code: code.into(),
-                    enhanced: std::error::Error::source(&error).and_then(|text| Enhanced::parse(&text.to_string())),
-                },
-                None if stage == Stage::Tls => Cause::Handshake,
-                None if stage == Stage::Auth && error.is_client() => Cause::NoAuthMechanism,
-                None => Cause::Lost,
-            },
-        };
-        Err(Self { stage, cause })
-    }
-
-    fn outcome(self) -> Outcome {
-        let Self { stage, cause } = self;
-        if let Cause::Reply { code, enhanced } = cause {
-            let fault = classify_smtp(stage, code, enhanced);
-            return Outcome::of(fault, smtp_reason(&fault), None);
-        }
-        if stage == Stage::Dot {
-            let reason = "邮件已交出,但未收到服务器答复 / the mail was handed over, but the server did not answer";
-            return Outcome::Uncertain {
-                reason: reason.to_owned(),
-            };
-        }
-        let (chinese, english) = match (stage, cause) {
-            (Stage::Connect, _) => ("连不上邮件服务器", "the mail server cannot be reached"),
-            (_, Cause::NoStarttls) => (
-                "邮件服务器不提供加密,未发送",
-                "the mail server offers no encryption; nothing was sent",
-            ),
-            (_, Cause::Handshake) => (
-                "与邮件服务器的加密连接失败",
-                "the encrypted connection to the mail server failed",
-            ),
-            (_, Cause::NoAuthMechanism) => (
-                "邮件服务器不提供可用的登录方式",
-                "the mail server offers no usable way to log in",
-            ),
-            (_, Cause::TimedOut) => ("邮件服务器答复超时", "the mail server took too long to answer"),
-            _ => ("与邮件服务器的连接中断", "the connection to the mail server was lost"),
-        };
-        Outcome::of(
-            Fault::new(Blame::Provider, stage),
-            format!("{chinese} / {english}"),
-            None,
-        )
-    }
-}
-
 fn outcome(done: Result<Response, Failure>) -> Outcome {
     match done {
         Ok(response) => Outcome::Accepted {
@@ -449,6 +351,9 @@ fn client_id(hello: Option<&str>) -> Result<ClientId, SmtpError> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -464,6 +369,44 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(reference(line).as_deref(), expected, "{line}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_begins_with_a_dot_arrives_as_it_is() {
+        let text = b".\r\n..\r\n.a\r\na.\r\n\r\n.\r\nend\r\n";
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            let mut line = String::new();
+            stream.get_mut().write_all(b"220 x\r\n").await.unwrap();
+            stream.read_line(&mut line).await.unwrap();
+            stream.get_mut().write_all(b"250 x\r\n").await.unwrap();
+            let mut lines = String::new();
+            while !lines.ends_with("\r\n.\r\n") {
+                stream.read_line(&mut lines).await.unwrap();
+            }
+            stream.get_mut().write_all(b"250 x\r\n").await.unwrap();
+            lines
+        });
+        let settings = Smtp {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: SmtpTls::None,
+            hello: None,
+            user: None,
+            password: None,
+            connections: 1,
+            timeout_s: 30,
+            dot_timeout_s: 30,
+        };
+        let pool = SmtpPool::new(&settings, None).unwrap();
+        let mut session = pool.open().await.unwrap();
+        pool.text_and_dot(&mut session.connection, text).await.unwrap();
+        assert_eq!(
+            server.await.unwrap(),
+            "..\r\n...\r\n..a\r\na.\r\n\r\n..\r\nend\r\n.\r\n"
+        );
     }
 
     #[test]

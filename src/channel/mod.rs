@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod email;
+mod failure;
 pub mod maildir;
 pub mod outcome;
 pub mod sms;

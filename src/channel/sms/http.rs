@@ -5,6 +5,7 @@
 //!
 //! Retries are not made here, because a gateway may have taken what it did not answer.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,22 +104,22 @@ impl HttpGateway {
             method,
             environment: template::environment(),
             // A sample must not show a real secret in an error.
-            secrets: settings.secrets.keys().map(|name| (name.as_str(), "sample")).collect(),
+            secrets: secret_values(settings.secrets.keys().map(|name| (name.clone(), "sample".to_owned()))),
             client,
             permits: Semaphore::new(settings.connections),
         };
         gateway.prove()?;
 
-        let read = |(name, source): (&String, &crate::config::secret::SecretSource)| {
+        let mut secrets = Vec::with_capacity(settings.secrets.len());
+        for (name, source) in &settings.secrets {
             let secret = source.read(credentials).map_err(|source| GatewayError::Secret {
                 name: name.clone(),
                 source,
             })?;
-            Ok((name.clone(), secret.expose_secret().to_owned()))
-        };
-        let secrets = settings.secrets.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            secrets.push((name.clone(), secret.expose_secret().to_owned()));
+        }
         Ok(Self {
-            secrets: secrets.into_iter().collect(),
+            secrets: secret_values(secrets.into_iter()),
             ..gateway
         })
     }
@@ -221,6 +222,10 @@ impl HttpGateway {
         };
         judge(&self.settings, &answer)
     }
+}
+
+fn secret_values(secrets: impl Iterator<Item = (String, String)>) -> Value {
+    Value::from(secrets.collect::<BTreeMap<_, _>>())
 }
 
 fn fault(key: &str, detail: &str) -> BuildError {

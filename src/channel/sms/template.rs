@@ -42,6 +42,8 @@ pub(super) fn variables(sms: &Sms, secret: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn render(source: &str) -> Result<String, String> {
@@ -51,7 +53,7 @@ mod tests {
             signature: "示例".to_owned(),
             id: "d-1".to_owned(),
         };
-        let secret = Value::from_iter([("key", "k")]);
+        let secret = Value::from(BTreeMap::from([("key", "k")]));
         environment()
             .render_named_str("body", source, variables(&sms, &secret))
             .map_err(|error| error.to_string())
@@ -71,6 +73,7 @@ mod tests {
                 "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
             ),
             ("{{ signature|base64 }}", "56S65L6L"),
+            ("{{ id ~ secret.key }}", "d-1k"),
             (
                 "{{ text|urlencode }}",
                 "%E3%80%90%E7%A4%BA%E4%BE%8B%E3%80%91%E6%82%A8%E5%A5%BD%20%26%20%22%E5%86%8D%E8%A7%81%22",
