@@ -1,0 +1,270 @@
+//! What a gateway's HTTP answer means: a pure function of the settings and the answer.
+//!
+//! The operator's error map is asked first. A clear no that the map does not know is the message's fault: the next channel
+//! or a person takes over, which is safer than repeating it for ever. An answer that cannot be understood although the
+//! gateway must have read the request is [`Outcome::Uncertain`], because an SMS may be on its way.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
+use crate::config::settings::{ErrorClass, SmsHttp};
+
+/// An answer, as far as it matters.
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<&'a str>,
+    /// The answer's own Date: a Retry-After date counts from it, so that neither clock needs to be right.
+    pub(super) date: Option<&'a str>,
+    /// `None` when it was larger than what is read.
+    pub(super) body: Option<&'a [u8]>,
+}
+
+pub(super) fn judge(settings: &SmsHttp, answer: &Answer<'_>) -> Outcome {
+    let document: Option<Value> = answer.body.and_then(|body| serde_json::from_slice(body).ok());
+    let at = |pointer: &Option<String>| {
+        let value = document.as_ref()?.pointer(pointer.as_deref()?)?;
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    };
+    let success = &settings.success;
+    let code = at(&success.pointer);
+    let succeeded = settings.success.status.contains(&answer.status);
+
+    if succeeded {
+        let right = match (&success.pointer, &success.equals) {
+            (None, _) => true,
+            (Some(_), None) => code.is_some(),
+            (Some(_), Some(expected)) => code.as_ref() == Some(expected),
+        };
+        if right {
+            return Outcome::Accepted {
+                reference: at(&settings.reference).and_then(|text| presentable(&text)),
+            };
+        }
+    }
+    let fault = |blame| Fault {
+        code: Some(answer.status),
+        ..Fault::new(blame, Stage::Request)
+    };
+    if let Some((code, class)) = code.as_ref().and_then(|code| settings.errors.get_key_value(code)) {
+        let (blame, chinese, english) = match class {
+            ErrorClass::Message => (Blame::Message, "短信被网关拒绝", "the gateway refused the message"),
+            ErrorClass::Recipient => (
+                Blame::Recipient,
+                "该号码暂时不能接收",
+                "this number cannot receive just now",
+            ),
+            ErrorClass::Provider => (
+                Blame::Provider,
+                "短信网关暂停服务",
+                "the gateway cannot take messages just now",
+            ),
+        };
+        let reason = format!("{chinese}({code}) / {english} ({code})");
+        return Outcome::of(fault(blame), reason, wait(answer));
+    }
+    if succeeded {
+        return match code {
+            Some(code) => {
+                let code = presentable(&code).filter(|code| !holds_number(code));
+                let code = code.unwrap_or_else(|| "?".to_owned());
+                let reason = format!(
+                    "短信被网关拒绝,代码未登记({code}) / the gateway refused with a code that sms.http.errors does not list ({code})"
+                );
+                Outcome::of(fault(Blame::Message), reason, None)
+            }
+            None => uncertain(answer.status),
+        };
+    }
+    let said = |blame, chinese: &str, english: &str| {
+        let status = answer.status;
+        Outcome::of(
+            fault(blame),
+            format!("{chinese}(HTTP {status}) / {english} (HTTP {status})"),
+            wait(answer),
+        )
+    };
+    match answer.status {
+        401 | 403 | 407 => said(
+            Blame::Provider,
+            "短信网关不接受本系统的身份",
+            "the gateway does not accept this system's credentials",
+        ),
+        402 => said(Blame::Provider, "短信余额不足", "the gateway account is out of credit"),
+        408 | 429 | 503 => said(Blame::Provider, "短信网关繁忙", "the gateway is busy"),
+        400 | 413 | 422 => said(Blame::Message, "短信被网关拒绝", "the gateway refused the message"),
+        // Somewhere behind the answering machine the request may have been carried out; a resend could be a second SMS.
+        200..=299 | 500 | 502 | 504 => uncertain(answer.status),
+        _ => said(
+            Blame::Provider,
+            "短信网关地址或设置有误",
+            "the gateway's address or settings are wrong",
+        ),
+    }
+}
+
+fn uncertain(status: u16) -> Outcome {
+    Outcome::Uncertain {
+        reason: format!(
+            "短信网关的答复无法判断(HTTP {status}),短信可能已发出 / the gateway's answer cannot be read (HTTP {status}); the SMS may have left"
+        ),
+    }
+}
+
+/// Seven digits in a row could be a phone number.
+fn holds_number(text: &str) -> bool {
+    text.as_bytes().windows(7).any(|run| run.iter().all(u8::is_ascii_digit))
+}
+
+/// A code or reference as it may be kept: short and plain.
+fn presentable(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
+}
+
+/// Retry-After in either form (RFC 9110 10.2.3), kept within 1 second and 1 hour.
+fn wait(answer: &Answer<'_>) -> Option<Duration> {
+    let text = answer.retry_after?.trim();
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+            let from = jiff::fmt::rfc2822::parse(answer.date?.trim()).ok()?.timestamp();
+            u64::try_from(until.as_second() - from.as_second()).unwrap_or(0)
+        }
+    };
+    Some(Duration::from_secs(seconds.clamp(1, 3600)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::SmsSuccess;
+
+    fn settings() -> SmsHttp {
+        SmsHttp {
+            method: "POST".to_owned(),
+            url: "http://sms.example.org/".to_owned(),
+            headers: Default::default(),
+            body: String::new(),
+            secrets: Default::default(),
+            success: SmsSuccess {
+                status: vec![200],
+                pointer: Some("/code".to_owned()),
+                equals: Some("0".to_owned()),
+            },
+            reference: Some("/data/id".to_owned()),
+            errors: [
+                ("SENSITIVE".to_owned(), ErrorClass::Message),
+                ("LIMIT".to_owned(), ErrorClass::Recipient),
+                ("1001".to_owned(), ErrorClass::Provider),
+            ]
+            .into(),
+            connections: 1,
+            timeout_s: 1,
+        }
+    }
+
+    fn judged(status: u16, body: &str) -> Outcome {
+        let answer = Answer {
+            status,
+            retry_after: None,
+            date: None,
+            body: Some(body.as_bytes()),
+        };
+        judge(&settings(), &answer)
+    }
+
+    fn word(outcome: &Outcome) -> &'static str {
+        match outcome {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Refused { .. } => "refused",
+            Outcome::Deferred { fault, .. } if fault.blame == Blame::Recipient => "recipient",
+            Outcome::Deferred { .. } => "provider",
+            Outcome::Uncertain { .. } => "uncertain",
+        }
+    }
+
+    #[test]
+    fn each_answer_of_a_gateway_has_one_meaning() {
+        let table = [
+            (200, r#"{"code":0,"data":{"id":"a-1"}}"#, "accepted"),
+            (200, r#"{"code":"0"}"#, "accepted"),
+            (200, r#"{"code":"SENSITIVE"}"#, "refused"),
+            (200, r#"{"code":"LIMIT"}"#, "recipient"),
+            (200, r#"{"code":1001}"#, "provider"),
+            (200, r#"{"code":"NEW"}"#, "refused"),
+            (200, r#"{"code":null}"#, "uncertain"),
+            (200, r#"{"other":1}"#, "uncertain"),
+            (200, "<html>login</html>", "uncertain"),
+            (200, "", "uncertain"),
+            (202, r#"{"code":0}"#, "uncertain"),
+            (302, "", "provider"),
+            (400, r#"{"code":"LIMIT"}"#, "recipient"),
+            (400, "", "refused"),
+            (401, "", "provider"),
+            (402, "", "provider"),
+            (403, "", "provider"),
+            (404, "", "provider"),
+            (413, "", "refused"),
+            (429, "", "provider"),
+            (500, r#"{"code":"1001"}"#, "provider"),
+            (500, "", "uncertain"),
+            (502, "", "uncertain"),
+            (503, "", "provider"),
+            (504, "", "uncertain"),
+        ];
+        for (status, body, expected) in table {
+            assert_eq!(word(&judged(status, body)), expected, "{status} {body}");
+        }
+        assert_eq!(
+            judged(200, table[0].1),
+            Outcome::Accepted {
+                reference: Some("a-1".to_owned())
+            }
+        );
+    }
+
+    #[test]
+    fn retry_after_is_honoured_in_both_forms_from_a_second_to_an_hour() {
+        let date = Some("Tue, 24 Nov 2026 08:00:00 GMT");
+        let table = [
+            (Some("30"), date, Some(30)),
+            (Some("0"), date, Some(1)),
+            (Some("86400"), date, Some(3600)),
+            (Some("Tue, 24 Nov 2026 08:05:00 GMT"), date, Some(300)),
+            (Some("Tue, 24 Nov 2026 07:00:00 GMT"), date, Some(1)),
+            (Some("Tue, 24 Nov 2026 08:05:00 GMT"), None, None),
+            (Some("soon"), date, None),
+            (Some("-5"), date, None),
+            (None, date, None),
+        ];
+        for (retry_after, date, expected) in table {
+            let answer = Answer {
+                status: 429,
+                retry_after,
+                date,
+                body: None,
+            };
+            let Outcome::Deferred { retry_after: wait, .. } = judge(&settings(), &answer) else {
+                panic!("429 waits");
+            };
+            assert_eq!(wait, expected.map(Duration::from_secs), "{retry_after:?}");
+        }
+    }
+
+    #[test]
+    fn a_gateways_own_words_are_not_repeated() {
+        for body in [r#"{"code":"号码 13900000000 无效"}"#, r#"{"code":"bad-13900000000"}"#] {
+            let Outcome::Refused { reason, .. } = judged(200, body) else {
+                panic!("an unlisted code refuses");
+            };
+            assert!(!reason.contains("13900000000"), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! SMS: a message, what is prepared of it once, and the gateways that take it.
+
+mod answer;
+mod file;
+mod http;
+mod template;
+
+use super::build::BuildError;
+use super::outcome::{Blame, Fault, Outcome, Stage};
+
+pub use file::FileGateway;
+pub use http::{GatewayError, HttpGateway};
+
+/// A rendered message to one number.
+#[derive(Clone)]
+pub struct Sms {
+    /// Digits, with a leading + if the gateway wants it so.
+    pub to: String,
+    /// The whole text, signature included.
+    pub text: String,
+    /// The signature alone, without brackets: some gateways want it as a field of its own.
+    pub signature: String,
+    /// The id that the gateway may use to tell a resend: the same for every attempt at one delivery.
+    pub id: String,
+}
+
+/// What goes out, fixed before the first attempt.
+pub struct WireSms {
+    wire: Wire,
+    sha256: String,
+}
+
+enum Wire {
+    Http(http::Prepared),
+    File(file::Prepared),
+}
+
+impl WireSms {
+    /// Of everything that goes out, in lower-case hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+/// How SMS leave.
+pub enum SmsGateway {
+    Http(Box<HttpGateway>),
+    File(FileGateway),
+}
+
+impl SmsGateway {
+    /// Renders everything that will be sent; nothing leaves yet.
+    pub fn prepare(&self, sms: &Sms) -> Result<WireSms, BuildError> {
+        let (wire, sha256) = match self {
+            Self::Http(gateway) => {
+                let prepared = gateway.prepare(sms)?;
+                let sha256 = prepared.sha256();
+                (Wire::Http(prepared), sha256)
+            }
+            Self::File(gateway) => {
+                let prepared = gateway.prepare(sms);
+                let sha256 = prepared.sha256();
+                (Wire::File(prepared), sha256)
+            }
+        };
+        Ok(WireSms { wire, sha256 })
+    }
+
+    /// One attempt.
+    pub async fn send(&self, sms: &WireSms) -> Outcome {
+        match (self, &sms.wire) {
+            (Self::Http(gateway), Wire::Http(prepared)) => gateway.send(prepared).await,
+            (Self::File(gateway), Wire::File(prepared)) => gateway.send(prepared).await,
+            // A reload replaced the gateway between the two steps; nothing has left.
+            _ => Outcome::of(
+                Fault::new(Blame::Provider, Stage::Request),
+                "短信网关刚刚更换,将重新准备 / the SMS gateway was replaced just now; the message will be prepared anew".to_owned(),
+                None,
+            ),
+        }
+    }
+}
