@@ -3,7 +3,7 @@
 //! The modules in reading order; each may use only those after it (`tests/it/layers.rs` reads the `use` lines):
 //!
 //! ```text
-//! cli → app → { http, engine, import } → { store, channel } → { config, template } → domain      clock, lifecycle, telemetry: leaves
+//! cli → app → { http, engine, import } → { store, channel } → { config, template } → domain      clock, control, lifecycle, lock, telemetry: leaves
 //! ```
 
 pub mod cli;
@@ -23,5 +23,7 @@ pub mod template;
 pub mod domain;
 
 pub mod clock;
+pub mod control;
 pub mod lifecycle;
+pub mod lock;
 pub mod telemetry;

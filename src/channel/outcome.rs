@@ -28,6 +28,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Nothing was tried: the provider is known to be down.
+    pub fn provider_down(reason: String) -> Self {
+        Self::of(Fault::new(Blame::Provider, Stage::Connect), reason, None)
+    }
+
+    /// The reason, when the provider itself is to blame.
+    pub fn provider_fault(&self) -> Option<&str> {
+        match self {
+            Self::Deferred { fault, reason, .. } if fault.blame == Blame::Provider => Some(reason),
+            _ => None,
+        }
+    }
+
     /// A message's own fault is final, every other one can be waited out.
     pub fn of(fault: Fault, reason: String, retry_after: Option<Duration>) -> Self {
         match fault.blame {
@@ -72,6 +85,16 @@ pub enum Blame {
     Recipient,
     /// The provider cannot take anything now: wait, charging nobody.
     Provider,
+}
+
+impl Blame {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Recipient => "recipient",
+            Self::Provider => "provider",
+        }
+    }
 }
 
 /// How far an attempt had come.

@@ -1,1 +1,193 @@
-//! (being written)
+//! Words for people: both languages side by side, dates in words, masks, SMS length, and what may stand in a text field.
+
+use std::fmt;
+
+use jiff::civil::{Date, Time, Weekday};
+use serde::{Deserialize, Serialize};
+
+/// The same thing said in Chinese and in English.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    pub zh: String,
+    pub en: String,
+}
+
+impl Said {
+    pub fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self { zh: zh.into(), en: en.into() }
+    }
+
+    /// Both, one after the other; an empty one leaves no trace.
+    #[must_use]
+    pub fn and(&self, more: &Self) -> Self {
+        let join = |a: &str, b: &str, mark: &str| match (a.is_empty(), b.is_empty()) {
+            (_, true) => a.to_owned(),
+            (true, _) => b.to_owned(),
+            _ => format!("{a}{mark}{b}"),
+        };
+        Self { zh: join(&self.zh, &more.zh, ";"), en: join(&self.en, &more.en, "; ") }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", self.zh, self.en)
+    }
+}
+
+/// UTF-16 units: what mainland operators count, whatever the alphabet.
+pub fn sms_units(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// 1 segment up to 70 units, else 67 units each; nothing is no segment.
+pub fn sms_segments(units: usize) -> usize {
+    match units {
+        0 => 0,
+        1..=70 => 1,
+        _ => units.div_ceil(67),
+    }
+}
+
+/// Surnames of two characters; every other Chinese surname has one.
+const COMPOUND_SURNAMES: [&str; 24] = [
+    "欧阳", "司马", "上官", "诸葛", "东方", "皇甫", "尉迟", "公孙", "令狐", "慕容", "司徒", "司空", "夏侯", "长孙", "宇文", "端木",
+    "百里", "东郭", "南宫", "呼延", "轩辕", "闻人", "独孤", "西门",
+];
+
+/// The surname of a name written in Chinese, else its last word.
+pub fn surname(name: &str) -> &str {
+    let name = name.trim();
+    if let Some(compound) = COMPOUND_SURNAMES.iter().find(|surname| name.starts_with(*surname) && name.chars().count() > 2) {
+        return compound;
+    }
+    match name.chars().next() {
+        Some(first) if !first.is_ascii() => &name[..first.len_utf8()],
+        _ => name.split_whitespace().next_back().unwrap_or(name),
+    }
+}
+
+/// 沈小兰 → 沈**
+pub fn mask_name(name: &str) -> String {
+    let surname = surname(name);
+    let shown = if surname.is_ascii() { surname.chars().take(1).collect() } else { surname.to_owned() };
+    format!("{shown}**")
+}
+
+/// 13900001234 → 139****1234; shorter numbers keep only their end.
+pub fn mask_phone(number: &str) -> String {
+    let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
+    let tail: String = digits[digits.len().saturating_sub(4)..].iter().collect();
+    if digits.len() >= 11 {
+        let head: String = digits[..3].iter().collect();
+        format!("{head}****{tail}")
+    } else if digits.len() > 5 {
+        format!("****{tail}")
+    } else {
+        "****".to_owned()
+    }
+}
+
+/// 1月30日(周日) / 30 January (Sunday)
+pub fn day_words(day: Date) -> Said {
+    let (month, date) = (day.month(), day.day());
+    let (zh, en) = weekday_words(day.weekday());
+    let name = MONTHS[usize::try_from(month - 1).unwrap_or(0).min(11)];
+    Said::new(format!("{month}月{date}日({zh})"), format!("{date} {name} ({en})"))
+}
+
+/// 9点30分 / 9:30
+pub fn time_words(time: Time) -> Said {
+    let (hour, minute) = (time.hour(), time.minute());
+    let zh = if minute == 0 { format!("{hour}点") } else { format!("{hour}点{minute:02}分") };
+    Said::new(zh, format!("{hour}:{minute:02}"))
+}
+
+const MONTHS: [&str; 12] = [
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+];
+
+pub fn weekday_words(weekday: Weekday) -> (&'static str, &'static str) {
+    match weekday {
+        Weekday::Monday => ("周一", "Monday"),
+        Weekday::Tuesday => ("周二", "Tuesday"),
+        Weekday::Wednesday => ("周三", "Wednesday"),
+        Weekday::Thursday => ("周四", "Thursday"),
+        Weekday::Friday => ("周五", "Friday"),
+        Weekday::Saturday => ("周六", "Saturday"),
+        Weekday::Sunday => ("周日", "Sunday"),
+    }
+}
+
+/// Why a text cannot be taken as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextProblem {
+    TooLong { found: usize, max: usize },
+    /// NUL and other control characters, at this character.
+    Control { at: usize, code: u32 },
+    /// Marks that turn the direction of writing and can make a text read other than it is.
+    Bidi { at: usize },
+    LineBreak { at: usize },
+}
+
+impl TextProblem {
+    pub fn what(&self) -> Said {
+        match self {
+            Self::TooLong { found, max } => {
+                Said::new(format!("太长({found}字,最多{max}字)"), format!("it is too long ({found} characters; at most {max})"))
+            }
+            Self::Control { at, code } => Said::new(
+                format!("第{at}个字符是控制字符 U+{code:04X}"),
+                format!("character {at} is the control character U+{code:04X}"),
+            ),
+            Self::Bidi { at } => {
+                Said::new(format!("第{at}个字符会改变文字方向"), format!("character {at} changes the direction of writing"))
+            }
+            Self::LineBreak { at } => Said::new(format!("第{at}个字符是换行"), format!("character {at} is a line break")),
+        }
+    }
+
+    pub fn fix(&self) -> Said {
+        match self {
+            Self::TooLong { .. } => Said::new("请缩短", "shorten it"),
+            Self::Control { .. } | Self::Bidi { .. } => Said::new("请删去该字符", "delete that character"),
+            Self::LineBreak { .. } => Said::new("此栏只能一行", "this field takes a single line"),
+        }
+    }
+}
+
+/// One line: trimmed, at most `max` characters, nothing invisible that could change it.
+pub fn clean_line(text: &str, max: usize) -> Result<String, TextProblem> {
+    clean(text.trim(), max, false)
+}
+
+/// Several lines: line ends become `\n`.
+pub fn clean_text(text: &str, max: usize) -> Result<String, TextProblem> {
+    clean(text.replace("\r\n", "\n").trim(), max, true)
+}
+
+fn clean(text: &str, max: usize, lines: bool) -> Result<String, TextProblem> {
+    let found = text.chars().count();
+    if found > max {
+        return Err(TextProblem::TooLong { found, max });
+    }
+    for (index, letter) in text.chars().enumerate() {
+        let at = index + 1;
+        match letter {
+            '\n' | '\t' if lines => {}
+            letter if is_line_break(letter) => return Err(TextProblem::LineBreak { at }),
+            letter if letter.is_control() => return Err(TextProblem::Control { at, code: u32::from(letter) }),
+            // Embeddings, overrides, isolates and marks (Unicode Standard Annex 9).
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}' => {
+                return Err(TextProblem::Bidi { at });
+            }
+            _ => {}
+        }
+    }
+    Ok(text.to_owned())
+}
+
+fn is_line_break(letter: char) -> bool {
+    matches!(letter, '\r' | '\n' | '\u{0b}' | '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}

@@ -6,7 +6,8 @@ use crate::domain::case::{Appointment, Callback, Deadline, Item, Trigger};
 use crate::domain::ids::LadderId;
 use crate::domain::ladder::Ladder;
 use crate::domain::milestone::{Milestone, Moment};
-use crate::domain::period::{Counted, Counting, Mode, PeriodError, Start, count};
+use crate::domain::period::{Counted, Counting, PeriodError, Start, count, ending_on, explain};
+use crate::domain::text::Said;
 use crate::domain::rulebook::{Loss, PeriodKind, Rulebook};
 
 /// What is known of an item's dates: its milestones, and for a deadline the counted period.
@@ -62,6 +63,24 @@ impl<'a> Dated<'a> {
         }
     }
 
+    /// How the dates of a deadline were found, step by step; nothing for items that are not counted.
+    pub fn explain(&self, rules: &Rulebook) -> Vec<Said> {
+        let (Item::Deadline(deadline), Some(kind)) = (self.item, self.kind) else { return Vec::new() };
+        if let Some(end) = deadline.fixed_end {
+            return vec![Said::new(format!("期限由人定为 {end}"), format!("the end was fixed at {end}"))];
+        }
+        let Some(start) = start(deadline) else { return Vec::new() };
+        let mut steps = Vec::new();
+        if let Trigger::Range { from, to } = deadline.trigger {
+            let zh = format!("估算: 起算日在 {from} 至 {to} 之间,按最早的算");
+            steps.push(Said::new(zh, format!("estimated: it began between {from} and {to}; the earliest is taken")));
+        }
+        if let Ok((_, found)) = explain(&start, &kind.rule, &counting(rules, kind, deadline)) {
+            steps.extend(found);
+        }
+        steps
+    }
+
     pub fn at(&self, milestone: Milestone) -> Option<Moment> {
         self.all()
             .find(|(known, _)| *known == milestone)
@@ -105,31 +124,29 @@ fn dated_deadline<'a>(rules: &'a Rulebook, item: Item<'a>, deadline: &'a Deadlin
 
 /// Counts a deadline; `None` when its trigger is unknown. A range counts from its earliest bound.
 fn counted(rules: &Rulebook, kind: &PeriodKind, deadline: &Deadline) -> Option<Result<Counted, PeriodError>> {
-    let start = match &deadline.trigger {
-        Trigger::Known(start) => start.clone(),
-        Trigger::Range { from, .. } => Start::Day(*from),
-        Trigger::Unknown if deadline.fixed_end.is_some() => Start::Day(deadline.fixed_end?),
-        Trigger::Unknown => return None,
-    };
+    let counting = counting(rules, kind, deadline);
+    match deadline.fixed_end {
+        Some(end) => Some(ending_on(end, &kind.rule, &counting)),
+        None => Some(count(&start(deadline)?, &kind.rule, &counting)),
+    }
+}
+
+fn counting<'a>(rules: &'a Rulebook, kind: &'a PeriodKind, deadline: &'a Deadline) -> Counting<'a> {
     let office = rules.office_of(kind, deadline.office.as_ref());
-    let counting = Counting {
-        calendar: &rules.calendar,
-        zone: &rules.zone,
-        office,
-    };
-    Some(match deadline.fixed_end {
-        Some(end) => kind
-            .rule
-            .ending_on(end)
-            .and_then(|(start, rule)| count(&start, &rule, &counting)),
-        None => count(&start, &kind.rule, &counting),
-    })
+    Counting { calendar: &rules.calendar, zone: &rules.zone, office }
+}
+
+fn start(deadline: &Deadline) -> Option<Start> {
+    match deadline.trigger {
+        Trigger::Known(start) => Some(start),
+        Trigger::Range { from, .. } => Some(Start::Day(from)),
+        Trigger::Unknown => None,
+    }
 }
 
 fn deadline_milestones(counted: &Counted, kind: &PeriodKind, deadline: &Deadline, zone: &TimeZone) -> Milestones {
     let opened = Moment::Day(zone.to_datetime(deadline.set_at).date());
-    let in_hours = matches!(kind.rule.mode, Mode::Elapsed | Mode::BusinessHours);
-    let (end, after) = if in_hours {
+    let (end, after) = if kind.rule.mode.is_in_hours() {
         (Moment::Instant(counted.end_at), Moment::Instant(counted.end_at))
     } else {
         let next = counted.legal_end.tomorrow().unwrap_or(counted.legal_end);
