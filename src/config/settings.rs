@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::decode::Document;
+use super::problem::Problem;
 use super::secret::SecretSource;
 
 /// `xixin.toml` merged with `conf.d/*.toml` and `XIXIN__…` variables over the built-in defaults.
@@ -14,7 +16,7 @@ use super::secret::SecretSource;
 pub struct Settings {
     /// IANA name of the zone in which halls keep their clocks. Boot-only.
     pub zone: String,
-    /// Where the database, the lock and the control socket live. Boot-only.
+    /// Where the database, the lock and the control socket live; empty takes `$STATE_DIRECTORY`, else `/var/lib/xixin`. Boot-only.
     pub state_dir: PathBuf,
     /// `sqlite:FILE`, relative to `state_dir`. Boot-only.
     pub database: String,
@@ -180,4 +182,178 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
+}
+
+/// The shipped file is also the built-in default of every key.
+const DEFAULTS: &str = include_str!("../../config/xixin.toml");
+
+/// Layers the defaults, `xixin.toml`, `conf.d/*.toml` in order, and `XIXIN__SECTION__KEY` variables. Each file is checked on its own
+/// first, so that a problem is shown where it stands.
+pub(super) fn load(dir: &Path, environment: &BTreeMap<String, String>, heard: &mut Vec<Problem>) -> Option<Settings> {
+    let before = heard.len();
+    let mut names = vec!["xixin.toml".to_owned()];
+    if dir.join("conf.d").is_dir() {
+        names.extend(super::list(dir, "conf.d", heard).into_iter().map(|name| format!("conf.d/{name}.toml")));
+    }
+    let mut layers = layer(config::Config::builder(), DEFAULTS);
+    for name in &names {
+        if name == "xixin.toml" && !dir.join(name).exists() {
+            continue;
+        }
+        let Some(text) = super::text_of(dir, name, heard) else { continue };
+        check_alone(name, &text, heard);
+        layers = layer(layers, &text);
+    }
+    if heard.len() > before {
+        return None;
+    }
+    let variables: config::Map<String, String> =
+        environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let variables = config::Environment::with_prefix("XIXIN")
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true)
+        .source(Some(variables));
+    let merged = layers.add_source(variables).build();
+    match merged.and_then(config::Config::try_deserialize::<Settings>) {
+        Ok(mut settings) => {
+            if let Some(state) = environment.get("STATE_DIRECTORY").filter(|_| settings.state_dir.as_os_str().is_empty()) {
+                settings.state_dir = PathBuf::from(state);
+            }
+            if settings.state_dir.as_os_str().is_empty() {
+                settings.state_dir = PathBuf::from("/var/lib/xixin");
+            }
+            let origin = Origin::read(dir, &names);
+            weigh(&settings, &origin, heard);
+            (heard.len() == before).then_some(settings)
+        }
+        Err(error) => {
+            heard.push(Problem {
+                file: "environment".to_owned(),
+                line: 1,
+                col: 1,
+                key: String::new(),
+                what: error.to_string(),
+                allowed: "mend or unset the XIXIN__… variable".to_owned(),
+            });
+            None
+        }
+    }
+}
+
+type Layers = config::ConfigBuilder<config::builder::DefaultState>;
+
+fn layer(layers: Layers, text: &str) -> Layers {
+    layers.add_source(config::File::from_str(text, config::FileFormat::Toml))
+}
+
+fn check_alone(name: &str, text: &str, heard: &mut Vec<Problem>) {
+    let document = Document::new(name, text);
+    let table: toml::Table = match document.parse() {
+        Ok(table) => table,
+        Err(problem) => return heard.push(problem),
+    };
+    let Ok(mut merged) = DEFAULTS.parse::<toml::Table>() else { return };
+    lay_over(&mut merged, table);
+    if let Err(problems) = document.decode_table::<Settings>(merged) {
+        heard.extend(problems);
+    }
+}
+
+fn lay_over(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => lay_over(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Where each setting was last written.
+struct Origin(Vec<Document>);
+
+impl Origin {
+    fn read(dir: &Path, names: &[String]) -> Self {
+        let document = |name: &String| std::fs::read_to_string(dir.join(name)).ok().map(|text| Document::new(name, &text));
+        Self(names.iter().filter_map(document).collect())
+    }
+
+    fn problem(&self, path: &str, what: &str, allowed: &str) -> Problem {
+        let written = self.0.iter().rev().find(|document| document.has(path));
+        match written.or(self.0.first()) {
+            Some(document) => document.at(path, what, allowed),
+            None => Document::new("environment", "").at(path, what, allowed),
+        }
+    }
+}
+
+/// What serde cannot judge: ranges, names and what belongs together.
+fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Problem>) {
+    let mut wrong = |path: &str, what: String, allowed: &str| heard.push(origin.problem(path, &what, allowed));
+    if zone(settings).is_none() {
+        wrong("zone", format!("there is no time zone \"{}\"", settings.zone), "allowed: an IANA name, such as \"Asia/Shanghai\"");
+    }
+    if !settings.database.starts_with("sqlite:") || settings.database.len() == "sqlite:".len() {
+        let what = format!("\"{}\" is no database this version can open", settings.database);
+        wrong("database", what, "allowed: \"sqlite:FILE\", relative to state_dir");
+    }
+    if !settings.http.listen.ip().is_loopback() {
+        let what = format!("{} is not a loopback address", settings.http.listen.ip());
+        wrong("http.listen", what, "allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse proxy in front for others");
+    }
+    let smtp = &settings.mail.smtp;
+    for (path, value, low, high) in [
+        ("mail.smtp.connections", smtp.connections as u64, 1, 50),
+        ("mail.smtp.timeout_s", smtp.timeout_s, 1, 600),
+        ("mail.smtp.dot_timeout_s", smtp.dot_timeout_s, 1, 1800),
+    ] {
+        if !(low..=high).contains(&value) {
+            wrong(path, format!("{value} is out of range"), &format!("allowed: {low} to {high}"));
+        }
+    }
+    if settings.mail.transport == MailTransport::Smtp && smtp.host.trim().is_empty() {
+        wrong("mail.smtp.host", "no mail server is named".to_owned(), "give its name, such as \"mail.example.org\"");
+    }
+    if smtp.user.is_some() != smtp.password.is_some() {
+        let what = "user and password belong together".to_owned();
+        wrong("mail.smtp.user", what, "give both, or neither");
+    }
+    for (path, address) in [("mail.from", Some(&settings.mail.from)), ("mail.reply_to", settings.mail.reply_to.as_ref())] {
+        if let Some(address) = address.filter(|address| !super::rules::plausible_email(address)) {
+            wrong(path, format!("\"{address}\" is no e-mail address"), "write it like name@example.org");
+        }
+    }
+    let signature = &settings.sms.signature;
+    if signature.is_empty() || signature.chars().count() > 30 || signature.contains(['【', '】']) {
+        wrong("sms.signature", "it is no signature".to_owned(), "1 to 30 characters, without the brackets 【】");
+    }
+    match (&settings.sms.transport, &settings.sms.http) {
+        (SmsTransport::Http, None) => {
+            wrong("sms.transport", "\"http\" needs a gateway".to_owned(), "describe it in [sms.http]");
+        }
+        (SmsTransport::Http, Some(gateway)) => {
+            if !["GET", "POST"].contains(&gateway.method.as_str()) {
+                wrong("sms.http.method", format!("\"{}\" is no method", gateway.method), "allowed: GET, POST");
+            }
+            if !gateway.url.starts_with("http://") && !gateway.url.starts_with("https://") {
+                wrong("sms.http.url", "it is no address of the web".to_owned(), "start it with https:// (or http:// inside the hall)");
+            }
+            for (path, value, high) in [
+                ("sms.http.connections", gateway.connections as u64, 100),
+                ("sms.http.timeout_s", gateway.timeout_s, 300),
+            ] {
+                if !(1..=high).contains(&value) {
+                    wrong(path, format!("{value} is out of range"), &format!("allowed: 1 to {high}"));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The zone of the halls; `None` when the name is not known.
+pub fn zone(settings: &Settings) -> Option<jiff::tz::TimeZone> {
+    jiff::tz::TimeZone::get(&settings.zone).ok()
 }

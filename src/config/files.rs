@@ -1,0 +1,240 @@
+//! The supervisors' files as they are written. Unknown keys are refused everywhere.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::values::{Clock, Day, Days, Hours, Parsed};
+use crate::domain::calendar::OffDay;
+use crate::domain::ladder::{Audience, ItemKind, Late, Priority, Until, Way, When};
+use crate::domain::org::{Role, UnitKind};
+use crate::domain::period::{Mode, MonthEnd, Period};
+use crate::domain::rulebook::Loss;
+use crate::domain::text::Said;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleFile {
+    pub digest: DigestSection,
+    pub hours: HoursSection,
+    pub caps: Caps,
+    pub people: PeopleSection,
+    pub callback: CallbackSection,
+    pub appointment: AppointmentSection,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DigestSection {
+    pub at: Clock,
+    pub when_empty: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoursSection {
+    pub sending: Hours,
+    pub business: Hours,
+    pub late_after_minutes: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caps {
+    pub sms_per_resident_per_day: u32,
+    pub sms_per_topic_per_day: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeopleSection {
+    pub phone_first_from_age: u16,
+    pub acknowledgement_lasts: Parsed<Period>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallbackSection {
+    pub period: Parsed<Period>,
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppointmentSection {
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaddersFile {
+    #[serde(default)]
+    pub ladder: BTreeMap<String, LadderEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LadderEntry {
+    pub item: ItemKind,
+    pub until: Until,
+    pub late: Late,
+    pub effective_from: Day,
+    #[serde(default)]
+    pub rung: Vec<RungEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RungEntry {
+    pub name: String,
+    pub when: Parsed<When>,
+    pub at: Option<Clock>,
+    #[serde(default)]
+    pub off_day: OffDay,
+    pub to: Vec<Audience>,
+    pub by: Vec<Way>,
+    pub text: String,
+    pub until: Option<Until>,
+    #[serde(default)]
+    pub priority: Priority,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeriodsFile {
+    #[serde(default)]
+    pub period: BTreeMap<String, PeriodEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeriodEntry {
+    pub name: Said,
+    pub trigger: Said,
+    pub length: Parsed<Period>,
+    pub mode: Mode,
+    pub margin: Option<Parsed<Period>>,
+    #[serde(default)]
+    pub count_start_day: bool,
+    #[serde(default)]
+    pub month_end: MonthEnd,
+    pub office: Option<String>,
+    pub ladder: String,
+    pub loss: Loss,
+    pub alternative: Option<Said>,
+    pub source: String,
+    pub checked: Option<Day>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatterFile {
+    pub name: Said,
+    pub public_name: Said,
+    #[serde(default)]
+    pub bereaved: bool,
+    pub office: Option<String>,
+    #[serde(default)]
+    pub deadlines: Vec<String>,
+    #[serde(default)]
+    pub agencies: Vec<String>,
+    #[serde(default)]
+    pub material: Vec<MaterialEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaterialEntry {
+    pub name: Said,
+    pub issuer: Option<Said>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgenciesFile {
+    #[serde(default)]
+    pub office: BTreeMap<String, OfficeEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfficeEntry {
+    pub name: String,
+    pub name_en: String,
+    pub address: String,
+    pub route: String,
+    pub contact: String,
+    pub phone: String,
+    /// Windows of every workday.
+    pub hours: Option<Vec<Hours>>,
+    /// Windows of ordinary Saturdays, beside `hours`.
+    pub saturday: Option<Vec<Hours>>,
+    /// Windows of its own weekdays, instead of `hours`.
+    pub week: Option<Week>,
+    #[serde(default)]
+    pub closed: Vec<Days>,
+    #[serde(default)]
+    pub extra: Vec<ExtraEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraEntry {
+    pub day: Day,
+    pub hours: Vec<Hours>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Week {
+    pub monday: Vec<Hours>,
+    pub tuesday: Vec<Hours>,
+    pub wednesday: Vec<Hours>,
+    pub thursday: Vec<Hours>,
+    pub friday: Vec<Hours>,
+    pub saturday: Vec<Hours>,
+    pub sunday: Vec<Hours>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeopleFile {
+    #[serde(default)]
+    pub unit: BTreeMap<String, UnitEntry>,
+    #[serde(default)]
+    pub staff: BTreeMap<String, StaffEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitEntry {
+    pub kind: UnitKind,
+    pub name: String,
+    pub name_en: String,
+    pub short: String,
+    pub parent: Option<String>,
+    pub phone: String,
+    pub address: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaffEntry {
+    pub name: String,
+    pub unit: String,
+    pub role: Role,
+    pub email: Option<String>,
+    pub mobile: Option<String>,
+    pub digest: bool,
+    pub leaves: Option<Day>,
+    #[serde(default)]
+    pub absence: Vec<AbsenceEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AbsenceEntry {
+    pub from: Day,
+    pub to: Day,
+    pub substitute: Option<String>,
+}

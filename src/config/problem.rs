@@ -1,0 +1,97 @@
+//! What is wrong with a configuration: every problem, with its place and what is allowed.
+
+use std::fmt;
+use std::path::Path;
+
+/// One problem, shown as `file:line:col: key: what is wrong; what is allowed`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Problem {
+    /// Relative to the configuration directory.
+    pub file: String,
+    pub line: usize,
+    pub col: usize,
+    /// The dotted path of the key; empty when the file as a whole is meant.
+    pub key: String,
+    pub what: String,
+    pub allowed: String,
+}
+
+impl Problem {
+    /// A problem of the configuration as a whole.
+    pub fn general(dir: &Path, what: &str) -> Self {
+        Self {
+            file: dir.display().to_string(),
+            line: 1,
+            col: 1,
+            key: String::new(),
+            what: what.to_owned(),
+            allowed: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, col, key, what, allowed } = self;
+        write!(f, "{file}:{line}:{col}: ")?;
+        if !key.is_empty() {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(what)?;
+        if !allowed.is_empty() {
+            write!(f, "; {allowed}")?;
+        }
+        Ok(())
+    }
+}
+
+/// At least one problem, in the order of files and lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort();
+        problems.dedup();
+        Self(problems)
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+
+    pub fn into_vec(self) -> Vec<Problem> {
+        self.0
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.0 {
+            writeln!(f, "{problem}")?;
+        }
+        write!(f, "配置有 {} 处问题 / {} problems in the configuration", self.0.len(), self.0.len())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The nearest of the known names, when a name looks like a typing mistake of it.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.82)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `allowed: a, b, c`, led by a suggestion when one is near.
+pub fn allowed<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let list = if known.is_empty() { "nothing is defined".to_owned() } else { known.join(", ") };
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"? allowed: {list}"),
+        None => format!("allowed: {list}"),
+    }
+}

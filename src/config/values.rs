@@ -1,0 +1,139 @@
+//! Values as supervisors write them, each with an error that says what is allowed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::{Date, Time};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::Deserialize;
+
+use crate::domain::office::Window;
+
+/// A text that is parsed by its own grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parsed<T>(pub T);
+
+impl<'de, T> Deserialize<'de> for Parsed<T>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A local time of day, `09:00`. `24:00` is the end of the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Clock(pub Time);
+
+impl FromStr for Clock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is no time of day; allowed: 00:00 to 24:00, such as \"08:30\"");
+        let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
+        let part = |part: &str| {
+            if part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()) { part.parse::<i8>().ok() } else { None }
+        };
+        let (hour, minute) = (part(hour).ok_or_else(wrong)?, part(minute).ok_or_else(wrong)?);
+        if (hour, minute) == (24, 0) {
+            return Ok(Self(Time::MAX));
+        }
+        Time::new(hour, minute, 0, 0).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl<'de> Deserialize<'de> for Clock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+/// An opening window, `09:00-12:00`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours(pub Window);
+
+impl FromStr for Hours {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is no opening window; allowed: from-to, such as \"09:00-12:00\"");
+        let (from, to) = text.split_once('-').ok_or_else(wrong)?;
+        let clock = |part: &str| part.trim().parse::<Clock>().map_err(|_| wrong());
+        let (Clock(from), Clock(to)) = (clock(from)?, clock(to)?);
+        if from < to { Ok(Self(Window { from, to })) } else { Err(wrong()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Hours {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A day, as a TOML date or as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(pub Date);
+
+impl FromStr for Day {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is no date; allowed: a date such as 2026-02-14");
+        let day: Date = if text.len() == 10 { text.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
+        if (1900..=2200).contains(&day.year()) { Ok(Self(day)) } else { Err(wrong()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DayVisitor;
+        impl<'de> Visitor<'de> for DayVisitor {
+            type Value = Day;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a date such as 2026-02-14")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Day, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Day, A::Error> {
+                let datetime = toml::value::Datetime::deserialize(MapAccessDeserializer::new(map))?;
+                datetime.to_string().parse().map_err(A::Error::custom)
+            }
+        }
+        deserializer.deserialize_any(DayVisitor)
+    }
+}
+
+/// Days from … through …, `2026-02-15..2026-02-23`, both included; or a single day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Days(pub Date, pub Date);
+
+impl FromStr for Days {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is no range of days; allowed: a day or from..to, such as \"2026-02-15..2026-02-23\"");
+        let day = |part: &str| part.trim().parse::<Day>().map_err(|_| wrong());
+        let (from, to) = match text.split_once("..") {
+            Some((from, to)) => (day(from)?, day(to)?),
+            None => (day(text)?, day(text)?),
+        };
+        if from <= to { Ok(Self(from.0, to.0)) } else { Err(wrong()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Days {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
