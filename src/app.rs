@@ -53,7 +53,7 @@ impl Place {
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
     pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
         let (texts, text_problems) = Texts::load(&self.config.join("templates"));
-        let text_problems = text_problems.into_iter().map(Problem::from);
+        
         let loaded = config::load(&self.config, &self.environment);
         let (loaded, mut problems) = match loaded {
             Ok(loaded) => {

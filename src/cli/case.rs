@@ -213,5 +213,5 @@ fn command_json(command: &str, values: &[String]) -> anyhow::Result<Value> {
 
 /// An instant in the zone of the halls.
 pub(super) fn local(at: Timestamp, zone: &jiff::tz::TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }

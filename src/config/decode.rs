@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::problem::{Problem, allowed};
 
 /// A file of the configuration that could be parsed.
+#[derive(Debug, Clone)]
 pub struct Document {
     file: String,
     text: String,

@@ -17,7 +17,7 @@ use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::{Milestone, Moment, instant};
 use crate::domain::org::{Role, Staff};
-use crate::domain::period::Certainty;
+use crate::domain::calendar::Certainty;
 use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;

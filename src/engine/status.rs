@@ -61,5 +61,5 @@ pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
 
 /// A local time with its offset, as people and programs read it.
 pub fn zone_text(at: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }

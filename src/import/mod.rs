@@ -1,1 +1,1 @@
-//! (being written)
+//! Takes cases over from CSV and XLSX files.

@@ -34,7 +34,10 @@ impl Store {
             })?;
             match person.relative.as_ref().map(|relative| relative.of.clone()) {
                 Some(of) => found.entry(of).or_default().relatives.push(person),
-                None => found.entry(person.id.clone()).or_default().resident = Some(person),
+                None => {
+                    let id = person.id.clone();
+                    found.entry(id).or_default().resident = Some(person);
+                }
             }
         }
         Ok(found)

@@ -1,0 +1,10 @@
+//! `xixin check`.
+
+use crate::app::Place;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) fn run(_args: &Args, _place: &Place) -> anyhow::Result<u8> {
+    unimplemented!()
+}
