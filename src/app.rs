@@ -43,7 +43,10 @@ pub struct Place {
 
 impl Place {
     pub fn new(config: PathBuf) -> Self {
-        Self { config, environment: std::env::vars().collect() }
+        Self {
+            config,
+            environment: std::env::vars().collect(),
+        }
     }
 
     fn variable(&self, name: &str) -> Option<PathBuf> {
@@ -53,11 +56,12 @@ impl Place {
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
     pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
         let (texts, text_problems) = Texts::load(&self.config.join("templates"));
-        
+
         let loaded = config::load(&self.config, &self.environment);
         let (loaded, mut problems) = match loaded {
             Ok(loaded) => {
-                let missing = crate::config::missing_texts(&loaded, |text, way, audience| texts.has(text, way, audience));
+                let missing =
+                    crate::config::missing_texts(&loaded, |text, way, audience| texts.has(text, way, audience));
                 (Some(loaded), missing)
             }
             Err(problems) => (None, problems.into_vec()),
@@ -90,17 +94,32 @@ pub fn database_path(settings: &Settings) -> PathBuf {
 
 /// The control socket lies in the runtime directory that systemd gives, else beside the database.
 pub fn control_path(settings: &Settings, place: &Place) -> PathBuf {
-    place.variable("RUNTIME_DIRECTORY").unwrap_or_else(|| settings.state_dir.clone()).join("control.sock")
+    place
+        .variable("RUNTIME_DIRECTORY")
+        .unwrap_or_else(|| settings.state_dir.clone())
+        .join("control.sock")
 }
 
 /// The rules in force for a database: loaded, with channels opened and the generation known.
 async fn rules(place: &Place, loaded: Loaded, texts: Texts, store: &Store) -> anyhow::Result<Rules> {
-    let Loaded { settings, rulebook, fingerprint, .. } = loaded;
+    let Loaded {
+        settings,
+        rulebook,
+        fingerprint,
+        ..
+    } = loaded;
     let credentials = place.variable("CREDENTIALS_DIRECTORY");
     let channels = Channels::open(&settings, &settings.state_dir, credentials.as_deref())
         .context("渠道无法启用 / a channel cannot be set up")?;
     let generation = store.rules_generation(&fingerprint).await?;
-    Ok(Rules { settings, rulebook, texts, channels, fingerprint, generation })
+    Ok(Rules {
+        settings,
+        rulebook,
+        texts,
+        channels,
+        fingerprint,
+        generation,
+    })
 }
 
 impl App {
@@ -122,7 +141,12 @@ impl App {
             breakers: Arc::new(Breakers::default()),
         };
         engine.look_around().await;
-        Ok(Self { engine, place, settings, ticker: true })
+        Ok(Self {
+            engine,
+            place,
+            settings,
+            ticker: true,
+        })
     }
 
     pub fn control_path(&self) -> PathBuf {
@@ -138,7 +162,12 @@ impl App {
         }
         let fresh = match rules(&self.place, loaded, texts, &self.engine.store).await {
             Ok(fresh) => fresh,
-            Err(error) => return Err(Problems::new(vec![Problem::general(&self.place.config, &format!("{error:#}"))])),
+            Err(error) => {
+                return Err(Problems::new(vec![Problem::general(
+                    &self.place.config,
+                    &format!("{error:#}"),
+                )]));
+            }
         };
         let generation = fresh.generation;
         self.engine.live.swap(fresh);
@@ -154,12 +183,21 @@ impl App {
         app.take_over().await?;
         let listener = tokio::net::TcpListener::bind(app.settings.http.listen)
             .await
-            .with_context(|| format!("http.listen {} 无法监听 / cannot be listened on", app.settings.http.listen))?;
+            .with_context(|| {
+                format!(
+                    "http.listen {} 无法监听 / cannot be listened on",
+                    app.settings.http.listen
+                )
+            })?;
         let address = listener.local_addr()?;
 
         let mut lifecycle = lifecycle;
         let soft = lifecycle.soft();
-        let ticker = if app.ticker { Some(Ticker::start(&engine).await) } else { None };
+        let ticker = if app.ticker {
+            Some(Ticker::start(&engine).await)
+        } else {
+            None
+        };
         if let Some(Err(error)) = &ticker {
             warn!(error = %crate::telemetry::chain(error), "no ticks; the loops look by themselves");
         }
@@ -197,7 +235,10 @@ impl App {
             app.watch(&mut lifecycle)?;
         }
         lifecycle.start_watchdog();
-        notify::ready(&format!("rules {}, http {address}", &engine.live.get().fingerprint[..12]));
+        notify::ready(&format!(
+            "rules {}, http {address}",
+            &engine.live.get().fingerprint[..12]
+        ));
         info!(%address, database = %engine.store.path().display(), "ready: health and metrics on http://{address}");
 
         app.until_stopped(&mut lifecycle, enough).await;
@@ -217,14 +258,19 @@ impl App {
         let now = engine.clock.now();
         let (again, doubt) = engine.store.take_over(&engine.holder, now).await?;
         if again + doubt > 0 {
-            warn!(again, doubt, "the last run was interrupted: {again} reminders queued again, {doubt} SMS need a person's eyes");
+            warn!(
+                again,
+                doubt, "the last run was interrupted: {again} reminders queued again, {doubt} SMS need a person's eyes"
+            );
         }
         let newest = engine.store.newest_decision().await?;
         let limit = jiff::SignedDuration::from_hours(CLOCK_BACK_MAX_H);
         if newest.is_some_and(|newest| newest.duration_since(now) > limit) {
             let reason = "系统时间早于已有记录,请核对后恢复 / the clock is behind the ledger; check it, then resume";
             engine.store.pause(ALL, now, "xixin", reason).await?;
-            error!("the clock is more than an hour behind what the ledger has seen; sending is on hold until `xixin ctl resume`");
+            error!(
+                "the clock is more than an hour behind what the ledger has seen; sending is on hold until `xixin ctl resume`"
+            );
         }
         engine.look_around().await;
         Ok(())
@@ -264,7 +310,10 @@ impl App {
                 info!(generation, rules = %fingerprint, "new rules are in force");
                 Answer::ok(
                     format!("新规则已生效(第{generation}代 {})", &fingerprint[..12]),
-                    format!("the new rules are in force (generation {generation}, {})", &fingerprint[..12]),
+                    format!(
+                        "the new rules are in force (generation {generation}, {})",
+                        &fingerprint[..12]
+                    ),
                     json!({ "generation": generation, "rules": fingerprint }),
                 )
             }
@@ -298,7 +347,10 @@ impl App {
             },
             Request::Pause { channel, reason, who } => {
                 let name = channel.unwrap_or_else(|| ALL.to_owned());
-                store.pause(&name, now, &who, &reason).await.map(|()| (format!("已暂停 {name}"), format!("paused {name}")))
+                store
+                    .pause(&name, now, &who, &reason)
+                    .await
+                    .map(|()| (format!("已暂停 {name}"), format!("paused {name}")))
             }
             Request::Resume { channel, who } => {
                 let name = channel.unwrap_or_else(|| ALL.to_owned());
@@ -336,7 +388,10 @@ impl App {
             }
         };
         let mut watcher = notify_debouncer_full::new_debouncer(Duration::from_millis(500), None, told)?;
-        watcher.watch(&self.place.config, notify_debouncer_full::notify::RecursiveMode::Recursive)?;
+        watcher.watch(
+            &self.place.config,
+            notify_debouncer_full::notify::RecursiveMode::Recursive,
+        )?;
         let (app, stop) = (Arc::clone(self), lifecycle.soft());
         lifecycle.spawn("watch", async move {
             let _watcher = watcher;
@@ -354,7 +409,9 @@ impl App {
     }
 }
 
-fn handler(app: Arc<App>) -> impl Fn(Request) -> futures_util::future::BoxFuture<'static, Answer> + Clone + Send + Sync {
+fn handler(
+    app: Arc<App>,
+) -> impl Fn(Request) -> futures_util::future::BoxFuture<'static, Answer> + Clone + Send + Sync {
     move |request| {
         let app = Arc::clone(&app);
         Box::pin(async move { app.answer(request).await })

@@ -9,11 +9,20 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Request {
-    Poke { case: Option<String> },
+    Poke {
+        case: Option<String>,
+    },
     Reload,
     Status,
-    Pause { channel: Option<String>, reason: String, who: String },
-    Resume { channel: Option<String>, who: String },
+    Pause {
+        channel: Option<String>,
+        reason: String,
+        who: String,
+    },
+    Resume {
+        channel: Option<String>,
+        who: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,11 +35,21 @@ pub struct Answer {
 
 impl Answer {
     pub fn ok(zh: impl Into<String>, en: impl Into<String>, data: serde_json::Value) -> Self {
-        Self { ok: true, zh: zh.into(), en: en.into(), data }
+        Self {
+            ok: true,
+            zh: zh.into(),
+            en: en.into(),
+            data,
+        }
     }
 
     pub fn refused(zh: impl Into<String>, en: impl Into<String>, data: serde_json::Value) -> Self {
-        Self { ok: false, zh: zh.into(), en: en.into(), data }
+        Self {
+            ok: false,
+            zh: zh.into(),
+            en: en.into(),
+            data,
+        }
     }
 }
 

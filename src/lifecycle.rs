@@ -30,7 +30,10 @@ pub struct Lifecycle {
 
 impl Lifecycle {
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { soft: CancellationToken::new(), hard: CancellationToken::new() })
+        Ok(Self {
+            soft: CancellationToken::new(),
+            hard: CancellationToken::new(),
+        })
     }
 
     pub fn soft(&self) -> CancellationToken {

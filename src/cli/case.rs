@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Place, poke};
-use crate::clock::SystemClock;
 use crate::cli::{ReadArgs, say};
+use crate::clock::SystemClock;
 use crate::domain::command::{Change, Command, NewCase};
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::engine::desk::Desk;
@@ -83,7 +83,13 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     match args.verb {
         Verb::Add { file, actor, read } => add(&file, &actor, &read, place).await,
         Verb::Show { case, read } => crate::cli::show::run(&case, &read, place).await,
-        Verb::List { unit, owner, status, limit, read } => {
+        Verb::List {
+            unit,
+            owner,
+            status,
+            limit,
+            read,
+        } => {
             let filter = Filter {
                 unit: unit.map(UnitId::from),
                 owner: owner.map(StaffId::from),
@@ -92,7 +98,13 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
             };
             list(&filter, &read, place).await
         }
-        Verb::Do { case, command, values, actor, read } => act(&case, &command, &values, &actor, &read, place).await,
+        Verb::Do {
+            case,
+            command,
+            values,
+            actor,
+            read,
+        } => act(&case, &command, &values, &actor, &read, place).await,
     }
 }
 
@@ -155,12 +167,18 @@ async fn list(filter: &Filter, read: &ReadArgs, place: Place) -> anyhow::Result<
 fn document(file: &PathBuf) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     let name = file.display();
-    let too_large = || anyhow::anyhow!("{name}: 超过 {DOCUMENT_MAX} 字节 / it is larger than {DOCUMENT_MAX} bytes; a case is a page of text");
+    let too_large = || {
+        anyhow::anyhow!(
+            "{name}: 超过 {DOCUMENT_MAX} 字节 / it is larger than {DOCUMENT_MAX} bytes; a case is a page of text"
+        )
+    };
     if file.as_os_str() == "-" {
         std::io::stdin().take(DOCUMENT_MAX + 1).read_to_end(&mut bytes)?;
     } else {
         let open = std::fs::File::open(file).with_context(|| format!("{name} 无法读取 / cannot be read"))?;
-        open.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("{name} 无法读取 / cannot be read"))?;
+        open.take(DOCUMENT_MAX + 1)
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("{name} 无法读取 / cannot be read"))?;
     }
     if bytes.len() as u64 > DOCUMENT_MAX {
         return Err(too_large());
@@ -178,7 +196,11 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> anyhow::Result<T> {
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        let place = if path == "." { String::new() } else { format!("{path}: ") };
+        let place = if path == "." {
+            String::new()
+        } else {
+            format!("{path}: ")
+        };
         anyhow::anyhow!("内容有误 / the document is wrong: {place}{inner}")
     })
 }
@@ -213,5 +235,7 @@ fn command_json(command: &str, values: &[String]) -> anyhow::Result<Value> {
 
 /// An instant in the zone of the halls.
 pub(super) fn local(at: Timestamp, zone: &jiff::tz::TimeZone) -> String {
-    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+    at.to_zoned_datetime(zone.clone())
+        .strftime("%Y-%m-%d %H:%M")
+        .to_string()
 }

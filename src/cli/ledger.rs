@@ -47,7 +47,10 @@ pub(super) async fn why(args: WhyArgs, place: Place) -> anyhow::Result<u8> {
     let mut rows = store.ledger_of(&id, 1_000).await?;
     if let Some(reminder) = &args.reminder {
         rows.retain(|row| row.id == *reminder);
-        anyhow::ensure!(!rows.is_empty(), "本案没有提醒 {reminder} / the case has no reminder {reminder}; leave it out to see all");
+        anyhow::ensure!(
+            !rows.is_empty(),
+            "本案没有提醒 {reminder} / the case has no reminder {reminder}; leave it out to see all"
+        );
     }
     let rules = app.engine.live.get();
     let mut attempts = Vec::new();
@@ -55,7 +58,11 @@ pub(super) async fn why(args: WhyArgs, place: Place) -> anyhow::Result<u8> {
         attempts.push(store.attempts_of(&ReminderId::from(row.id.as_str())).await?);
     }
     if args.read.json {
-        let list: Vec<_> = rows.iter().zip(&attempts).map(|(row, tries)| json!({ "reminder": row, "attempts": tries })).collect();
+        let list: Vec<_> = rows
+            .iter()
+            .zip(&attempts)
+            .map(|(row, tries)| json!({ "reminder": row, "attempts": tries }))
+            .collect();
         say(&json!({ "case": id, "decisions": list }).to_string());
         return Ok(0);
     }
@@ -64,7 +71,12 @@ pub(super) async fn why(args: WhyArgs, place: Place) -> anyhow::Result<u8> {
         text.push_str(&row_text(row, &rules.rulebook));
         for attempt in tries {
             let at = local(instant_of(attempt.started_ms), &rules.rulebook.zone);
-            let _ = writeln!(text, "      {at}  {}  {}", attempt.outcome, attempt.reason.as_deref().unwrap_or(""));
+            let _ = writeln!(
+                text,
+                "      {at}  {}  {}",
+                attempt.outcome,
+                attempt.reason.as_deref().unwrap_or("")
+            );
         }
     }
     if rows.is_empty() {
@@ -77,7 +89,10 @@ pub(super) async fn why(args: WhyArgs, place: Place) -> anyhow::Result<u8> {
 /// One row of the ledger in words.
 pub(super) fn row_text(row: &LedgerRow, book: &Rulebook) -> String {
     let due = local(instant_of(row.due_ms), &book.zone);
-    let rung = MarkText::parse(&row.mark).map_or_else(|| row.mark.clone(), |mark| format!("{} {}/{}", mark.item, mark.ladder, mark.rung));
+    let rung = MarkText::parse(&row.mark).map_or_else(
+        || row.mark.clone(),
+        |mark| format!("{} {}/{}", mark.item, mark.ladder, mark.rung),
+    );
     format!(
         "  {due}  {rung} → {} ({})  {}\n      {} / {}\n      {}\n",
         row.recipient, row.way, row.state, row.reason_zh, row.reason_en, row.id
@@ -92,11 +107,20 @@ pub(super) async fn why_not(args: WhyNotArgs, place: Place) -> anyhow::Result<u8
     let rules = app.engine.live.get();
     let book = &rules.rulebook;
     let now = args.read.now();
-    let rungs: std::collections::BTreeSet<&str> =
-        book.ladders.values().flat_map(|ladder| &ladder.rungs).map(|rung| rung.name.as_str()).collect();
+    let rungs: std::collections::BTreeSet<&str> = book
+        .ladders
+        .values()
+        .flat_map(|ladder| &ladder.rungs)
+        .map(|rung| rung.name.as_str())
+        .collect();
     if !rungs.contains(args.rung.as_str()) {
         let known: Vec<&str> = rungs.into_iter().collect();
-        say(&format!("没有名为“{}”的一级 / no rung is called \"{}\"; 现有 / known: {}", args.rung, args.rung, known.join(", ")));
+        say(&format!(
+            "没有名为“{}”的一级 / no rung is called \"{}\"; 现有 / known: {}",
+            args.rung,
+            args.rung,
+            known.join(", ")
+        ));
         return Ok(EXIT_USAGE);
     }
     let ledger = store.ledger_of(&id, 1_000).await?;
@@ -136,14 +160,25 @@ fn about_item(book: &Rulebook, item: Item<'_>, name: &str, ledger: &[LedgerRow],
     }
     let comings = comings(book, rung, moment, now);
     let decided = ledger.iter().find(|row| {
-        MarkText::parse(&row.mark).is_some_and(|mark| mark.item == *id && mark.rung.as_str() == name && mark.anchor == moment.to_string())
+        MarkText::parse(&row.mark)
+            .is_some_and(|mark| mark.item == *id && mark.rung.as_str() == name && mark.anchor == moment.to_string())
     });
     let zone = &book.zone;
     Some(match (comings.last, comings.next, decided) {
-        (Some(_), _, Some(row)) => format!("{id}: 已决定 {} — {} / decided: {}", row.state, row.reason_zh, row.reason_en),
+        (Some(_), _, Some(row)) => format!(
+            "{id}: 已决定 {} — {} / decided: {}",
+            row.state, row.reason_zh, row.reason_en
+        ),
         (Some(last), _, None) => {
-            let soon = last.at.checked_add(SignedDuration::from_mins(1)).is_ok_and(|soon| soon > now);
-            let why = if soon { "马上处理 / about to be decided" } else { "应已到时而尚无决定: 服务可能没有运行 / due, but undecided: is the daemon running?" };
+            let soon = last
+                .at
+                .checked_add(SignedDuration::from_mins(1))
+                .is_ok_and(|soon| soon > now);
+            let why = if soon {
+                "马上处理 / about to be decided"
+            } else {
+                "应已到时而尚无决定: 服务可能没有运行 / due, but undecided: is the daemon running?"
+            };
             format!("{id}: {} {why}", local(last.at, zone))
         }
         (None, Some(next), _) => format!("{id}: 还没到时,将在 {} / it comes then", local(next.at, zone)),

@@ -43,7 +43,13 @@ pub(crate) const EXIT_CONFIG: u8 = 78;
 #[command(name = "xixin", version, propagate_version = true)]
 struct Cli {
     /// The configuration directory / 配置目录
-    #[arg(long, global = true, env = "XIXIN_CONFIG", default_value = "/etc/xixin", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "XIXIN_CONFIG",
+        default_value = "/etc/xixin",
+        value_name = "DIR"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     verb: Verb,
@@ -155,7 +161,10 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
 
 async fn migrate(place: Place) -> anyhow::Result<u8> {
     let app = App::open(place, Arc::new(SystemClock)).await?;
-    say(&format!("数据库已是最新 / the database is up to date: {}", app.engine.store.path().display()));
+    say(&format!(
+        "数据库已是最新 / the database is up to date: {}",
+        app.engine.store.path().display()
+    ));
     Ok(0)
 }
 

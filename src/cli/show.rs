@@ -33,7 +33,9 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     let rules = engine.live.get();
     let book = &rules.rulebook;
     let now = read.now();
-    let until = now.checked_add(SignedDuration::from_hours(24 * AHEAD_DAYS)).unwrap_or(Timestamp::MAX);
+    let until = now
+        .checked_add(SignedDuration::from_hours(24 * AHEAD_DAYS))
+        .unwrap_or(Timestamp::MAX);
     let next = outlook(book, &stored.case, now, until, UPCOMING_MAX);
     if read.json {
         let items: Vec<_> = stored.case.items().map(|item| item_json(book, item)).collect();
@@ -54,7 +56,15 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
             let to: Vec<&str> = coming.to.iter().map(|audience| audience.name()).collect();
             let by: Vec<&str> = coming.by.iter().map(|way| way.name()).collect();
             let at = local(coming.at, &book.zone);
-            let _ = writeln!(text, "  {at}  {}  {}/{} → {} ({})", coming.item, coming.ladder, coming.rung, to.join(", "), by.join(", "));
+            let _ = writeln!(
+                text,
+                "  {at}  {}  {}/{} → {} ({})",
+                coming.item,
+                coming.ladder,
+                coming.rung,
+                to.join(", "),
+                by.join(", ")
+            );
         }
     }
     if !ledger.is_empty() {
@@ -65,8 +75,19 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     }
     if !stored.case.contacts.is_empty() {
         text.push_str("\n联系记录 / contacts\n");
-        let (came, went) = stored.case.contacts.iter().partition::<Vec<_>, _>(|contact| contact.direction == Direction::In);
-        let _ = writeln!(text, "  来访来电 {} 次,我方联系 {} 次 / {} from the resident, {} from us", came.len(), went.len(), came.len(), went.len());
+        let (came, went) = stored
+            .case
+            .contacts
+            .iter()
+            .partition::<Vec<_>, _>(|contact| contact.direction == Direction::In);
+        let _ = writeln!(
+            text,
+            "  来访来电 {} 次,我方联系 {} 次 / {} from the resident, {} from us",
+            came.len(),
+            went.len(),
+            came.len(),
+            went.len()
+        );
     }
     say(text.trim_end());
     Ok(0)
@@ -82,8 +103,16 @@ fn head(book: &Rulebook, case: &Case, people: &People) -> String {
     for relative in &people.relatives {
         let relation = relative.relative.as_ref();
         let word = relation.map_or("", |relation| relation.relation.as_str());
-        let consent = if relation.is_some_and(|relation| relation.opted_in) { "同意接收 / opted in" } else { "未同意 / not opted in" };
-        let _ = writeln!(text, "  亲属 / relative: {} {word} {consent} ({})", relative.name, relative.id);
+        let consent = if relation.is_some_and(|relation| relation.opted_in) {
+            "同意接收 / opted in"
+        } else {
+            "未同意 / not opted in"
+        };
+        let _ = writeln!(
+            text,
+            "  亲属 / relative: {} {word} {consent} ({})",
+            relative.name, relative.id
+        );
     }
     let _ = writeln!(text, "  状态 / status: {}", status(book, case));
     text
@@ -92,13 +121,20 @@ fn head(book: &Rulebook, case: &Case, people: &People) -> String {
 fn status(book: &Rulebook, case: &Case) -> String {
     match &case.status {
         Status::Open => "办理中 / open".to_owned(),
-        Status::Waiting { on, since } => format!("等待 {on},自 {} / waiting for {on} since then", local(*since, &book.zone)),
+        Status::Waiting { on, since } => format!(
+            "等待 {on},自 {} / waiting for {on} since then",
+            local(*since, &book.zone)
+        ),
         Status::Closed { at, by, closing } => {
             let how = match closing {
                 Closing::Done { outcome } => format!("办结: {outcome} / done"),
                 Closing::Withdrawn { reason } => format!("撤回: {reason} / withdrawn"),
                 Closing::Transferred { to } => format!("转交: {to} / transferred"),
-                Closing::Refused { reason, alternative, approved_by } => {
+                Closing::Refused {
+                    reason,
+                    alternative,
+                    approved_by,
+                } => {
                     format!("不予办理: {reason};可改走: {alternative};批准人 {approved_by} / refused")
                 }
             };
@@ -111,14 +147,23 @@ fn status(book: &Rulebook, case: &Case) -> String {
 pub(super) fn line(book: &Rulebook, case: &Case) -> String {
     let matter = book.matters.get(&case.matter);
     let name = matter.map_or_else(|| case.matter.to_string(), |matter| matter.name.to_string());
-    let unit = book.org.units.get(&case.unit).map_or_else(|| case.unit.to_string(), |unit| unit.short.clone());
+    let unit = book
+        .org
+        .units
+        .get(&case.unit)
+        .map_or_else(|| case.unit.to_string(), |unit| unit.short.clone());
     let star = if case.priority.is_some() { "★" } else { " " };
     let state = match case.status {
         Status::Open => "办理中/open",
         Status::Waiting { .. } => "等待/waiting",
         Status::Closed { .. } => "办结/closed",
     };
-    format!("{star}{}  {state}  {name}  {unit}  {}  {}", case.id, case.owner, local(case.opened_at, &book.zone))
+    format!(
+        "{star}{}  {state}  {name}  {unit}  {}  {}",
+        case.id,
+        case.owner,
+        local(case.opened_at, &book.zone)
+    )
 }
 
 fn item_text(book: &Rulebook, item: Item<'_>) -> String {
@@ -141,20 +186,49 @@ fn item_text(book: &Rulebook, item: Item<'_>) -> String {
                 crate::domain::milestone::Moment::Day(day) => day.to_string(),
                 crate::domain::milestone::Moment::Instant(at) => local(at, &book.zone),
             };
-            let _ = writeln!(text, "{}  承诺回电 / promised call-back by {}: {due}{done}", callback.id, callback.by);
+            let _ = writeln!(
+                text,
+                "{}  承诺回电 / promised call-back by {}: {due}{done}",
+                callback.id, callback.by
+            );
             let _ = writeln!(text, "  “{}”", callback.words);
             for attempt in &callback.attempts {
-                let _ = writeln!(text, "  · {} {} {:?}", local(attempt.at, &book.zone), attempt.by, attempt.result);
+                let _ = writeln!(
+                    text,
+                    "  · {} {} {:?}",
+                    local(attempt.at, &book.zone),
+                    attempt.by,
+                    attempt.result
+                );
             }
         }
         Item::Appointment(appointment) => {
-            let office = book.offices.get(&appointment.office).map_or_else(|| appointment.office.to_string(), |office| office.name.clone());
-            let _ = writeln!(text, "{}  预约 / appointment: {} {office}{done}", appointment.id, local(appointment.start, &book.zone));
-            let _ = writeln!(text, "  {}; 陪同 / with {}; 携带 / bring {}", appointment.what, appointment.with, appointment.bring.join(", "));
+            let office = book
+                .offices
+                .get(&appointment.office)
+                .map_or_else(|| appointment.office.to_string(), |office| office.name.clone());
+            let _ = writeln!(
+                text,
+                "{}  预约 / appointment: {} {office}{done}",
+                appointment.id,
+                local(appointment.start, &book.zone)
+            );
+            let _ = writeln!(
+                text,
+                "  {}; 陪同 / with {}; 携带 / bring {}",
+                appointment.what,
+                appointment.with,
+                appointment.bring.join(", ")
+            );
         }
     }
     if let Some(mark) = item.acknowledged() {
-        let _ = writeln!(text, "  已由 {} 确认,至 {} / acknowledged until then", mark.by, local(mark.until, &book.zone));
+        let _ = writeln!(
+            text,
+            "  已由 {} 确认,至 {} / acknowledged until then",
+            mark.by,
+            local(mark.until, &book.zone)
+        );
     }
     text
 }
@@ -171,15 +245,19 @@ fn derivation(book: &Rulebook, item: Item<'_>) -> Vec<String> {
     } else if let Some(trouble) = &dated.trouble {
         steps.push(format!("算不出日期 / no date can be counted: {trouble}"));
     } else if matches!(item, Item::Deadline(_)) {
-        steps.push("起算日不明: 任何日期都不能当作安全 / the trigger date is unknown: no date may be taken as safe".to_owned());
+        steps.push(
+            "起算日不明: 任何日期都不能当作安全 / the trigger date is unknown: no date may be taken as safe".to_owned(),
+        );
     }
     steps
 }
 
 fn item_json(book: &Rulebook, item: Item<'_>) -> serde_json::Value {
     let dated = Dated::new(book, item);
-    let milestones: serde_json::Map<String, serde_json::Value> =
-        dated.all().map(|(milestone, moment)| (milestone.name().to_owned(), json!(moment.to_string()))).collect();
+    let milestones: serde_json::Map<String, serde_json::Value> = dated
+        .all()
+        .map(|(milestone, moment)| (milestone.name().to_owned(), json!(moment.to_string())))
+        .collect();
     json!({
         "item": item.id(), "kind": item.kind(), "open": item.is_open(), "milestones": milestones,
         "derivation": derivation(book, item),
@@ -196,9 +274,18 @@ pub(super) fn summary(book: &Rulebook, change: &Change, now: Timestamp) -> Strin
     for item in case.items().filter(Item::is_open) {
         text.push_str(item_text(book, item).trim_end());
     }
-    let until = now.checked_add(SignedDuration::from_hours(24 * AHEAD_DAYS)).unwrap_or(Timestamp::MAX);
+    let until = now
+        .checked_add(SignedDuration::from_hours(24 * AHEAD_DAYS))
+        .unwrap_or(Timestamp::MAX);
     if let Some(next) = outlook(book, case, now, until, 1).first() {
-        let _ = write!(text, "\n接下来 / next: {} {}/{} {}", zone_text(next.at, &book.zone), next.ladder, next.rung, next.item);
+        let _ = write!(
+            text,
+            "\n接下来 / next: {} {}/{} {}",
+            zone_text(next.at, &book.zone),
+            next.ladder,
+            next.rung,
+            next.item
+        );
     }
     text
 }

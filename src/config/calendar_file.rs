@@ -13,6 +13,10 @@ impl CalendarFile {
     }
 
     pub fn into_source(self, name: &str) -> CalendarSource {
-        CalendarSource { name: name.to_owned(), covers: None, days: std::collections::BTreeMap::new() }
+        CalendarSource {
+            name: name.to_owned(),
+            covers: None,
+            days: std::collections::BTreeMap::new(),
+        }
     }
 }

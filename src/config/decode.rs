@@ -11,39 +11,42 @@ use super::problem::{Problem, allowed};
 
 /// A file of the configuration that could be parsed.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub(super) struct Document {
     file: String,
     text: String,
 }
 
 /// A step to an entry: a key or the index of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     Key(String),
     Index(usize),
 }
 
 impl Document {
-    pub fn new(file: &str, text: &str) -> Self {
-        Self { file: file.to_owned(), text: text.to_owned() }
+    pub(super) fn new(file: &str, text: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            text: text.to_owned(),
+        }
     }
 
-    pub fn file(&self) -> &str {
+    pub(super) fn file(&self) -> &str {
         &self.file
     }
 
     /// Decodes into `T`, or says all that is in the way.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Vec<Problem>> {
+    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, Vec<Problem>> {
         self.decode_table(self.parse().map_err(|problem| vec![problem])?)
     }
 
     /// The file as TOML, or where it is not.
-    pub fn parse(&self) -> Result<Table, Problem> {
+    pub(super) fn parse(&self) -> Result<Table, Problem> {
         self.text.parse().map_err(|error| self.syntax(&error))
     }
 
     /// Whether the file itself has an entry at a dotted path.
-    pub fn has(&self, path: &str) -> bool {
+    pub(super) fn has(&self, path: &str) -> bool {
         let Ok(table) = self.parse() else { return false };
         let mut value = Some(Value::Table(table));
         for step in parse_path(path) {
@@ -57,7 +60,7 @@ impl Document {
     }
 
     /// Decodes a table that was made from this file, with the positions of the file.
-    pub fn decode_table<T: DeserializeOwned>(&self, mut table: Table) -> Result<T, Vec<Problem>> {
+    pub(super) fn decode_table<T: DeserializeOwned>(&self, mut table: Table) -> Result<T, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut taken = Taken::default();
         loop {
@@ -81,7 +84,7 @@ impl Document {
     }
 
     /// A problem at a dotted path such as `ladder.x.rung[1].to[0]`.
-    pub fn at(&self, path: &str, what: &str, allowed: &str) -> Problem {
+    pub(super) fn at(&self, path: &str, what: &str, allowed: &str) -> Problem {
         self.problem(&parse_path(path), what, allowed)
     }
 
@@ -89,7 +92,14 @@ impl Document {
         let offset = locate(&self.text, path);
         let (line, col) = line_and_column(&self.text, offset);
         let (what, allowed) = (what.to_owned(), allowed.to_owned());
-        Problem { file: self.file.clone(), line, col, key: dotted(path), what, allowed }
+        Problem {
+            file: self.file.clone(),
+            line,
+            col,
+            key: dotted(path),
+            what,
+            allowed,
+        }
     }
 
     fn syntax(&self, error: &toml::de::Error) -> Problem {
@@ -126,7 +136,11 @@ fn understand(mut path: Vec<Step>, message: &str) -> (Vec<Step>, String, String)
     }
     if message.starts_with("missing field") {
         let name = quoted(message);
-        return (path, format!("the key \"{name}\" is missing"), format!("add {name} = …"));
+        return (
+            path,
+            format!("the key \"{name}\" is missing"),
+            format!("add {name} = …"),
+        );
     }
     match message.split_once("; allowed: ") {
         Some((what, allowed)) => (path, what.to_owned(), format!("allowed: {allowed}")),
@@ -177,11 +191,15 @@ impl Taken {
 
     /// A key that is missing because it was misspelt has been complained of already.
     fn explains(&self, path: &[Step], what: &str) -> bool {
-        self.meant.iter().any(|(table, name)| table == path && *what == format!("the key \"{name}\" is missing"))
+        self.meant
+            .iter()
+            .any(|(table, name)| table == path && *what == format!("the key \"{name}\" is missing"))
     }
 
     fn note(&mut self, path: Vec<Step>, allowed: &str) {
-        let meant = allowed.strip_prefix("did you mean \"").and_then(|rest| rest.split('"').next());
+        let meant = allowed
+            .strip_prefix("did you mean \"")
+            .and_then(|rest| rest.split('"').next());
         if let (Some(meant), Some((Step::Key(_), parents))) = (meant, path.split_last()) {
             self.meant.push((parents.to_vec(), meant.to_owned()));
         }
@@ -206,7 +224,11 @@ fn parse_path(path: &str) -> Vec<Step> {
         if let Some(key) = pieces.next().filter(|key| !key.is_empty()) {
             steps.push(Step::Key(key.to_owned()));
         }
-        steps.extend(pieces.filter_map(|piece| piece.trim_end_matches(']').parse().ok()).map(Step::Index));
+        steps.extend(
+            pieces
+                .filter_map(|piece| piece.trim_end_matches(']').parse().ok())
+                .map(Step::Index),
+        );
     }
     steps
 }
@@ -229,7 +251,9 @@ fn dotted(path: &[Step]) -> String {
 
 /// Removes the entry at `path`; false when there is nothing to remove.
 fn take_out(table: &mut Table, path: &[Step]) -> bool {
-    let Some((last, parents)) = path.split_last() else { return false };
+    let Some((last, parents)) = path.split_last() else {
+        return false;
+    };
     let mut holder = Some(Holder::Table(table));
     for step in parents {
         holder = holder.and_then(|holder| holder.down(step));
@@ -279,7 +303,9 @@ fn locate(text: &str, path: &[Step]) -> usize {
                 value
             }
             Step::Index(index) => {
-                let Some(value) = list.and_then(|list| list.get(*index)) else { break };
+                let Some(value) = list.and_then(|list| list.get(*index)) else {
+                    break;
+                };
                 offset = value.span().start;
                 value
             }

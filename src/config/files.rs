@@ -14,7 +14,7 @@ use crate::domain::text::Said;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ScheduleFile {
+pub(super) struct ScheduleFile {
     pub digest: DigestSection,
     pub hours: HoursSection,
     pub caps: Caps,
@@ -25,14 +25,14 @@ pub struct ScheduleFile {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DigestSection {
+pub(super) struct DigestSection {
     pub at: Clock,
     pub when_empty: bool,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HoursSection {
+pub(super) struct HoursSection {
     pub sending: Hours,
     pub business: Hours,
     pub late_after_minutes: u32,
@@ -40,41 +40,41 @@ pub struct HoursSection {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Caps {
+pub(super) struct Caps {
     pub sms_per_resident_per_day: u32,
     pub sms_per_topic_per_day: u32,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PeopleSection {
+pub(super) struct PeopleSection {
     pub phone_first_from_age: u16,
     pub acknowledgement_lasts: Parsed<Period>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CallbackSection {
+pub(super) struct CallbackSection {
     pub period: Parsed<Period>,
     pub ladder: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AppointmentSection {
+pub(super) struct AppointmentSection {
     pub ladder: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LaddersFile {
+pub(super) struct LaddersFile {
     #[serde(default)]
     pub ladder: BTreeMap<String, LadderEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LadderEntry {
+pub(super) struct LadderEntry {
     pub item: ItemKind,
     pub until: Until,
     pub late: Late,
@@ -85,7 +85,7 @@ pub struct LadderEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RungEntry {
+pub(super) struct RungEntry {
     pub name: String,
     pub when: Parsed<When>,
     pub at: Option<Clock>,
@@ -101,14 +101,14 @@ pub struct RungEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PeriodsFile {
+pub(super) struct PeriodsFile {
     #[serde(default)]
     pub period: BTreeMap<String, PeriodEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PeriodEntry {
+pub(super) struct PeriodEntry {
     pub name: Said,
     pub trigger: Said,
     pub length: Parsed<Period>,
@@ -128,7 +128,7 @@ pub struct PeriodEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MatterFile {
+pub(super) struct MatterFile {
     pub name: Said,
     pub public_name: Said,
     #[serde(default)]
@@ -144,21 +144,21 @@ pub struct MatterFile {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MaterialEntry {
+pub(super) struct MaterialEntry {
     pub name: Said,
     pub issuer: Option<Said>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AgenciesFile {
+pub(super) struct AgenciesFile {
     #[serde(default)]
     pub office: BTreeMap<String, OfficeEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OfficeEntry {
+pub(super) struct OfficeEntry {
     pub name: String,
     pub name_en: String,
     pub address: String,
@@ -179,14 +179,14 @@ pub struct OfficeEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExtraEntry {
+pub(super) struct ExtraEntry {
     pub day: Day,
     pub hours: Vec<Hours>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Week {
+pub(super) struct Week {
     pub monday: Vec<Hours>,
     pub tuesday: Vec<Hours>,
     pub wednesday: Vec<Hours>,
@@ -198,7 +198,7 @@ pub struct Week {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PeopleFile {
+pub(super) struct PeopleFile {
     #[serde(default)]
     pub unit: BTreeMap<String, UnitEntry>,
     #[serde(default)]
@@ -207,7 +207,7 @@ pub struct PeopleFile {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct UnitEntry {
+pub(super) struct UnitEntry {
     pub kind: UnitKind,
     pub name: String,
     pub name_en: String,
@@ -219,7 +219,7 @@ pub struct UnitEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StaffEntry {
+pub(super) struct StaffEntry {
     pub name: String,
     pub unit: String,
     pub role: Role,
@@ -233,7 +233,7 @@ pub struct StaffEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AbsenceEntry {
+pub(super) struct AbsenceEntry {
     pub from: Day,
     pub to: Day,
     pub substitute: Option<String>,

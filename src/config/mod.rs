@@ -84,17 +84,42 @@ pub fn load(dir: &Path, environment: &BTreeMap<String, String>) -> Result<Loaded
     let (Some(ladders), Some(offices), Some(org)) = (ladders, offices, org) else {
         return Err(Problems::new(heard));
     };
-    let schedule = schedule_file.as_ref().map(|file| rules::schedule(file, &ladders, &mut heard));
-    let periods = periods_file.as_ref().map(|file| rules::periods(file, &ladders, &offices, &mut heard));
-    let (Some(schedule), Some(periods)) = (schedule, periods) else { return Err(Problems::new(heard)) };
+    let schedule = schedule_file
+        .as_ref()
+        .map(|file| rules::schedule(file, &ladders, &mut heard));
+    let periods = periods_file
+        .as_ref()
+        .map(|file| rules::periods(file, &ladders, &offices, &mut heard));
+    let (Some(schedule), Some(periods)) = (schedule, periods) else {
+        return Err(Problems::new(heard));
+    };
     let matters = rules::matters(&matter_files, &periods, &offices, &mut heard);
-    let (Some(settings), Some(ladders_file)) = (settings, ladders_file) else { return Err(Problems::new(heard)) };
+    let (Some(settings), Some(ladders_file)) = (settings, ladders_file) else {
+        return Err(Problems::new(heard));
+    };
     let zone = settings::zone(&settings);
-    let (true, Some(zone)) = (heard.is_empty(), zone) else { return Err(Problems::new(heard)) };
+    let (true, Some(zone)) = (heard.is_empty(), zone) else {
+        return Err(Problems::new(heard));
+    };
     let text_places = text_places(&ladders_file.value);
-    let rulebook = Rulebook { zone, calendar, offices, periods, ladders, matters, org, schedule };
+    let rulebook = Rulebook {
+        zone,
+        calendar,
+        offices,
+        periods,
+        ladders,
+        matters,
+        org,
+        schedule,
+    };
     let fingerprint = hex::encode(hash.finalize());
-    Ok(Loaded { settings, rulebook, fingerprint, text_places, ladders_file: ladders_file.document })
+    Ok(Loaded {
+        settings,
+        rulebook,
+        fingerprint,
+        text_places,
+        ladders_file: ladders_file.document,
+    })
 }
 
 /// Rungs that name a text which does not exist for their audience and way.
@@ -104,7 +129,12 @@ pub fn missing_texts(loaded: &Loaded, has: impl Fn(&TextId, Way, Audience) -> bo
         for audience in &place.to {
             for way in place.ways.iter().filter(|way| **way != Way::Phone) {
                 if !has(&place.text, *way, *audience) {
-                    let what = format!("there is no text \"{}\" for {} by {}", place.text, audience.name(), way.name());
+                    let what = format!(
+                        "there is no text \"{}\" for {} by {}",
+                        place.text,
+                        audience.name(),
+                        way.name()
+                    );
                     let fix = "add it below templates/<lang>/, or name another text";
                     heard.push(loaded.ladders_file.at(&place.path, &what, fix));
                 }
@@ -132,7 +162,11 @@ pub fn boot_only_changes(old: &Settings, new: &Settings) -> Vec<Problem> {
         what: "it takes effect only at a start".to_owned(),
         allowed: "restart xixin, or take the change back".to_owned(),
     };
-    changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| problem(key)).collect()
+    changed
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(key, _)| problem(key))
+        .collect()
 }
 
 fn text_places(file: &LaddersFile) -> Vec<TextPlace> {
@@ -173,7 +207,14 @@ fn read<T: serde::de::DeserializeOwned>(
 fn text_of(dir: &Path, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
     let mut problem = |line: usize, col: usize, what: String, fix: &str| {
         let (file, key, allowed) = (name.to_owned(), String::new(), fix.to_owned());
-        heard.push(Problem { file, line, col, key, what, allowed });
+        heard.push(Problem {
+            file,
+            line,
+            col,
+            key,
+            what,
+            allowed,
+        });
     };
     let path = dir.join(name);
     match std::fs::metadata(&path) {
@@ -190,7 +231,12 @@ fn text_of(dir: &Path, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            problem(1, 1, format!("it cannot be read ({})", error.kind()), "every file of the shipped config/ is needed");
+            problem(
+                1,
+                1,
+                format!("it cannot be read ({})", error.kind()),
+                "every file of the shipped config/ is needed",
+            );
             return None;
         }
     };
@@ -201,7 +247,12 @@ fn text_of(dir: &Path, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
             let before = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
             let line = before.matches('\n').count() + 1;
             let col = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-            problem(line, col, "it is not UTF-8 from here on".to_owned(), "save the file as UTF-8");
+            problem(
+                line,
+                col,
+                "it is not UTF-8 from here on".to_owned(),
+                "save the file as UTF-8",
+            );
             return None;
         }
     };
@@ -211,7 +262,12 @@ fn text_of(dir: &Path, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
         let before = &text[..at];
         let line = before.matches('\n').count() + 1;
         let col = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        problem(line, col, "a hidden character stands here (NUL, or one that turns the direction of writing)".to_owned(), "delete it");
+        problem(
+            line,
+            col,
+            "a hidden character stands here (NUL, or one that turns the direction of writing)".to_owned(),
+            "delete it",
+        );
         return None;
     }
     Some(text)
@@ -246,7 +302,9 @@ fn calendar(dir: &Path, hash: &mut Sha256, heard: &mut Vec<Problem>) -> Calendar
     let mut sources: Vec<CalendarSource> = Vec::new();
     for name in list(dir, "calendar", heard) {
         let file = format!("calendar/{name}.toml");
-        let Some(text) = text_of(dir, &file, heard) else { continue };
+        let Some(text) = text_of(dir, &file, heard) else {
+            continue;
+        };
         hash.update(file.as_bytes());
         hash.update(text.as_bytes());
         let document = Document::new(&file, &text);
@@ -272,7 +330,11 @@ fn hash_texts(dir: &Path, hash: &mut Sha256) {
         if path.is_dir() {
             hash_texts(&path, hash);
         } else if let Ok(bytes) = std::fs::read(&path) {
-            hash.update(path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default());
+            hash.update(
+                path.file_name()
+                    .map(|name| name.as_encoded_bytes().to_vec())
+                    .unwrap_or_default(),
+            );
             hash.update(bytes);
         }
     }

@@ -32,7 +32,14 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, col, key, what, allowed } = self;
+        let Self {
+            file,
+            line,
+            col,
+            key,
+            what,
+            allowed,
+        } = self;
         write!(f, "{file}:{line}:{col}: ")?;
         if !key.is_empty() {
             write!(f, "{key}: ")?;
@@ -70,7 +77,12 @@ impl fmt::Display for Problems {
         for problem in &self.0 {
             writeln!(f, "{problem}")?;
         }
-        write!(f, "配置有 {} 处问题 / {} problems in the configuration", self.0.len(), self.0.len())
+        write!(
+            f,
+            "配置有 {} 处问题 / {} problems in the configuration",
+            self.0.len(),
+            self.0.len()
+        )
     }
 }
 
@@ -89,7 +101,11 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// `allowed: a, b, c`, led by a suggestion when one is near.
 pub fn allowed<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let list = if known.is_empty() { "nothing is defined".to_owned() } else { known.join(", ") };
+    let list = if known.is_empty() {
+        "nothing is defined".to_owned()
+    } else {
+        known.join(", ")
+    };
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean \"{near}\"? allowed: {list}"),
         None => format!("allowed: {list}"),

@@ -193,22 +193,30 @@ pub(super) fn load(dir: &Path, environment: &BTreeMap<String, String>, heard: &m
     let before = heard.len();
     let mut names = vec!["xixin.toml".to_owned()];
     if dir.join("conf.d").is_dir() {
-        names.extend(super::list(dir, "conf.d", heard).into_iter().map(|name| format!("conf.d/{name}.toml")));
+        names.extend(
+            super::list(dir, "conf.d", heard)
+                .into_iter()
+                .map(|name| format!("conf.d/{name}.toml")),
+        );
     }
     let mut layers = layer(config::Config::builder(), DEFAULTS);
     for name in &names {
         if name == "xixin.toml" && !dir.join(name).exists() {
             continue;
         }
-        let Some(text) = super::text_of(dir, name, heard) else { continue };
+        let Some(text) = super::text_of(dir, name, heard) else {
+            continue;
+        };
         check_alone(name, &text, heard);
         layers = layer(layers, &text);
     }
     if heard.len() > before {
         return None;
     }
-    let variables: config::Map<String, String> =
-        environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let variables: config::Map<String, String> = environment
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let variables = config::Environment::with_prefix("XIXIN")
         .prefix_separator("__")
         .separator("__")
@@ -217,7 +225,10 @@ pub(super) fn load(dir: &Path, environment: &BTreeMap<String, String>, heard: &m
     let merged = layers.add_source(variables).build();
     match merged.and_then(config::Config::try_deserialize::<Settings>) {
         Ok(mut settings) => {
-            if let Some(state) = environment.get("STATE_DIRECTORY").filter(|_| settings.state_dir.as_os_str().is_empty()) {
+            if let Some(state) = environment
+                .get("STATE_DIRECTORY")
+                .filter(|_| settings.state_dir.as_os_str().is_empty())
+            {
                 settings.state_dir = PathBuf::from(state);
             }
             if settings.state_dir.as_os_str().is_empty() {
@@ -253,7 +264,9 @@ fn check_alone(name: &str, text: &str, heard: &mut Vec<Problem>) {
         Ok(table) => table,
         Err(problem) => return heard.push(problem),
     };
-    let Ok(mut merged) = DEFAULTS.parse::<toml::Table>() else { return };
+    let Ok(mut merged) = DEFAULTS.parse::<toml::Table>() else {
+        return;
+    };
     lay_over(&mut merged, table);
     if let Err(problems) = document.decode_table::<Settings>(merged) {
         heard.extend(problems);
@@ -276,7 +289,11 @@ struct Origin(Vec<Document>);
 
 impl Origin {
     fn read(dir: &Path, names: &[String]) -> Self {
-        let document = |name: &String| std::fs::read_to_string(dir.join(name)).ok().map(|text| Document::new(name, &text));
+        let document = |name: &String| {
+            std::fs::read_to_string(dir.join(name))
+                .ok()
+                .map(|text| Document::new(name, &text))
+        };
         Self(names.iter().filter_map(document).collect())
     }
 
@@ -293,7 +310,11 @@ impl Origin {
 fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Problem>) {
     let mut wrong = |path: &str, what: String, allowed: &str| heard.push(origin.problem(path, &what, allowed));
     if zone(settings).is_none() {
-        wrong("zone", format!("there is no time zone \"{}\"", settings.zone), "allowed: an IANA name, such as \"Asia/Shanghai\"");
+        wrong(
+            "zone",
+            format!("there is no time zone \"{}\"", settings.zone),
+            "allowed: an IANA name, such as \"Asia/Shanghai\"",
+        );
     }
     if !settings.database.starts_with("sqlite:") || settings.database.len() == "sqlite:".len() {
         let what = format!("\"{}\" is no database this version can open", settings.database);
@@ -301,7 +322,11 @@ fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Problem>) {
     }
     if !settings.http.listen.ip().is_loopback() {
         let what = format!("{} is not a loopback address", settings.http.listen.ip());
-        wrong("http.listen", what, "allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse proxy in front for others");
+        wrong(
+            "http.listen",
+            what,
+            "allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse proxy in front for others",
+        );
     }
     let smtp = &settings.mail.smtp;
     for (path, value, low, high) in [
@@ -310,42 +335,77 @@ fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Problem>) {
         ("mail.smtp.dot_timeout_s", smtp.dot_timeout_s, 1, 1800),
     ] {
         if !(low..=high).contains(&value) {
-            wrong(path, format!("{value} is out of range"), &format!("allowed: {low} to {high}"));
+            wrong(
+                path,
+                format!("{value} is out of range"),
+                &format!("allowed: {low} to {high}"),
+            );
         }
     }
     if settings.mail.transport == MailTransport::Smtp && smtp.host.trim().is_empty() {
-        wrong("mail.smtp.host", "no mail server is named".to_owned(), "give its name, such as \"mail.example.org\"");
+        wrong(
+            "mail.smtp.host",
+            "no mail server is named".to_owned(),
+            "give its name, such as \"mail.example.org\"",
+        );
     }
     if smtp.user.is_some() != smtp.password.is_some() {
         let what = "user and password belong together".to_owned();
         wrong("mail.smtp.user", what, "give both, or neither");
     }
-    for (path, address) in [("mail.from", Some(&settings.mail.from)), ("mail.reply_to", settings.mail.reply_to.as_ref())] {
+    for (path, address) in [
+        ("mail.from", Some(&settings.mail.from)),
+        ("mail.reply_to", settings.mail.reply_to.as_ref()),
+    ] {
         if let Some(address) = address.filter(|address| !super::rules::plausible_email(address)) {
-            wrong(path, format!("\"{address}\" is no e-mail address"), "write it like name@example.org");
+            wrong(
+                path,
+                format!("\"{address}\" is no e-mail address"),
+                "write it like name@example.org",
+            );
         }
     }
     let signature = &settings.sms.signature;
     if signature.is_empty() || signature.chars().count() > 30 || signature.contains(['【', '】']) {
-        wrong("sms.signature", "it is no signature".to_owned(), "1 to 30 characters, without the brackets 【】");
+        wrong(
+            "sms.signature",
+            "it is no signature".to_owned(),
+            "1 to 30 characters, without the brackets 【】",
+        );
     }
     match (&settings.sms.transport, &settings.sms.http) {
         (SmsTransport::Http, None) => {
-            wrong("sms.transport", "\"http\" needs a gateway".to_owned(), "describe it in [sms.http]");
+            wrong(
+                "sms.transport",
+                "\"http\" needs a gateway".to_owned(),
+                "describe it in [sms.http]",
+            );
         }
         (SmsTransport::Http, Some(gateway)) => {
             if !["GET", "POST"].contains(&gateway.method.as_str()) {
-                wrong("sms.http.method", format!("\"{}\" is no method", gateway.method), "allowed: GET, POST");
+                wrong(
+                    "sms.http.method",
+                    format!("\"{}\" is no method", gateway.method),
+                    "allowed: GET, POST",
+                );
             }
             if !gateway.url.starts_with("http://") && !gateway.url.starts_with("https://") {
-                wrong("sms.http.url", "it is no address of the web".to_owned(), "start it with https:// (or http:// inside the hall)");
+                wrong(
+                    "sms.http.url",
+                    "it is no address of the web".to_owned(),
+                    "start it with https:// (or http:// inside the hall)",
+                );
             }
             for (path, value, high) in [
                 ("sms.http.connections", gateway.connections as u64, 100),
                 ("sms.http.timeout_s", gateway.timeout_s, 300),
             ] {
                 if !(1..=high).contains(&value) {
-                    wrong(path, format!("{value} is out of range"), &format!("allowed: 1 to {high}"));
+                    wrong(
+                        path,
+                        format!("{value} is out of range"),
+                        &format!("allowed: 1 to {high}"),
+                    );
                 }
             }
         }

@@ -4,15 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::{Date, Time};
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde::Deserialize;
 
 use crate::domain::office::Window;
 
 /// A text that is parsed by its own grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parsed<T>(pub T);
+pub(super) struct Parsed<T>(pub T);
 
 impl<'de, T> Deserialize<'de> for Parsed<T>
 where
@@ -27,7 +27,7 @@ where
 
 /// A local time of day, `09:00`. `24:00` is the end of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Clock(pub Time);
+pub(super) struct Clock(pub Time);
 
 impl FromStr for Clock {
     type Err = String;
@@ -36,7 +36,11 @@ impl FromStr for Clock {
         let wrong = || format!("\"{text}\" is no time of day; allowed: 00:00 to 24:00, such as \"08:30\"");
         let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
         let part = |part: &str| {
-            if part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()) { part.parse::<i8>().ok() } else { None }
+            if part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()) {
+                part.parse::<i8>().ok()
+            } else {
+                None
+            }
         };
         let (hour, minute) = (part(hour).ok_or_else(wrong)?, part(minute).ok_or_else(wrong)?);
         if (hour, minute) == (24, 0) {
@@ -55,7 +59,7 @@ impl<'de> Deserialize<'de> for Clock {
 
 /// An opening window, `09:00-12:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hours(pub Window);
+pub(super) struct Hours(pub Window);
 
 impl FromStr for Hours {
     type Err = String;
@@ -65,7 +69,11 @@ impl FromStr for Hours {
         let (from, to) = text.split_once('-').ok_or_else(wrong)?;
         let clock = |part: &str| part.trim().parse::<Clock>().map_err(|_| wrong());
         let (Clock(from), Clock(to)) = (clock(from)?, clock(to)?);
-        if from < to { Ok(Self(Window { from, to })) } else { Err(wrong()) }
+        if from < to {
+            Ok(Self(Window { from, to }))
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -78,15 +86,23 @@ impl<'de> Deserialize<'de> for Hours {
 
 /// A day, as a TOML date or as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(pub Date);
+pub(super) struct Day(pub Date);
 
 impl FromStr for Day {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("\"{text}\" is no date; allowed: a date such as 2026-02-14");
-        let day: Date = if text.len() == 10 { text.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
-        if (1900..=2200).contains(&day.year()) { Ok(Self(day)) } else { Err(wrong()) }
+        let day: Date = if text.len() == 10 {
+            text.parse().map_err(|_| wrong())?
+        } else {
+            return Err(wrong());
+        };
+        if (1900..=2200).contains(&day.year()) {
+            Ok(Self(day))
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -115,19 +131,25 @@ impl<'de> Deserialize<'de> for Day {
 
 /// Days from … through …, `2026-02-15..2026-02-23`, both included; or a single day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Days(pub Date, pub Date);
+pub(super) struct Days(pub Date, pub Date);
 
 impl FromStr for Days {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no range of days; allowed: a day or from..to, such as \"2026-02-15..2026-02-23\"");
+        let wrong = || {
+            format!("\"{text}\" is no range of days; allowed: a day or from..to, such as \"2026-02-15..2026-02-23\"")
+        };
         let day = |part: &str| part.trim().parse::<Day>().map_err(|_| wrong());
         let (from, to) = match text.split_once("..") {
             Some((from, to)) => (day(from)?, day(to)?),
             None => (day(text)?, day(text)?),
         };
-        if from <= to { Ok(Self(from.0, to.0)) } else { Err(wrong()) }
+        if from <= to {
+            Ok(Self(from.0, to.0))
+        } else {
+            Err(wrong())
+        }
     }
 }
 

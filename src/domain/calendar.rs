@@ -95,7 +95,10 @@ impl Calendar {
         let mut totals = Vec::with_capacity(len + 1);
         let mut total = 0;
         let mut weekday = FIRST_DAY.weekday();
-        let mut overrides = days.range(FIRST_DAY..=LAST_DAY).map(|(day, what)| (days_from_first(*day), what.workday)).peekable();
+        let mut overrides = days
+            .range(FIRST_DAY..=LAST_DAY)
+            .map(|(day, what)| (days_from_first(*day), what.workday))
+            .peekable();
         for index in 0..i64::try_from(len).unwrap_or(0) {
             totals.push(total);
             let mut workday = is_weekday(weekday);
@@ -106,8 +109,17 @@ impl Calendar {
             weekday = weekday.next();
         }
         totals.push(total);
-        let names = days.iter().map(|(day, what)| (*day, what.name.clone())).filter(|(_, name)| !name.is_empty()).collect();
-        Self { totals, names, statutory, spans: sources.iter().filter_map(|source| source.covers).collect() }
+        let names = days
+            .iter()
+            .map(|(day, what)| (*day, what.name.clone()))
+            .filter(|(_, name)| !name.is_empty())
+            .collect();
+        Self {
+            totals,
+            names,
+            statutory,
+            spans: sources.iter().filter_map(|source| source.covers).collect(),
+        }
     }
 
     pub fn is_workday(&self, day: Date) -> bool {
@@ -119,17 +131,30 @@ impl Calendar {
 
     pub fn certainty(&self, day: Date) -> Certainty {
         let covered = self.spans.iter().any(|(from, to)| *from <= day && day <= *to);
-        if covered || self.statutory.contains(&day) { Certainty::Final } else { Certainty::Provisional }
+        if covered || self.statutory.contains(&day) {
+            Certainty::Final
+        } else {
+            Certainty::Provisional
+        }
     }
 
     /// Whether every day from `from` through `to` is settled.
     pub fn certainty_between(&self, from: Date, to: Date) -> Certainty {
         let mut day = from;
         while day <= to {
-            let reach = self.spans.iter().filter(|(first, last)| *first <= day && day <= *last).map(|(_, last)| *last).max();
+            let reach = self
+                .spans
+                .iter()
+                .filter(|(first, last)| *first <= day && day <= *last)
+                .map(|(_, last)| *last)
+                .max();
             let settled = reach.or_else(|| self.statutory.contains(&day).then_some(day));
             let Some(next) = settled.and_then(|last| last.tomorrow().ok()) else {
-                return if settled.is_some() { Certainty::Final } else { Certainty::Provisional };
+                return if settled.is_some() {
+                    Certainty::Final
+                } else {
+                    Certainty::Provisional
+                };
             };
             day = next;
         }
@@ -147,11 +172,19 @@ impl Calendar {
     }
 
     pub fn workday_on_or_before(&self, day: Date) -> Date {
-        if self.is_workday(day) { day } else { self.previous_workday(day) }
+        if self.is_workday(day) {
+            day
+        } else {
+            self.previous_workday(day)
+        }
     }
 
     pub fn workday_on_or_after(&self, day: Date) -> Date {
-        if self.is_workday(day) { day } else { self.next_workday(day) }
+        if self.is_workday(day) {
+            day
+        } else {
+            self.next_workday(day)
+        }
     }
 
     /// The first workday after `day`; at the end of the calendar, `day` itself.
@@ -173,9 +206,16 @@ impl Calendar {
             _ => i64::from(self.totals[at]).checked_add(n).ok_or(OutOfRange)? + 1,
         };
         // Workday number `target` is the first day after which so many are counted.
-        let target = u32::try_from(target).ok().filter(|target| *target > 0).ok_or(OutOfRange)?;
+        let target = u32::try_from(target)
+            .ok()
+            .filter(|target| *target > 0)
+            .ok_or(OutOfRange)?;
         let found = self.totals.partition_point(|total| *total < target);
-        if found >= self.totals.len() { Err(OutOfRange) } else { day_at(found - 1) }
+        if found >= self.totals.len() {
+            Err(OutOfRange)
+        } else {
+            day_at(found - 1)
+        }
     }
 
     /// Workdays after `after` up to and including `through`; negative the other way round.
@@ -206,17 +246,27 @@ fn days_from_first(day: Date) -> i64 {
 }
 
 fn index(day: Date) -> Option<usize> {
-    if (FIRST_DAY..=LAST_DAY).contains(&day) { usize::try_from(days_from_first(day)).ok() } else { None }
+    if (FIRST_DAY..=LAST_DAY).contains(&day) {
+        usize::try_from(days_from_first(day)).ok()
+    } else {
+        None
+    }
 }
 
 fn day_at(index: usize) -> Result<Date, OutOfRange> {
     let days = i64::try_from(index).map_err(|_| OutOfRange)?;
-    FIRST_DAY.checked_add(SignedDuration::from_hours(days * 24)).map_err(|_| OutOfRange)
+    FIRST_DAY
+        .checked_add(SignedDuration::from_hours(days * 24))
+        .map_err(|_| OutOfRange)
 }
 
 /// `day` plus natural days, inside the calendar.
 pub fn add_days(day: Date, days: i64) -> Result<Date, OutOfRange> {
     let span = Span::new().try_days(days).map_err(|_| OutOfRange)?;
     let end = day.checked_add(span).map_err(|_| OutOfRange)?;
-    if (FIRST_DAY..=LAST_DAY).contains(&end) { Ok(end) } else { Err(OutOfRange) }
+    if (FIRST_DAY..=LAST_DAY).contains(&end) {
+        Ok(end)
+    } else {
+        Err(OutOfRange)
+    }
 }

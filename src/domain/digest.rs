@@ -110,8 +110,18 @@ impl Digest {
 
     /// Whether there is nothing in it to do or to know.
     pub fn is_empty(&self) -> bool {
-        let lists = [&self.overdue, &self.today, &self.deadlines, &self.waiting, &self.ahead, &self.new_cases];
-        let troubles = self.roll_up.as_ref().is_some_and(|all| !all.exceptions.is_empty() || !all.troubles.is_empty());
+        let lists = [
+            &self.overdue,
+            &self.today,
+            &self.deadlines,
+            &self.waiting,
+            &self.ahead,
+            &self.new_cases,
+        ];
+        let troubles = self
+            .roll_up
+            .as_ref()
+            .is_some_and(|all| !all.exceptions.is_empty() || !all.troubles.is_empty());
         lists.iter().all(|list| list.is_empty()) && !troubles
     }
 

@@ -32,7 +32,11 @@ impl SendingHours {
         if self.next_allowed(at, zone) == at {
             return at;
         }
-        let day = if local.time() < self.from { local.date().yesterday().unwrap_or(local.date()) } else { local.date() };
+        let day = if local.time() < self.from {
+            local.date().yesterday().unwrap_or(local.date())
+        } else {
+            local.date()
+        };
         let end = instant(day, self.to, zone);
         end.checked_sub(jiff::SignedDuration::from_mins(1)).unwrap_or(end)
     }

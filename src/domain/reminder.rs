@@ -73,7 +73,14 @@ impl MarkText {
         let mut next = || parts.next();
         let (item, anchor, ladder, rung) = (next()?.into(), next()?.to_owned(), next()?.into(), next()?.into());
         let (occurrence, audience) = (next()?.to_owned(), Audience::parse(next()?)?);
-        Some(Self { item, anchor, ladder, rung, occurrence, audience })
+        Some(Self {
+            item,
+            anchor,
+            ladder,
+            rung,
+            occurrence,
+            audience,
+        })
     }
 }
 

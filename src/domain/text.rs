@@ -15,7 +15,10 @@ pub struct Said {
 
 impl Said {
     pub fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
-        Self { zh: zh.into(), en: en.into() }
+        Self {
+            zh: zh.into(),
+            en: en.into(),
+        }
     }
 
     /// Both, one after the other; an empty one leaves no trace.
@@ -26,7 +29,10 @@ impl Said {
             (true, _) => b.to_owned(),
             _ => format!("{a}{mark}{b}"),
         };
-        Self { zh: join(&self.zh, &more.zh, ";"), en: join(&self.en, &more.en, "; ") }
+        Self {
+            zh: join(&self.zh, &more.zh, ";"),
+            en: join(&self.en, &more.en, "; "),
+        }
     }
 }
 
@@ -52,14 +58,17 @@ pub fn sms_segments(units: usize) -> usize {
 
 /// Surnames of two characters; every other Chinese surname has one.
 const COMPOUND_SURNAMES: [&str; 24] = [
-    "欧阳", "司马", "上官", "诸葛", "东方", "皇甫", "尉迟", "公孙", "令狐", "慕容", "司徒", "司空", "夏侯", "长孙", "宇文", "端木",
-    "百里", "东郭", "南宫", "呼延", "轩辕", "闻人", "独孤", "西门",
+    "欧阳", "司马", "上官", "诸葛", "东方", "皇甫", "尉迟", "公孙", "令狐", "慕容", "司徒", "司空", "夏侯", "长孙",
+    "宇文", "端木", "百里", "东郭", "南宫", "呼延", "轩辕", "闻人", "独孤", "西门",
 ];
 
 /// The surname of a name written in Chinese, else its last word.
 pub fn surname(name: &str) -> &str {
     let name = name.trim();
-    if let Some(compound) = COMPOUND_SURNAMES.iter().find(|surname| name.starts_with(*surname) && name.chars().count() > 2) {
+    if let Some(compound) = COMPOUND_SURNAMES
+        .iter()
+        .find(|surname| name.starts_with(*surname) && name.chars().count() > 2)
+    {
         return compound;
     }
     match name.chars().next() {
@@ -71,7 +80,11 @@ pub fn surname(name: &str) -> &str {
 /// 沈小兰 → 沈**
 pub fn mask_name(name: &str) -> String {
     let surname = surname(name);
-    let shown = if surname.is_ascii() { surname.chars().take(1).collect() } else { surname.to_owned() };
+    let shown = if surname.is_ascii() {
+        surname.chars().take(1).collect()
+    } else {
+        surname.to_owned()
+    };
     format!("{shown}**")
 }
 
@@ -100,12 +113,27 @@ pub fn day_words(day: Date) -> Said {
 /// 9点30分 / 9:30
 pub fn time_words(time: Time) -> Said {
     let (hour, minute) = (time.hour(), time.minute());
-    let zh = if minute == 0 { format!("{hour}点") } else { format!("{hour}点{minute:02}分") };
+    let zh = if minute == 0 {
+        format!("{hour}点")
+    } else {
+        format!("{hour}点{minute:02}分")
+    };
     Said::new(zh, format!("{hour}:{minute:02}"))
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 pub fn weekday_words(weekday: Weekday) -> (&'static str, &'static str) {
@@ -123,28 +151,42 @@ pub fn weekday_words(weekday: Weekday) -> (&'static str, &'static str) {
 /// Why a text cannot be taken as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextProblem {
-    TooLong { found: usize, max: usize },
+    TooLong {
+        found: usize,
+        max: usize,
+    },
     /// NUL and other control characters, at this character.
-    Control { at: usize, code: u32 },
+    Control {
+        at: usize,
+        code: u32,
+    },
     /// Marks that turn the direction of writing and can make a text read other than it is.
-    Bidi { at: usize },
-    LineBreak { at: usize },
+    Bidi {
+        at: usize,
+    },
+    LineBreak {
+        at: usize,
+    },
 }
 
 impl TextProblem {
     pub fn what(&self) -> Said {
         match self {
-            Self::TooLong { found, max } => {
-                Said::new(format!("太长({found}字,最多{max}字)"), format!("it is too long ({found} characters; at most {max})"))
-            }
+            Self::TooLong { found, max } => Said::new(
+                format!("太长({found}字,最多{max}字)"),
+                format!("it is too long ({found} characters; at most {max})"),
+            ),
             Self::Control { at, code } => Said::new(
                 format!("第{at}个字符是控制字符 U+{code:04X}"),
                 format!("character {at} is the control character U+{code:04X}"),
             ),
-            Self::Bidi { at } => {
-                Said::new(format!("第{at}个字符会改变文字方向"), format!("character {at} changes the direction of writing"))
+            Self::Bidi { at } => Said::new(
+                format!("第{at}个字符会改变文字方向"),
+                format!("character {at} changes the direction of writing"),
+            ),
+            Self::LineBreak { at } => {
+                Said::new(format!("第{at}个字符是换行"), format!("character {at} is a line break"))
             }
-            Self::LineBreak { at } => Said::new(format!("第{at}个字符是换行"), format!("character {at} is a line break")),
         }
     }
 
@@ -177,7 +219,12 @@ fn clean(text: &str, max: usize, lines: bool) -> Result<String, TextProblem> {
         match letter {
             '\n' | '\t' if lines => {}
             letter if is_line_break(letter) => return Err(TextProblem::LineBreak { at }),
-            letter if letter.is_control() => return Err(TextProblem::Control { at, code: u32::from(letter) }),
+            letter if letter.is_control() => {
+                return Err(TextProblem::Control {
+                    at,
+                    code: u32::from(letter),
+                });
+            }
             // Embeddings, overrides, isolates and marks (Unicode Standard Annex 9).
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}' => {
                 return Err(TextProblem::Bidi { at });
@@ -189,5 +236,8 @@ fn clean(text: &str, max: usize, lines: bool) -> Result<String, TextProblem> {
 }
 
 fn is_line_break(letter: char) -> bool {
-    matches!(letter, '\r' | '\n' | '\u{0b}' | '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    matches!(
+        letter,
+        '\r' | '\n' | '\u{0b}' | '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }

@@ -75,7 +75,14 @@ mod tests {
     fn three_faults_in_a_row_close_a_provider_for_a_minute_and_an_answer_opens_it() {
         let breaker = Breaker::default();
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!([breaker.fault(now, "x"), breaker.fault(now, "x"), breaker.fault(now, "x")], [false, false, true]);
+        assert_eq!(
+            [
+                breaker.fault(now, "x"),
+                breaker.fault(now, "x"),
+                breaker.fault(now, "x")
+            ],
+            [false, false, true]
+        );
         let minute = now + SignedDuration::from_secs(60);
         assert_eq!(breaker.flow(now), Flow::Until(minute));
         assert_eq!(breaker.flow(minute), Flow::Probe);

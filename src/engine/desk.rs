@@ -48,8 +48,14 @@ impl<'a> Desk<'a> {
             let known: Vec<&str> = rules.org.staff.keys().map(StaffId::as_str).collect();
             return Err(DeskError::Refused(Refusal {
                 field: Some("--as".to_owned()),
-                what: Said::new(format!("没有工作人员“{actor}”"), format!("there is no member of staff \"{actor}\"")),
-                fix: Said::new(format!("可用的有: {}", known.join(", ")), format!("known are: {}", known.join(", "))),
+                what: Said::new(
+                    format!("没有工作人员“{actor}”"),
+                    format!("there is no member of staff \"{actor}\""),
+                ),
+                fix: Said::new(
+                    format!("可用的有: {}", known.join(", ")),
+                    format!("known are: {}", known.join(", ")),
+                ),
             }));
         };
         Ok(Self { store, rules, actor })
@@ -96,7 +102,11 @@ impl<'a> Desk<'a> {
     }
 
     async fn try_act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
-        let stored = self.store.case(id).await?.ok_or_else(|| DeskError::NoCase(id.clone()))?;
+        let stored = self
+            .store
+            .case(id)
+            .await?
+            .ok_or_else(|| DeskError::NoCase(id.clone()))?;
         let around = self.store.people_of(&stored.case.party.person).await?;
         let change = command::apply(&stored.case, &around, command, &self.context(now))?;
         let mut tx = self.store.begin().await?;
@@ -126,7 +136,10 @@ impl<'a> Desk<'a> {
         let items: Vec<Dated<'_>> = if case.is_closed() {
             Vec::new()
         } else {
-            case.items().filter(Item::is_open).map(|item| Dated::new(self.rules, item)).collect()
+            case.items()
+                .filter(Item::is_open)
+                .map(|item| Dated::new(self.rules, item))
+                .collect()
         };
         let entries = agenda::project(self.rules, case, &items);
         agenda_rows::replace(tx, &[(&case.id, &case.unit, entries.as_slice())]).await?;
@@ -136,6 +149,11 @@ impl<'a> Desk<'a> {
 
     fn context(&self, now: Timestamp) -> Context<'a> {
         let new_person: &'static (dyn Fn() -> PersonId + Sync) = &new_person;
-        Context { rules: self.rules, actor: self.actor, now, new_person }
+        Context {
+            rules: self.rules,
+            actor: self.actor,
+            now,
+            new_person,
+        }
     }
 }

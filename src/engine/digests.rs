@@ -11,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::domain::calendar::Certainty;
 use crate::domain::case::{Case, Item, Status, Trigger};
 use crate::domain::digest::{Digest, Line, RollUp, UnitLoad, Urgency};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::{Milestone, Moment, instant};
 use crate::domain::org::{Role, Staff};
-use crate::domain::calendar::Certainty;
 use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
@@ -67,7 +67,11 @@ pub fn next_digest(rules: &Rulebook, now: Timestamp) -> Timestamp {
     let today = rules.zone.to_datetime(now).date();
     let at = |day: Date| instant(day, rules.schedule.digest_at, &rules.zone);
     let first = rules.calendar.workday_on_or_after(today);
-    if at(first) > now { at(first) } else { at(rules.calendar.next_workday(first)) }
+    if at(first) > now {
+        at(first)
+    } else {
+        at(rules.calendar.next_workday(first))
+    }
 }
 
 /// Claims today's slot when its time has come and queues one digest for everybody who gets one. Returns how many.
@@ -84,7 +88,10 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
         return Ok(0);
     }
     let readers = readers(book, today);
-    let rows: Vec<NewReminder> = readers.iter().map(|staff| new_digest(staff, today, due, now, book)).collect();
+    let rows: Vec<NewReminder> = readers
+        .iter()
+        .map(|staff| new_digest(staff, today, due, now, book))
+        .collect();
     let mut tx = engine.store.begin().await?;
     if !runs::claim_slot(&mut tx, SCHEDULE, &slot, now, &engine.holder).await? {
         return Ok(0);
@@ -98,7 +105,10 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
 /// Everybody who opens a digest that day: here, with an address, and wanting one.
 fn readers(book: &Rulebook, today: Date) -> Vec<&Staff> {
     let reads = |staff: &&Staff| {
-        let here = book.org.acting_for(&staff.id, today).is_some_and(|acting| acting.id == staff.id);
+        let here = book
+            .org
+            .acting_for(&staff.id, today)
+            .is_some_and(|acting| acting.id == staff.id);
         staff.digest && staff.email.is_some() && here
     };
     book.org.staff.values().filter(reads).collect()
@@ -140,9 +150,16 @@ pub(crate) async fn prepare(
         _ => None,
     };
     let (Some(recipient), Some(staff)) = (recipient, staff) else {
-        return Ok(cancel(row, Said::new("此人已不在名单中", "this person is no longer on the staff list"), now));
+        return Ok(cancel(
+            row,
+            Said::new("此人已不在名单中", "this person is no longer on the staff list"),
+            now,
+        ));
     };
-    let day = row.mark.strip_prefix("digest|").and_then(|day| day.parse::<Date>().ok());
+    let day = row
+        .mark
+        .strip_prefix("digest|")
+        .and_then(|day| day.parse::<Date>().ok());
     let (Some(day), Some(to)) = (day, staff.email.clone()) else {
         return Ok(cancel(row, Said::new("没有邮箱地址", "no e-mail address"), now));
     };
@@ -151,20 +168,47 @@ pub(crate) async fn prepare(
     }
     let digest = build(engine, rules, &staff.id, day, now).await?;
     let Some(digest) = digest else {
-        return Ok(cancel(row, Said::new("此人已不在名单中", "this person is no longer on the staff list"), now));
+        return Ok(cancel(
+            row,
+            Said::new("此人已不在名单中", "this person is no longer on the staff list"),
+            now,
+        ));
     };
     if digest.is_empty() && !rules.rulebook.schedule.digest_when_empty {
-        return Ok(cancel(row, Said::new("今日无待办,按设置不发", "nothing to do today; the schedule says not to send"), now));
+        return Ok(cancel(
+            row,
+            Said::new(
+                "今日无待办,按设置不发",
+                "nothing to do today; the schedule says not to send",
+            ),
+            now,
+        ));
     }
-    let context = Context { way, recipient, caller: None };
-    let rendered: Rendered = match rules.texts.render_digest(&digest, crate::domain::person::Language::Chinese) {
+    let context = Context {
+        way,
+        recipient,
+        caller: None,
+    };
+    let rendered: Rendered = match rules
+        .texts
+        .render_digest(&digest, crate::domain::person::Language::Chinese)
+    {
         Ok(rendered) => rendered,
         Err(error) => {
             error!(reminder.id = %row.id, "the digest cannot be rendered: {error}");
-            return Ok(cancel(row, Said::new("待办文本无法生成", "the digest cannot be rendered"), now));
+            return Ok(cancel(
+                row,
+                Said::new("待办文本无法生成", "the digest cannot be rendered"),
+                now,
+            ));
         }
     };
-    Ok(Judged::Go { rendered, to, context, version: None })
+    Ok(Judged::Go {
+        rendered,
+        to,
+        context,
+        version: None,
+    })
 }
 
 /// The digest of one member of staff for one local day, as of `now`. `None` for somebody who is not on the list.
@@ -176,11 +220,16 @@ pub async fn build(
     now: Timestamp,
 ) -> Result<Option<Digest>, StoreError> {
     let book = &rules.rulebook;
-    let Some(reader) = book.org.staff.get(staff) else { return Ok(None) };
+    let Some(reader) = book.org.staff.get(staff) else {
+        return Ok(None);
+    };
     let covered = covered_by(book, staff, day);
     let through = book.calendar.next_workday(day);
     let horizon = day.checked_add(jiff::Span::new().days(DEADLINES_DAYS)).unwrap_or(day);
-    let places = engine.store.agenda_of(&covered, horizon.max(through), ITEMS_MAX).await?;
+    let places = engine
+        .store
+        .agenda_of(&covered, horizon.max(through), ITEMS_MAX)
+        .await?;
     let tasks = engine.store.open_tasks(&covered).await?;
     let waiting = engine.store.waiting_cases(&covered).await?;
     let since = instant(book.calendar.previous_workday(day), book.schedule.digest_at, &book.zone);
@@ -190,7 +239,9 @@ pub async fn build(
     let mut ids: BTreeSet<CaseId> = places.iter().map(|place| place.case_id.as_str().into()).collect();
     ids.extend(tasks.iter().map(|task| CaseId::from(task.case_id.as_str())));
     let mut files = Files::load(engine, &ids).await?;
-    files.add(engine, waiting.iter().chain(&fresh).map(|stored| stored.case.clone())).await?;
+    files
+        .add(engine, waiting.iter().chain(&fresh).map(|stored| stored.case.clone()))
+        .await?;
 
     let page = Page { book, day, through };
     let mut digest = page.empty(reader, engine.store.chain_head().await?);
@@ -237,7 +288,9 @@ fn covered_by(book: &Rulebook, staff: &StaffId, day: Date) -> Vec<StaffId> {
 
 async fn missed_days(engine: &Engine, book: &Rulebook, day: Date) -> Result<u32, StoreError> {
     let last = engine.store.slot_before(SCHEDULE, &day.to_string()).await?;
-    let Some(last) = last.and_then(|slot| slot.parse::<Date>().ok()) else { return Ok(0) };
+    let Some(last) = last.and_then(|slot| slot.parse::<Date>().ok()) else {
+        return Ok(0);
+    };
     Ok(u32::try_from(book.calendar.workdays_between(last, day) - 1).unwrap_or(0))
 }
 
@@ -252,7 +305,9 @@ impl Files {
     async fn load(engine: &Engine, ids: &BTreeSet<CaseId>) -> Result<Self, StoreError> {
         let stored = engine.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
         let mut files = Self::default();
-        files.add(engine, stored.into_values().map(|stored| stored.case)).await?;
+        files
+            .add(engine, stored.into_values().map(|stored| stored.case))
+            .await?;
         Ok(files)
     }
 
@@ -260,13 +315,17 @@ impl Files {
         let cases: Vec<Case> = cases.collect();
         let residents: Vec<&PersonId> = cases.iter().map(|case| &case.party.person).collect();
         self.people.extend(engine.store.people(&residents).await?);
-        self.cases.extend(cases.into_iter().map(|case| (case.id.to_string(), case)));
+        self.cases
+            .extend(cases.into_iter().map(|case| (case.id.to_string(), case)));
         Ok(())
     }
 
     fn get(&self, id: &str) -> Option<(&Case, Option<&Person>)> {
         let case = self.cases.get(id)?;
-        let resident = self.people.get(&case.party.person).and_then(|people| people.resident.as_ref());
+        let resident = self
+            .people
+            .get(&case.party.person)
+            .and_then(|people| people.resident.as_ref());
         Some((case, resident))
     }
 }
@@ -325,11 +384,20 @@ impl Page<'_> {
         match dated.item {
             Item::Deadline(deadline) => {
                 let estimated = matches!(deadline.trigger, Trigger::Range { .. });
-                let name = dated.kind.map_or_else(|| Said::new("期限", "deadline"), |kind| kind.name.clone());
+                let name = dated
+                    .kind
+                    .map_or_else(|| Said::new("期限", "deadline"), |kind| kind.name.clone());
                 let (detail, urgency) = self.deadline_detail(dated);
                 let sort_at = act_by(self.book, dated).map_or(Timestamp::MIN, |day| self.midnight(day));
-                let provisional = dated.counted.as_ref().is_some_and(|counted| counted.certainty == Certainty::Provisional);
-                Line { estimated, provisional, ..self.line(case, resident, name, detail, urgency, sort_at) }
+                let provisional = dated
+                    .counted
+                    .as_ref()
+                    .is_some_and(|counted| counted.certainty == Certainty::Provisional);
+                Line {
+                    estimated,
+                    provisional,
+                    ..self.line(case, resident, name, detail, urgency, sort_at)
+                }
             }
             Item::Callback(callback) => {
                 let due = Moment::from(callback.due);
@@ -337,32 +405,66 @@ impl Page<'_> {
                 let urgency = self.urgency(day);
                 let tries = callback.attempts.len();
                 let words = day_words(day);
-                let tried = if tries == 0 { Said::default() } else { Said::new(format!("已试{tries}次"), format!("tried {tries} times")) };
+                let tried = if tries == 0 {
+                    Said::default()
+                } else {
+                    Said::new(format!("已试{tries}次"), format!("tried {tries} times"))
+                };
                 let detail = Said::new(format!("{}前回电", words.zh), format!("call back by {}", words.en)).and(&tried);
                 let name = Said::new("承诺回电", "Promised call-back");
                 let time = self.time_of(due);
                 let phone = resident.and_then(|person| person.phone.as_deref()).map(mask_phone);
-                Line { time, phone, ..self.line(case, resident, name, detail, urgency, due.starts_at(&self.book.zone)) }
+                Line {
+                    time,
+                    phone,
+                    ..self.line(case, resident, name, detail, urgency, due.starts_at(&self.book.zone))
+                }
             }
             Item::Appointment(appointment) => {
                 let day = self.book.zone.to_datetime(appointment.start).date();
-                let urgency = if appointment.end <= now { Urgency::Overdue } else { self.urgency(day).max(Urgency::Critical) };
+                let urgency = if appointment.end <= now {
+                    Urgency::Overdue
+                } else {
+                    self.urgency(day).max(Urgency::Critical)
+                };
                 let office = self.book.offices.get(&appointment.office);
                 let office = office.map_or_else(|| appointment.office.to_string(), |office| office.name.clone());
                 let words = day_words(day);
                 let detail = Said::new(format!("{} {office}", words.zh), format!("{} {office}", words.en));
-                let name = Said::new(format!("预约: {}", appointment.what), format!("Appointment: {}", appointment.what));
+                let name = Said::new(
+                    format!("预约: {}", appointment.what),
+                    format!("Appointment: {}", appointment.what),
+                );
                 let time = self.time_of(Moment::Instant(appointment.start));
-                Line { time, ..self.line(case, resident, name, detail, urgency, appointment.start) }
+                Line {
+                    time,
+                    ..self.line(case, resident, name, detail, urgency, appointment.start)
+                }
             }
         }
     }
 
-    fn line(&self, case: &Case, resident: Option<&Person>, item: Said, detail: Said, urgency: Urgency, sort_at: Timestamp) -> Line {
+    fn line(
+        &self,
+        case: &Case,
+        resident: Option<&Person>,
+        item: Said,
+        detail: Said,
+        urgency: Urgency,
+        sort_at: Timestamp,
+    ) -> Line {
         let matter = self.book.matters.get(&case.matter);
-        let matter = matter.map_or_else(|| Said::new(case.matter.as_str(), case.matter.as_str()), |matter| matter.name.clone());
-        let what = if matter == item { item } else {
-            Said::new(format!("{} · {}", matter.zh, item.zh), format!("{} · {}", matter.en, item.en))
+        let matter = matter.map_or_else(
+            || Said::new(case.matter.as_str(), case.matter.as_str()),
+            |matter| matter.name.clone(),
+        );
+        let what = if matter == item {
+            item
+        } else {
+            Said::new(
+                format!("{} · {}", matter.zh, item.zh),
+                format!("{} · {}", matter.en, item.en),
+            )
         };
         Line {
             case: case.id.clone(),
@@ -381,25 +483,40 @@ impl Page<'_> {
 
     fn deadline_detail(&self, dated: &Dated<'_>) -> (Said, Urgency) {
         let Some(counted) = &dated.counted else {
-            let trigger = dated.kind.map_or_else(|| Said::new("起算日", "trigger date"), |kind| kind.trigger.clone());
-            let detail = Said::new(format!("核实{}: 日期不明,不能当作安全", trigger.zh), format!("Find out: {}; no date may be taken as safe", trigger.en));
+            let trigger = dated
+                .kind
+                .map_or_else(|| Said::new("起算日", "trigger date"), |kind| kind.trigger.clone());
+            let detail = Said::new(
+                format!("核实{}: 日期不明,不能当作安全", trigger.zh),
+                format!("Find out: {}; no date may be taken as safe", trigger.en),
+            );
             return (detail, Urgency::High);
         };
         let day = counted.last_safe_day;
         let words = day_words(day);
         let soft = dated.kind.is_some_and(|kind| kind.loss == Loss::Soft);
         if day < self.day {
-            let over = dated.at(Milestone::Expired).is_some_and(|after| after.day(&self.book.zone) <= self.day);
+            let over = dated
+                .at(Milestone::Expired)
+                .is_some_and(|after| after.day(&self.book.zone) <= self.day);
             let detail = match (over, soft) {
-                (_, true) => Said::new(format!("建议不晚于{},请尽快", words.zh), format!("was advised by {}; soon, please", words.en)),
+                (_, true) => Said::new(
+                    format!("建议不晚于{},请尽快", words.zh),
+                    format!("was advised by {}; soon, please", words.en),
+                ),
                 (true, _) => {
                     let other = dated.kind.and_then(|kind| kind.alternative.clone());
-                    let other = other.map_or_else(Said::default, |other| Said::new(format!("改走: {}", other.zh), format!("other way: {}", other.en)));
+                    let other = other.map_or_else(Said::default, |other| {
+                        Said::new(format!("改走: {}", other.zh), format!("other way: {}", other.en))
+                    });
                     Said::new(format!("已过期({})", words.zh), format!("expired ({})", words.en)).and(&other)
                 }
                 (false, _) => Said::new(
                     format!("最晚可办日{}已过,期限到{}", words.zh, counted.legal_end),
-                    format!("last safe day {} is over; the period ends {}", words.en, counted.legal_end),
+                    format!(
+                        "last safe day {} is over; the period ends {}",
+                        words.en, counted.legal_end
+                    ),
                 ),
             };
             return (detail, Urgency::Overdue);
@@ -407,7 +524,10 @@ impl Page<'_> {
         let days = self.day.until(day).map_or(0, |span| span.get_days());
         let workdays = self.book.calendar.workdays_between(self.day, day);
         let detail = match days {
-            0 => Said::new(format!("今天是最晚可办日({})", words.zh), format!("today is the last safe day ({})", words.en)),
+            0 => Said::new(
+                format!("今天是最晚可办日({})", words.zh),
+                format!("today is the last safe day ({})", words.en),
+            ),
             _ => Said::new(
                 format!("最晚{},还剩{days}天({workdays}个工作日)", words.zh),
                 format!("by {}, {days} days left ({workdays} workdays)", words.en),
@@ -429,12 +549,24 @@ impl Page<'_> {
     fn task_line(&self, case: &Case, resident: Option<&Person>, task: &LedgerRow) -> Line {
         let name = Said::new("代为电话告知", "Phone instead of writing");
         let reason = Said::new(task.reason_zh.as_str(), task.reason_en.as_str());
-        let item = MarkText::parse(&task.mark).map(|mark| mark.item.to_string()).unwrap_or_default();
-        let detail = reason.and(&Said::new(format!("事项 {item}, 任务 {}", task.id), format!("item {item}, task {}", task.id)));
+        let item = MarkText::parse(&task.mark)
+            .map(|mark| mark.item.to_string())
+            .unwrap_or_default();
+        let detail = reason.and(&Said::new(
+            format!("事项 {item}, 任务 {}", task.id),
+            format!("item {item}, task {}", task.id),
+        ));
         let phone = resident.and_then(|person| person.phone.as_deref()).map(mask_phone);
         let urgency = self.urgency(self.book.zone.to_datetime(instant_of(task.due_ms)).date());
-        let urgency = if urgency == Urgency::Overdue { Urgency::Overdue } else { Urgency::Critical };
-        Line { phone, ..self.line(case, resident, name, detail, urgency, instant_of(task.due_ms)) }
+        let urgency = if urgency == Urgency::Overdue {
+            Urgency::Overdue
+        } else {
+            Urgency::Critical
+        };
+        Line {
+            phone,
+            ..self.line(case, resident, name, detail, urgency, instant_of(task.due_ms))
+        }
     }
 
     fn waiting_line(&self, case: &Case, resident: Option<&Person>) -> Line {
@@ -445,8 +577,18 @@ impl Page<'_> {
         let day = self.book.zone.to_datetime(since).date();
         let words = day_words(day);
         let days = day.until(self.day).map_or(0, |span| span.get_days());
-        let detail = Said::new(format!("自{}起等{on},已{days}天", words.zh), format!("for {on} since {}, {days} days", words.en));
-        self.line(case, resident, Said::new("等待", "Waiting"), detail, Urgency::Calm, since)
+        let detail = Said::new(
+            format!("自{}起等{on},已{days}天", words.zh),
+            format!("for {on} since {}, {days} days", words.en),
+        );
+        self.line(
+            case,
+            resident,
+            Said::new("等待", "Waiting"),
+            detail,
+            Urgency::Calm,
+            since,
+        )
     }
 
     fn new_line(&self, case: &Case, resident: Option<&Person>) -> Line {
@@ -454,7 +596,11 @@ impl Page<'_> {
         let words = day_words(local.date());
         let at = local.strftime("%H:%M");
         let detail = Said::new(format!("{} {at} 收件", words.zh), format!("taken in {} {at}", words.en));
-        let name = self.book.matters.get(&case.matter).map_or_else(Said::default, |matter| matter.name.clone());
+        let name = self
+            .book
+            .matters
+            .get(&case.matter)
+            .map_or_else(Said::default, |matter| matter.name.clone());
         self.line(case, resident, name, detail, Urgency::Calm, case.opened_at)
     }
 
@@ -491,10 +637,21 @@ fn sort(digest: &mut Digest) {
     digest.waiting.sort_by_key(|line| (line.sort_at, line.case.clone()));
 }
 
-async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[StaffId], now: Timestamp) -> Result<RollUp, StoreError> {
+async fn roll_up(
+    engine: &Engine,
+    page: &Page<'_>,
+    reader: &Staff,
+    covered: &[StaffId],
+    now: Timestamp,
+) -> Result<RollUp, StoreError> {
     let book = page.book;
-    let units: Vec<UnitId> =
-        book.org.units.keys().filter(|unit| book.org.is_within(unit, &reader.unit)).cloned().collect();
+    let units: Vec<UnitId> = book
+        .org
+        .units
+        .keys()
+        .filter(|unit| book.org.is_within(unit, &reader.unit))
+        .cloned()
+        .collect();
     let soon = page.day.checked_add(jiff::Span::new().days(7)).unwrap_or(page.day);
     let counts = engine.store.agenda_counts(&units, page.day, soon).await?;
     let open: BTreeMap<String, i64> = engine.store.open_cases_by_unit().await?.into_iter().collect();
@@ -503,11 +660,27 @@ async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[St
         let of = |pick: fn(&crate::store::agenda::UnitCounts) -> i64| {
             count.map_or(0, |count| u64::try_from(pick(count)).unwrap_or(0))
         };
-        let open_cases = open.get(unit.as_str()).map_or(0, |count| u64::try_from(*count).unwrap_or(0));
-        let name = book.org.units.get(unit).map_or_else(|| unit.to_string(), |unit| unit.short.clone());
-        UnitLoad { unit: name, open_cases, overdue: of(|c| c.overdue), due_today: of(|c| c.due_today), urgent: of(|c| c.urgent) }
+        let open_cases = open
+            .get(unit.as_str())
+            .map_or(0, |count| u64::try_from(*count).unwrap_or(0));
+        let name = book
+            .org
+            .units
+            .get(unit)
+            .map_or_else(|| unit.to_string(), |unit| unit.short.clone());
+        UnitLoad {
+            unit: name,
+            open_cases,
+            overdue: of(|c| c.overdue),
+            due_today: of(|c| c.due_today),
+            urgent: of(|c| c.urgent),
+        }
     };
-    let loads: Vec<UnitLoad> = units.iter().map(load).filter(|load| load.open_cases > 0 || load.overdue > 0).collect();
+    let loads: Vec<UnitLoad> = units
+        .iter()
+        .map(load)
+        .filter(|load| load.open_cases > 0 || load.overdue > 0)
+        .collect();
 
     let places = engine.store.overdue_in(&units, page.day, 50).await?;
     let ids: BTreeSet<CaseId> = places.iter().map(|place| place.case_id.as_str().into()).collect();
@@ -521,15 +694,26 @@ async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[St
             exceptions.push(page.item_line(case, resident, &Dated::new(book, item), now));
         }
     }
-    let since = now.checked_sub(SignedDuration::from_hours(24 * 7)).unwrap_or(Timestamp::MIN);
+    let since = now
+        .checked_sub(SignedDuration::from_hours(24 * 7))
+        .unwrap_or(Timestamp::MIN);
     let names: Vec<&str> = units.iter().map(UnitId::as_str).collect();
     let troubles = engine.store.troubles(&names, since).await?;
-    let trouble = |row: &LedgerRow| Said::new(format!("{} {}: {}", row.case_id, row.way, row.reason_zh), format!("{} {}: {}", row.case_id, row.way, row.reason_en));
+    let trouble = |row: &LedgerRow| {
+        Said::new(
+            format!("{} {}: {}", row.case_id, row.way, row.reason_zh),
+            format!("{} {}: {}", row.case_id, row.way, row.reason_en),
+        )
+    };
     let midnight = page.midnight(page.day);
     let before = page.midnight(page.day.yesterday().unwrap_or(page.day));
     let (sent, failed) = engine.store.outcome_counts(before, midnight).await?;
     Ok(RollUp {
-        units: if reader.role == Role::BusinessSupervisor || loads.len() > 1 { loads } else { Vec::new() },
+        units: if reader.role == Role::BusinessSupervisor || loads.len() > 1 {
+            loads
+        } else {
+            Vec::new()
+        },
         exceptions,
         troubles: troubles.iter().map(trouble).collect(),
         sent_yesterday: u64::try_from(sent).unwrap_or(0),

@@ -35,10 +35,15 @@ impl Gate {
     /// Why nothing may leave this way now; `None` when it is open.
     pub fn closed(&self, way: Way) -> Option<Said> {
         if lock(&self.storage_fault).is_some() {
-            return Some(Said::new("数据库不能写入,暂停发送", "the database cannot be written, so nothing is sent"));
+            return Some(Said::new(
+                "数据库不能写入,暂停发送",
+                "the database cannot be written, so nothing is sent",
+            ));
         }
         let switches = lock(&self.switches);
-        let switch = switches.iter().find(|switch| switch.name == ALL || switch.name == way.name())?;
+        let switch = switches
+            .iter()
+            .find(|switch| switch.name == ALL || switch.name == way.name())?;
         Some(Said::new(
             format!("已由{}暂停: {}", switch.who, switch.reason),
             format!("paused by {}: {}", switch.who, switch.reason),

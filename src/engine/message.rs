@@ -8,5 +8,7 @@ use crate::store::queue::Claimed;
 use crate::template::Message;
 
 pub fn for_reminder(_scene: &Scene<'_>, _dated: &Dated<'_>, _queued: &Queued, _row: &Claimed) -> Message {
-    Message { language: Language::Chinese }
+    Message {
+        language: Language::Chinese,
+    }
 }

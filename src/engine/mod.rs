@@ -56,9 +56,21 @@ impl Engine {
     pub async fn look_around(&self) {
         let now = self.clock.now();
         if let Some(jump) = self.gate.clock_jump(now, std::time::Instant::now()) {
-            let reason = format!("系统时间跳变约{}分钟,请核对后恢复 / the clock jumped by {} minutes; check it, then resume", jump.as_mins(), jump.as_mins());
-            tracing::error!(jump_s = jump.as_secs(), "the clock jumped by {} s; sending is on hold until somebody confirms the time with `xixin ctl resume`", jump.as_secs());
-            if let Err(error) = self.store.pause(crate::store::switches::ALL, now, "xixin", &reason).await {
+            let reason = format!(
+                "系统时间跳变约{}分钟,请核对后恢复 / the clock jumped by {} minutes; check it, then resume",
+                jump.as_mins(),
+                jump.as_mins()
+            );
+            tracing::error!(
+                jump_s = jump.as_secs(),
+                "the clock jumped by {} s; sending is on hold until somebody confirms the time with `xixin ctl resume`",
+                jump.as_secs()
+            );
+            if let Err(error) = self
+                .store
+                .pause(crate::store::switches::ALL, now, "xixin", &reason)
+                .await
+            {
                 tracing::error!(error = %crate::telemetry::chain(&error), "the hold cannot be stored");
             }
         }

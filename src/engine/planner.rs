@@ -89,7 +89,12 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreErro
     if planning.queued > 0 {
         engine.bells.ring_senders();
     }
-    info!(planned = planning.planned, decided = planning.decided, "planned {} cases", planning.planned);
+    info!(
+        planned = planning.planned,
+        decided = planning.decided,
+        "planned {} cases",
+        planning.planned
+    );
     Ok(planning)
 }
 
@@ -157,15 +162,25 @@ async fn write(engine: &Engine, generation: i64, outcomes: Vec<Outcome<'_>>) -> 
         })
         .collect();
     let mut tx = engine.store.begin().await?;
-    let settled: std::collections::HashSet<String> =
-        cases::planned(&mut tx, &planned, generation).await?.into_iter().collect();
+    let settled: std::collections::HashSet<String> = cases::planned(&mut tx, &planned, generation)
+        .await?
+        .into_iter()
+        .collect();
     // A case that a command changed in the meantime keeps its wake-up and is planned again from its new facts.
-    let kept: Vec<&Outcome<'_>> =
-        outcomes.iter().filter(|outcome| settled.contains(outcome.stored.case.id.as_str())).collect();
+    let kept: Vec<&Outcome<'_>> = outcomes
+        .iter()
+        .filter(|outcome| settled.contains(outcome.stored.case.id.as_str()))
+        .collect();
     let moved: Vec<_> = kept
         .iter()
         .filter(|outcome| outcome.agenda_sum != outcome.stored.agenda_sum)
-        .map(|outcome| (&outcome.stored.case.id, &outcome.stored.case.unit, outcome.entries.as_slice()))
+        .map(|outcome| {
+            (
+                &outcome.stored.case.id,
+                &outcome.stored.case.unit,
+                outcome.entries.as_slice(),
+            )
+        })
         .collect();
     agenda_rows::replace(&mut tx, &moved).await?;
     let rows: Vec<&NewReminder> = kept.iter().flat_map(|outcome| &outcome.reminders).collect();
@@ -173,5 +188,9 @@ async fn write(engine: &Engine, generation: i64, outcomes: Vec<Outcome<'_>>) -> 
     commit(tx, "write a plan").await?;
     let queued_state = crate::domain::reminder::State::from(Verdict::Queued).name();
     let queued = rows.iter().filter(|row| row.state == queued_state).count();
-    Ok(Planning { planned: outcomes.len(), decided, queued })
+    Ok(Planning {
+        planned: outcomes.len(),
+        decided,
+        queued,
+    })
 }

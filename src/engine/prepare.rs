@@ -3,18 +3,18 @@
 
 use std::collections::HashMap;
 
-use jiff::civil::Time;
 use jiff::Timestamp;
+use jiff::civil::Time;
 
 use crate::channel::build::{Importance, Mail, WireMail, build};
 use crate::channel::sms::{Sms, WireSms};
 use crate::domain::ids::{CaseId, PersonId, StaffId, TextId};
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::instant;
+use crate::domain::plan::People;
 use crate::domain::plan::decide::{CALL_TASK, Scene};
 use crate::domain::plan::recheck::{Queued, Recheck, recheck};
 use crate::domain::plan::recipients::caller;
-use crate::domain::plan::People;
 use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::live::Rules;
@@ -74,7 +74,10 @@ pub async fn prepare(
     now: Timestamp,
 ) -> Result<Prepared, StoreError> {
     let mut facts = load(engine, rules, way, &claimed, now).await?;
-    let mut prepared = Prepared { settled: Vec::new(), ready: Vec::new() };
+    let mut prepared = Prepared {
+        settled: Vec::new(),
+        ready: Vec::new(),
+    };
     for row in claimed {
         let judged = if row.case_id.is_empty() {
             digests::prepare(engine, rules, way, &row, now).await?
@@ -86,18 +89,32 @@ pub async fn prepare(
                 let next = next.map(|(context, said)| Box::new((row, context, said)));
                 prepared.settled.push(Settled { verdict, next });
             }
-            Judged::Go { rendered, to, context, version } => {
-                match wire(rules, way, &row, &to, rendered) {
-                    Ok((wire, attempt)) => {
-                        let attempt = NewAttempt { case_version: version, ..attempt };
-                        prepared.ready.push(Ready { claimed: row, attempt, wire, context });
-                    }
-                    Err(said) => {
-                        let verdict = settle(&row, State::Refused, said.clone(), now);
-                        prepared.settled.push(Settled { verdict, next: Some(Box::new((row, context, said))) });
-                    }
+            Judged::Go {
+                rendered,
+                to,
+                context,
+                version,
+            } => match wire(rules, way, &row, &to, rendered) {
+                Ok((wire, attempt)) => {
+                    let attempt = NewAttempt {
+                        case_version: version,
+                        ..attempt
+                    };
+                    prepared.ready.push(Ready {
+                        claimed: row,
+                        attempt,
+                        wire,
+                        context,
+                    });
                 }
-            }
+                Err(said) => {
+                    let verdict = settle(&row, State::Refused, said.clone(), now);
+                    prepared.settled.push(Settled {
+                        verdict,
+                        next: Some(Box::new((row, context, said))),
+                    });
+                }
+            },
         }
     }
     Ok(prepared)
@@ -105,8 +122,16 @@ pub async fn prepare(
 
 /// What a judgement comes to.
 pub enum Judged {
-    Settled { verdict: Verdict, next: Option<(Context, Said)> },
-    Go { rendered: Rendered, to: String, context: Context, version: Option<i64> },
+    Settled {
+        verdict: Verdict,
+        next: Option<(Context, Said)>,
+    },
+    Go {
+        rendered: Rendered,
+        to: String,
+        context: Context,
+        version: Option<i64>,
+    },
 }
 
 async fn load(
@@ -116,7 +141,11 @@ async fn load(
     claimed: &[Claimed],
     now: Timestamp,
 ) -> Result<Facts, StoreError> {
-    let ids: Vec<CaseId> = claimed.iter().filter(|row| !row.case_id.is_empty()).map(|row| row.case_id.as_str().into()).collect();
+    let ids: Vec<CaseId> = claimed
+        .iter()
+        .filter(|row| !row.case_id.is_empty())
+        .map(|row| row.case_id.as_str().into())
+        .collect();
     let cases = engine.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
     let residents: Vec<&PersonId> = cases.values().map(|stored| &stored.case.party.person).collect();
     let people = engine.store.people(&residents).await?;
@@ -128,7 +157,11 @@ async fn load(
     } else {
         Vec::new()
     };
-    Ok(Facts { cases, people, sms_today })
+    Ok(Facts {
+        cases,
+        people,
+        sms_today,
+    })
 }
 
 fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timestamp) -> Judged {
@@ -140,9 +173,17 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
     let Some(queued) = queued(row, way) else {
         return cancel(row, Said::new("记录无法读取", "the row cannot be read"), now);
     };
-    let scene = Scene { rules: &rules.rulebook, case: &stored.case, people, now };
+    let scene = Scene {
+        rules: &rules.rulebook,
+        case: &stored.case,
+        people,
+        now,
+    };
     let today = rules.rulebook.zone.to_datetime(now).date();
-    let phones = stored.case.item(&queued.item).and_then(|item| caller(&rules.rulebook.org, &stored.case, item, today));
+    let phones = stored
+        .case
+        .item(&queued.item)
+        .and_then(|item| caller(&rules.rulebook.org, &stored.case, item, today));
     let context = Context {
         way,
         recipient: queued.recipient.clone(),
@@ -154,7 +195,10 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
         Recheck::Cancel(said) => return cancel(row, said, now),
         Recheck::Unreachable(said) => {
             let verdict = settle(row, State::Cancelled, said.clone(), now);
-            return Judged::Settled { verdict, next: Some((context, said)) };
+            return Judged::Settled {
+                verdict,
+                next: Some((context, said)),
+            };
         }
     };
     if let Some(judged) = over_cap(rules, way, row, &mut facts.sms_today, &context, now) {
@@ -163,16 +207,30 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
     let Some(to) = address(rules, people, &queued) else {
         let said = Said::new("没有可用的地址", "no address is known");
         let verdict = settle(row, State::Cancelled, said.clone(), now);
-        return Judged::Settled { verdict, next: Some((context, said)) };
+        return Judged::Settled {
+            verdict,
+            next: Some((context, said)),
+        };
     };
     let message = message::for_reminder(&scene, &dated, &queued, row);
     match rules.texts.render(&TextId::from(row.text.as_str()), &message, way) {
-        Ok(rendered) => Judged::Go { rendered, to, context, version: Some(stored.version) },
+        Ok(rendered) => Judged::Go {
+            rendered,
+            to,
+            context,
+            version: Some(stored.version),
+        },
         Err(error) => {
             tracing::error!(reminder.id = %row.id, text = %row.text, "text {} cannot be rendered: {error}", row.text);
-            let said = Said::new(format!("文本 {} 无法生成", row.text), format!("text {} cannot be rendered", row.text));
+            let said = Said::new(
+                format!("文本 {} 无法生成", row.text),
+                format!("text {} cannot be rendered", row.text),
+            );
             let verdict = settle(row, State::Refused, said.clone(), now);
-            Judged::Settled { verdict, next: Some((context, said)) }
+            Judged::Settled {
+                verdict,
+                next: Some((context, said)),
+            }
         }
     }
 }
@@ -198,11 +256,19 @@ fn address(rules: &Rules, people: &People, queued: &Queued) -> Option<String> {
     match &queued.recipient {
         Recipient::Staff(id) => {
             let staff = rules.rulebook.org.staff.get(id)?;
-            if queued.way == Way::Email { staff.email.clone() } else { staff.mobile.clone() }
+            if queued.way == Way::Email {
+                staff.email.clone()
+            } else {
+                staff.mobile.clone()
+            }
         }
         Recipient::Person(id) => {
             let person = people.all().find(|person| person.id == *id)?;
-            if queued.way == Way::Email { person.email.clone() } else { person.phone.clone() }
+            if queued.way == Way::Email {
+                person.email.clone()
+            } else {
+                person.phone.clone()
+            }
         }
         Recipient::Nobody => None,
     }
@@ -237,23 +303,31 @@ fn over_cap(
     let midnight = instant(today.tomorrow().unwrap_or(today), Time::midnight(), zone);
     let until = schedule.sending_hours.next_allowed(midnight, zone);
     if until.as_millisecond() < row.valid_until_ms {
-        let said = Said::new("今天给此人的短信已到上限,明早再发", "this person's SMS of the day are used up; it waits for the morning");
+        let said = Said::new(
+            "今天给此人的短信已到上限,明早再发",
+            "this person's SMS of the day are used up; it waits for the morning",
+        );
         return Some(wait(row, until, Some(said)));
     }
-    let said = Said::new("今天给此人的短信已到上限,改打电话", "this person's SMS of the day are used up: phone instead");
+    let said = Said::new(
+        "今天给此人的短信已到上限,改打电话",
+        "this person's SMS of the day are used up: phone instead",
+    );
     let verdict = settle(row, State::Cancelled, said.clone(), now);
-    Some(Judged::Settled { verdict, next: Some((context.clone(), said)) })
+    Some(Judged::Settled {
+        verdict,
+        next: Some((context.clone(), said)),
+    })
 }
 
 /// Builds the bytes that leave.
-fn wire(
-    rules: &Rules,
-    way: Way,
-    row: &Claimed,
-    to: &str,
-    rendered: Rendered,
-) -> Result<(Wire, NewAttempt), Said> {
-    let unbuildable = |what: String| Said::new(format!("信息无法生成: {what}"), format!("the message cannot be built: {what}"));
+fn wire(rules: &Rules, way: Way, row: &Claimed, to: &str, rendered: Rendered) -> Result<(Wire, NewAttempt), Said> {
+    let unbuildable = |what: String| {
+        Said::new(
+            format!("信息无法生成: {what}"),
+            format!("the message cannot be built: {what}"),
+        )
+    };
     let (wire, wire_id, wire_sha256) = match way {
         Way::Email => {
             let mail = build(&mail(rules, row, to, rendered)).map_err(|error| unbuildable(error.to_string()))?;
@@ -265,7 +339,12 @@ fn wire(
             let gateway = gateway.ok_or_else(|| Said::new("未配置短信渠道", "no SMS channel is configured"))?;
             let signature = rules.settings.sms.signature.clone();
             let text = format!("【{signature}】{}", rendered.sms.unwrap_or_default());
-            let sms = Sms { to: to.to_owned(), text, signature, id: row.id.clone() };
+            let sms = Sms {
+                to: to.to_owned(),
+                text,
+                signature,
+                id: row.id.clone(),
+            };
             let sms = gateway.prepare(&sms).map_err(|error| unbuildable(error.to_string()))?;
             let sha256 = sms.sha256().to_owned();
             (Wire::Sms(sms), row.id.clone(), sha256)
@@ -284,7 +363,10 @@ fn wire(
 
 fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
     let settings = &rules.settings.mail;
-    let domain = settings.from.rsplit_once('@').map_or("xixin.invalid", |(_, domain)| domain);
+    let domain = settings
+        .from
+        .rsplit_once('@')
+        .map_or("xixin.invalid", |(_, domain)| domain);
     Mail {
         // The row's id never changes, so neither does the Message-ID of a resend.
         message_id: format!("<{}@{domain}>", row.id),
@@ -296,7 +378,11 @@ fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
         subject: rendered.subject.unwrap_or_default(),
         text: rendered.body.unwrap_or_default(),
         html: rendered.html,
-        importance: if row.priority >= Priority::Urgent as i64 { Importance::High } else { Importance::Normal },
+        importance: if row.priority >= Priority::Urgent as i64 {
+            Importance::High
+        } else {
+            Importance::Normal
+        },
     }
 }
 
@@ -315,7 +401,10 @@ pub(crate) fn settle(row: &Claimed, state: State, said: Said, now: Timestamp) ->
 }
 
 pub(crate) fn cancel(row: &Claimed, said: Said, now: Timestamp) -> Judged {
-    Judged::Settled { verdict: settle(row, State::Cancelled, said, now), next: None }
+    Judged::Settled {
+        verdict: settle(row, State::Cancelled, said, now),
+        next: None,
+    }
 }
 
 fn wait(row: &Claimed, until: Timestamp, said: Option<Said>) -> Judged {

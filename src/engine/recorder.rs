@@ -141,10 +141,21 @@ impl Work {
     }
 
     fn attempted(&mut self, attempted: &Attempted) {
-        let Attempted { claimed, attempt, context, outcome, now } = attempted;
+        let Attempted {
+            claimed,
+            attempt,
+            context,
+            outcome,
+            now,
+        } = attempted;
         let (state, ended) = judge(claimed, context, outcome, *now);
-        let attempt = EndedAttempt { id: attempt.id.clone(), ended_ms: now.as_millisecond(), ..ended };
-        metrics::counter!(crate::telemetry::ATTEMPTS, "way" => context.way.name(), "outcome" => attempt.outcome).increment(1);
+        let attempt = EndedAttempt {
+            id: attempt.id.clone(),
+            ended_ms: now.as_millisecond(),
+            ..ended
+        };
+        metrics::counter!(crate::telemetry::ATTEMPTS, "way" => context.way.name(), "outcome" => attempt.outcome)
+            .increment(1);
         info!(
             reminder.id = %claimed.id, case.id = %claimed.case_id, way = context.way.name(), outcome = attempt.outcome,
             "reminder {} by {}: {}", claimed.id, context.way.name(), attempt.outcome
@@ -163,15 +174,29 @@ impl Work {
         let closed_ms = Some(now.as_millisecond());
         match state {
             Next::Sent => {
-                self.verdicts.push(Verdict { state: State::Accepted.name(), closed_ms, ..base });
+                self.verdicts.push(Verdict {
+                    state: State::Accepted.name(),
+                    closed_ms,
+                    ..base
+                });
             }
             Next::Retry { at, charged } => {
                 let charged = i64::from(charged);
-                self.verdicts.push(Verdict { not_before_ms: Some(at.as_millisecond()), charged, ..base });
+                self.verdicts.push(Verdict {
+                    not_before_ms: Some(at.as_millisecond()),
+                    charged,
+                    ..base
+                });
             }
             Next::AnotherWay { state, said } => {
                 let (reason_zh, reason_en) = (Some(said.zh.clone()), Some(said.en.clone()));
-                self.verdicts.push(Verdict { state: state.name(), closed_ms, reason_zh, reason_en, ..base });
+                self.verdicts.push(Verdict {
+                    state: state.name(),
+                    closed_ms,
+                    reason_zh,
+                    reason_en,
+                    ..base
+                });
                 self.another_way(claimed, context, &said, *now);
             }
         }
@@ -249,31 +274,49 @@ enum Next {
 }
 
 fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, now: Timestamp) -> (Next, EndedAttempt) {
-    let ended = |outcome: &'static str, blame: Option<Blame>, reference: Option<String>, reason: Option<String>| EndedAttempt {
-        id: String::new(),
-        ended_ms: 0,
-        outcome,
-        blame: blame.map(Blame::name),
-        reference,
-        reason,
-    };
+    let ended =
+        |outcome: &'static str, blame: Option<Blame>, reference: Option<String>, reason: Option<String>| EndedAttempt {
+            id: String::new(),
+            ended_ms: 0,
+            outcome,
+            blame: blame.map(Blame::name),
+            reference,
+            reason,
+        };
     match outcome {
         Outcome::Accepted { reference } => (Next::Sent, ended("accepted", None, reference.clone(), None)),
         Outcome::Refused { fault, reason } => {
-            let next = Next::AnotherWay { state: State::Refused, said: said(reason) };
+            let next = Next::AnotherWay {
+                state: State::Refused,
+                said: said(reason),
+            };
             (next, ended("refused", Some(fault.blame), None, Some(reason.clone())))
         }
-        Outcome::Deferred { fault, reason, retry_after } => {
+        Outcome::Deferred {
+            fault,
+            reason,
+            retry_after,
+        } => {
             let charged = fault.blame != Blame::Provider;
             let tries = u32::try_from(claimed.tries + 1).unwrap_or(u32::MAX);
             let pause = std::time::Duration::from_secs(PROVIDER_PAUSE_S);
-            let asked = if charged { *retry_after } else { Some(retry_after.unwrap_or(pause)) };
+            let asked = if charged {
+                *retry_after
+            } else {
+                Some(retry_after.unwrap_or(pause))
+            };
             let at = next_try(now, tries, asked, seed(&claimed.id));
             let ended = ended("deferred", Some(fault.blame), None, Some(reason.clone()));
             let critical = claimed.priority >= Priority::Critical as i64 && !charged && !claimed.fallback.is_empty();
             if at.as_millisecond() >= claimed.valid_until_ms || critical {
                 let late = Said::new("等不到下次重试", "the next try would come too late");
-                return (Next::AnotherWay { state: State::Refused, said: said(reason).and(&late) }, ended);
+                return (
+                    Next::AnotherWay {
+                        state: State::Refused,
+                        said: said(reason).and(&late),
+                    },
+                    ended,
+                );
             }
             (Next::Retry { at, charged }, ended)
         }
@@ -283,7 +326,13 @@ fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, now: Timestamp
                 let at = now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now);
                 return (Next::Retry { at, charged: true }, ended);
             }
-            (Next::AnotherWay { state: State::Uncertain, said: said(reason) }, ended)
+            (
+                Next::AnotherWay {
+                    state: State::Uncertain,
+                    said: said(reason),
+                },
+                ended,
+            )
         }
     }
 }

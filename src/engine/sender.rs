@@ -46,7 +46,9 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
         while batches.try_join_next().is_some() {}
         let pause = pause_before_next(&engine, way).await;
         if pause.is_zero() && !stop.is_cancelled() {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
             let (engine, recorder) = (engine.clone(), recorder.clone());
             match claim(&engine, way, engine.clock.now()).await {
                 Ok(Some(batch)) => {
@@ -66,7 +68,11 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
                 }
             }
         }
-        let bell = if way == Way::Email { &engine.bells.email } else { &engine.bells.sms };
+        let bell = if way == Way::Email {
+            &engine.bells.email
+        } else {
+            &engine.bells.sms
+        };
         tokio::select! {
             () = stop.cancelled() => break,
             () = bell.notified() => {}
@@ -82,7 +88,11 @@ async fn pause_before_next(engine: &Engine, way: Way) -> Duration {
     if engine.gate.closed(way).is_some() {
         return POLL;
     }
-    let wait = |until: Timestamp| Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO).min(POLL);
+    let wait = |until: Timestamp| {
+        Duration::try_from(until.duration_since(now))
+            .unwrap_or(Duration::ZERO)
+            .min(POLL)
+    };
     if let Flow::Until(until) = breaker(engine, way).flow(now) {
         return wait(until).max(Duration::from_millis(1));
     }
@@ -96,7 +106,11 @@ async fn pause_before_next(engine: &Engine, way: Way) -> Duration {
 }
 
 pub(crate) fn breaker(engine: &Engine, way: Way) -> &Breaker {
-    if way == Way::Email { &engine.breakers.email } else { &engine.breakers.sms }
+    if way == Way::Email {
+        &engine.breakers.email
+    } else {
+        &engine.breakers.sms
+    }
 }
 
 /// A claimed batch with the rules it will be judged by.
@@ -112,9 +126,18 @@ async fn claim(engine: &Engine, way: Way, now: Timestamp) -> Result<Option<Batch
         Flow::Probe => 1,
         Flow::Until(_) => return Ok(None),
     };
-    let lease_until = now.checked_add(SignedDuration::from_secs(LEASE_S)).unwrap_or(Timestamp::MAX);
-    let claimed = engine.store.claim_due(way, now, limit, &engine.holder, lease_until).await?;
-    Ok((!claimed.is_empty()).then(|| Batch { way, rules: engine.live.get(), claimed }))
+    let lease_until = now
+        .checked_add(SignedDuration::from_secs(LEASE_S))
+        .unwrap_or(Timestamp::MAX);
+    let claimed = engine
+        .store
+        .claim_due(way, now, limit, &engine.holder, lease_until)
+        .await?;
+    Ok((!claimed.is_empty()).then(|| Batch {
+        way,
+        rules: engine.live.get(),
+        claimed,
+    }))
 }
 
 /// One whole turn: claims a batch, sends it and waits for its outcomes to be recorded. What the loop does, in a row.
@@ -122,7 +145,9 @@ pub async fn step(engine: &Engine, way: Way, recorder: &Recorder, now: Timestamp
     if engine.gate.closed(way).is_some() {
         return Ok(Sending::default());
     }
-    let Some(batch) = claim(engine, way, now).await? else { return Ok(Sending::default()) };
+    let Some(batch) = claim(engine, way, now).await? else {
+        return Ok(Sending::default());
+    };
     let claimed = batch.claimed.len();
     let started = send_batch(engine, batch, recorder).await?;
     recorder.flush().await;
@@ -149,13 +174,20 @@ async fn send_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resul
         recorder.send(Ended::Again(ready.claimed)).await;
     }
     let count = going.len();
-    let sends = going.into_iter().map(|ready| send_one(engine, &rules, way, ready, recorder));
+    let sends = going
+        .into_iter()
+        .map(|ready| send_one(engine, &rules, way, ready, recorder));
     futures_util::future::join_all(sends).await;
     Ok(count)
 }
 
 async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, recorder: &Recorder) {
-    let Ready { claimed, attempt, wire, context } = ready;
+    let Ready {
+        claimed,
+        attempt,
+        wire,
+        context,
+    } = ready;
     let breaker = breaker(engine, way);
     let outcome = if matches!(breaker.flow(engine.clock.now()), Flow::Until(_)) {
         Outcome::provider_down("服务商暂时不可用,稍后再试 / the provider is down; it will be tried again".to_owned())
@@ -170,10 +202,22 @@ async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, record
     match outcome.provider_fault() {
         Some(reason) => {
             if breaker.fault(now, reason) {
-                warn!(way = way.name(), "the {} provider takes nothing; pausing it for a minute", way.name());
+                warn!(
+                    way = way.name(),
+                    "the {} provider takes nothing; pausing it for a minute",
+                    way.name()
+                );
             }
         }
         None => breaker.answered(),
     }
-    recorder.send(Ended::Attempt(Box::new(crate::engine::recorder::Attempted { claimed, attempt, context, outcome, now }))).await;
+    recorder
+        .send(Ended::Attempt(Box::new(crate::engine::recorder::Attempted {
+            claimed,
+            attempt,
+            context,
+            outcome,
+            now,
+        })))
+        .await;
 }

@@ -49,17 +49,28 @@ pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
         generation: rules.generation,
         next_wake: engine.store.next_wake().await?.map(local),
         next_digest: local(crate::engine::digests::next_digest(&rules.rulebook, engine.clock.now())),
-        queue: queue.into_iter().map(|(way, state, count)| QueueCount { way, state, count }).collect(),
+        queue: queue
+            .into_iter()
+            .map(|(way, state, count)| QueueCount { way, state, count })
+            .collect(),
         paused: engine.store.switches().await?,
         storage_fault: engine.gate.storage_fault(),
         providers: vec![
-            Provider { way: "email", trouble: engine.breakers.email.trouble() },
-            Provider { way: "sms", trouble: engine.breakers.sms.trouble() },
+            Provider {
+                way: "email",
+                trouble: engine.breakers.email.trouble(),
+            },
+            Provider {
+                way: "sms",
+                trouble: engine.breakers.sms.trouble(),
+            },
         ],
     })
 }
 
 /// A local time with its offset, as people and programs read it.
 pub fn zone_text(at: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> String {
-    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    at.to_zoned_datetime(zone.clone())
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string()
 }

@@ -29,7 +29,9 @@ pub enum TickerError {
 
 impl Ticker {
     pub async fn start(engine: &Engine) -> Result<Self, TickerError> {
-        tokio::time::timeout(START_MAX, start(engine)).await.map_err(|_| TickerError::TimedOut)?
+        tokio::time::timeout(START_MAX, start(engine))
+            .await
+            .map_err(|_| TickerError::TimedOut)?
     }
 
     pub async fn stop(mut self) {

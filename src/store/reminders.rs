@@ -177,7 +177,11 @@ impl Store {
             where reminder_id = $1
             order by started_ms, id
             limit 100";
-        sqlx::query_as(SQL).bind(reminder.as_str()).fetch_all(self.reader()).await.during("read attempts")
+        sqlx::query_as(SQL)
+            .bind(reminder.as_str())
+            .fetch_all(self.reader())
+            .await
+            .during("read attempts")
     }
 
     /// Open call tasks of these people, oldest first.

@@ -18,7 +18,11 @@ impl Store {
     /// The last claimed slot of a schedule before `slot`.
     pub async fn slot_before(&self, name: &str, slot: &str) -> Result<Option<String>, StoreError> {
         const SQL: &str = "select slot from runs where name = $1 and slot < $2 order by slot desc limit 1";
-        let last = sqlx::query_scalar(SQL).bind(name).bind(slot).fetch_optional(self.reader()).await;
+        let last = sqlx::query_scalar(SQL)
+            .bind(name)
+            .bind(slot)
+            .fetch_optional(self.reader())
+            .await;
         last.during("read an earlier slot of a schedule")
     }
 

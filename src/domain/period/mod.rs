@@ -85,7 +85,13 @@ pub struct PeriodRule {
 impl PeriodRule {
     /// Without margin, the first day not counted.
     pub fn simple(period: Period, mode: Mode) -> Self {
-        Self { period, mode, margin: None, count_start_day: false, month_end: MonthEnd::Clamp }
+        Self {
+            period,
+            mode,
+            margin: None,
+            count_start_day: false,
+            month_end: MonthEnd::Clamp,
+        }
     }
 }
 
@@ -93,7 +99,11 @@ impl PeriodRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeriodError {
     /// The unit has no meaning in this mode.
-    Unit { unit: PeriodUnit, mode: Mode, allowed: &'static str },
+    Unit {
+        unit: PeriodUnit,
+        mode: Mode,
+        allowed: &'static str,
+    },
     OutOfRange,
     /// The office does not open within two years.
     NeverOpen,
@@ -111,7 +121,12 @@ impl fmt::Display for PeriodError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unit { unit, mode, allowed } => {
-                write!(f, "{} cannot be counted in mode {}; allowed: {allowed}", unit.name(), mode.name())
+                write!(
+                    f,
+                    "{} cannot be counted in mode {}; allowed: {allowed}",
+                    unit.name(),
+                    mode.name()
+                )
             }
             Self::OutOfRange => write!(f, "it leaves the calendar; allowed: {FIRST_DAY} to {LAST_DAY}"),
             Self::NeverOpen => f.write_str("the office does not open near that day; check its opening days"),
@@ -123,8 +138,15 @@ impl fmt::Display for PeriodError {
 impl std::error::Error for PeriodError {}
 
 impl PeriodUnit {
-    const ALL: [Self; 7] =
-        [Self::Years, Self::Months, Self::Weeks, Self::Days, Self::Workdays, Self::Hours, Self::BusinessHours];
+    const ALL: [Self; 7] = [
+        Self::Years,
+        Self::Months,
+        Self::Weeks,
+        Self::Days,
+        Self::Workdays,
+        Self::Hours,
+        Self::BusinessHours,
+    ];
 
     pub fn suffix(self) -> &'static str {
         match self {

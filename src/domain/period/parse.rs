@@ -25,8 +25,10 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-const PERIODS: &str = "a whole number and a unit: 10y, 3m, 2w, 60d, 5wd (workdays), 24h, 4bh (business hours); up to 100000";
-const STARTS: &str = "a day 2016-02-29, a month 2026-05, a local time 2026-02-14T16:30, or an instant 2026-03-01T16:30Z";
+const PERIODS: &str =
+    "a whole number and a unit: 10y, 3m, 2w, 60d, 5wd (workdays), 24h, 4bh (business hours); up to 100000";
+const STARTS: &str =
+    "a day 2016-02-29, a month 2026-05, a local time 2026-02-14T16:30, or an instant 2026-03-01T16:30Z";
 const MODES: &str =
     "civil, retention, retention_next_year, workdays, elapsed, business_hours, insurance_months, promise";
 /// More of any unit than this leaves the calendar or is a typing mistake; 100,000 days are 273 years.
@@ -36,11 +38,19 @@ impl FromStr for Period {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let wrong = || ParseError { what: format!("\"{text}\" is no period"), allowed: PERIODS };
+        let wrong = || ParseError {
+            what: format!("\"{text}\" is no period"),
+            allowed: PERIODS,
+        };
         let trimmed = text.trim();
-        let split = trimmed.find(|letter: char| letter.is_ascii_alphabetic()).ok_or_else(wrong)?;
+        let split = trimmed
+            .find(|letter: char| letter.is_ascii_alphabetic())
+            .ok_or_else(wrong)?;
         let (number, suffix) = trimmed.split_at(split);
-        let unit = PeriodUnit::ALL.into_iter().find(|unit| unit.suffix() == suffix).ok_or_else(wrong)?;
+        let unit = PeriodUnit::ALL
+            .into_iter()
+            .find(|unit| unit.suffix() == suffix)
+            .ok_or_else(wrong)?;
         let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(wrong());
@@ -66,7 +76,10 @@ impl FromStr for Mode {
         Self::ALL
             .into_iter()
             .find(|mode| mode.name() == text)
-            .ok_or_else(|| ParseError { what: format!("\"{text}\" is no mode"), allowed: MODES })
+            .ok_or_else(|| ParseError {
+                what: format!("\"{text}\" is no mode"),
+                allowed: MODES,
+            })
     }
 }
 
@@ -76,7 +89,10 @@ impl FromStr for Mode {
 pub enum Start {
     Day(Date),
     /// A whole month, such as the last paid one.
-    Month { year: i16, month: i8 },
+    Month {
+        year: i16,
+        month: i8,
+    },
     /// A time on the wall clock of the halls.
     Local(DateTime),
     Instant(Timestamp),
@@ -102,18 +118,27 @@ impl FromStr for Start {
         let month = || {
             let (year, month) = text.split_once('-')?;
             let digits = |part: &str, len| part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit());
-            let (true, true) = (digits(year, 4), digits(month, 2)) else { return None };
+            let (true, true) = (digits(year, 4), digits(month, 2)) else {
+                return None;
+            };
             let (year, month) = (year.parse().ok()?, month.parse().ok()?);
             Date::new(year, month, 1).ok().map(|_| Self::Month { year, month })
         };
         let day = || (text.len() == 10).then(|| text.parse().ok().map(Self::Day)).flatten();
         let instant = || text.parse().ok().map(Self::Instant);
-        let local = || (text.len() > 10).then(|| text.replace(' ', "T").parse().ok().map(Self::Local)).flatten();
+        let local = || {
+            (text.len() > 10)
+                .then(|| text.replace(' ', "T").parse().ok().map(Self::Local))
+                .flatten()
+        };
         day()
             .or_else(month)
             .or_else(instant)
             .or_else(local)
-            .ok_or_else(|| ParseError { what: format!("\"{text}\" is no day or time"), allowed: STARTS })
+            .ok_or_else(|| ParseError {
+                what: format!("\"{text}\" is no day or time"),
+                allowed: STARTS,
+            })
     }
 }
 

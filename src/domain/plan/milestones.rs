@@ -7,8 +7,8 @@ use crate::domain::ids::LadderId;
 use crate::domain::ladder::Ladder;
 use crate::domain::milestone::{Milestone, Moment};
 use crate::domain::period::{Counted, Counting, PeriodError, Start, count, ending_on, explain};
-use crate::domain::text::Said;
 use crate::domain::rulebook::{Loss, PeriodKind, Rulebook};
+use crate::domain::text::Said;
 
 /// What is known of an item's dates: its milestones, and for a deadline the counted period.
 #[derive(Debug, Clone)]
@@ -65,15 +65,25 @@ impl<'a> Dated<'a> {
 
     /// How the dates of a deadline were found, step by step; nothing for items that are not counted.
     pub fn explain(&self, rules: &Rulebook) -> Vec<Said> {
-        let (Item::Deadline(deadline), Some(kind)) = (self.item, self.kind) else { return Vec::new() };
+        let (Item::Deadline(deadline), Some(kind)) = (self.item, self.kind) else {
+            return Vec::new();
+        };
         if let Some(end) = deadline.fixed_end {
-            return vec![Said::new(format!("期限由人定为 {end}"), format!("the end was fixed at {end}"))];
+            return vec![Said::new(
+                format!("期限由人定为 {end}"),
+                format!("the end was fixed at {end}"),
+            )];
         }
-        let Some(start) = start(deadline) else { return Vec::new() };
+        let Some(start) = start(deadline) else {
+            return Vec::new();
+        };
         let mut steps = Vec::new();
         if let Trigger::Range { from, to } = deadline.trigger {
             let zh = format!("估算: 起算日在 {from} 至 {to} 之间,按最早的算");
-            steps.push(Said::new(zh, format!("estimated: it began between {from} and {to}; the earliest is taken")));
+            steps.push(Said::new(
+                zh,
+                format!("estimated: it began between {from} and {to}; the earliest is taken"),
+            ));
         }
         if let Ok((_, found)) = explain(&start, &kind.rule, &counting(rules, kind, deadline)) {
             steps.extend(found);
@@ -133,7 +143,11 @@ fn counted(rules: &Rulebook, kind: &PeriodKind, deadline: &Deadline) -> Option<R
 
 fn counting<'a>(rules: &'a Rulebook, kind: &'a PeriodKind, deadline: &'a Deadline) -> Counting<'a> {
     let office = rules.office_of(kind, deadline.office.as_ref());
-    Counting { calendar: &rules.calendar, zone: &rules.zone, office }
+    Counting {
+        calendar: &rules.calendar,
+        zone: &rules.zone,
+        office,
+    }
 }
 
 fn start(deadline: &Deadline) -> Option<Start> {
