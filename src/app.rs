@@ -53,6 +53,13 @@ impl Place {
         self.environment.get(name).map(PathBuf::from)
     }
 
+    /// The channels that the settings describe, with their secrets.
+    pub fn channels(&self, settings: &Settings) -> anyhow::Result<Channels> {
+        let credentials = self.variable("CREDENTIALS_DIRECTORY");
+        Channels::open(settings, &settings.state_dir, credentials.as_deref())
+            .context("渠道无法启用 / a channel cannot be set up")
+    }
+
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
     pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
         let (texts, text_problems) = Texts::load(&self.config.join("templates"));
@@ -100,36 +107,50 @@ pub fn control_path(settings: &Settings, place: &Place) -> PathBuf {
         .join("control.sock")
 }
 
-/// The rules in force for a database: loaded, with channels opened and the generation known.
-async fn rules(place: &Place, loaded: Loaded, texts: Texts, store: &Store) -> anyhow::Result<Rules> {
+/// The rules by which a daemon works: channels opened, the generation noted.
+async fn rules_for_service(place: &Place, loaded: Loaded, texts: Texts, store: &Store) -> anyhow::Result<Rules> {
+    let generation = store.rules_generation(&loaded.fingerprint).await?;
+    let channels = place.channels(&loaded.settings)?;
+    Ok(rules(loaded, texts, channels, generation))
+}
+
+fn rules(loaded: Loaded, texts: Texts, channels: Channels, generation: i64) -> Rules {
     let Loaded {
         settings,
         rulebook,
         fingerprint,
         ..
     } = loaded;
-    let credentials = place.variable("CREDENTIALS_DIRECTORY");
-    let channels = Channels::open(&settings, &settings.state_dir, credentials.as_deref())
-        .context("渠道无法启用 / a channel cannot be set up")?;
-    let generation = store.rules_generation(&fingerprint).await?;
-    Ok(Rules {
+    Rules {
         settings,
         rulebook,
         texts,
         channels,
         fingerprint,
         generation,
-    })
+    }
 }
 
 impl App {
-    /// Loads the configuration and opens the database. Takes no lock and starts nothing: this is also how the other verbs look at
-    /// the data.
+    /// Loads the configuration and opens the database, as every verb but the daemon looks at them. It needs no secret, sends nothing
+    /// and notes no new rules.
     pub async fn open(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (loaded, texts) = place.load()?;
-        let settings = loaded.settings.clone();
-        let store = Store::open(&database_path(&settings)).await?;
-        let rules = rules(&place, loaded, texts, &store).await?;
+        let store = Store::open(&database_path(&loaded.settings)).await?;
+        let rules = rules(loaded, texts, Channels::none(), 0);
+        Ok(Self::new(place, clock, store, rules).await)
+    }
+
+    /// The same for the daemon itself: with channels that can send, and the rules noted as the ones in force.
+    pub async fn open_for_service(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let (loaded, texts) = place.load()?;
+        let store = Store::open(&database_path(&loaded.settings)).await?;
+        let rules = rules_for_service(&place, loaded, texts, &store).await?;
+        Ok(Self::new(place, clock, store, rules).await)
+    }
+
+    async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules) -> Self {
+        let settings = rules.settings.clone();
         let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
         let engine = Engine {
             store,
@@ -141,12 +162,12 @@ impl App {
             breakers: Arc::new(Breakers::default()),
         };
         engine.look_around().await;
-        Ok(Self {
+        Self {
             engine,
             place,
             settings,
             ticker: true,
-        })
+        }
     }
 
     pub fn control_path(&self) -> PathBuf {
@@ -160,7 +181,7 @@ impl App {
         if !refused.is_empty() {
             return Err(Problems::new(refused));
         }
-        let fresh = match rules(&self.place, loaded, texts, &self.engine.store).await {
+        let fresh = match rules_for_service(&self.place, loaded, texts, &self.engine.store).await {
             Ok(fresh) => fresh,
             Err(error) => {
                 return Err(Problems::new(vec![Problem::general(

@@ -31,9 +31,12 @@ create index cases_waiting on cases (owner) where status = 'waiting';
 create table people (
     id          text not null primary key,
     record      text not null,
-    relative_of text
+    relative_of text,
+    -- digits; a resident who comes again is recognised by number and name
+    phone       text
 );
 create index people_relative on people (relative_of) where relative_of is not null;
+create index people_phone on people (phone) where phone is not null and relative_of is null;
 
 -- The open, dated items of each case: a projection, rewritten with its case.
 create table agenda (

@@ -140,7 +140,7 @@ async fn finish(app: &App, place: &Place, change: &Change, read: &ReadArgs) -> a
     if read.json {
         say(&json!({ "case": change.case, "events": change.events }).to_string());
     } else {
-        say(&crate::cli::show::summary(&rules.rulebook, change, read.now()));
+        say(&crate::cli::show::summary(app, change, read.now()).await?);
     }
     Ok(0)
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 the daemon cannot be reached, 75 the database is busy, 78 the
 //! configuration is wrong.
 
+mod ahead;
 mod case;
 mod check;
 mod ctl;
@@ -173,7 +174,7 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

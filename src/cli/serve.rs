@@ -12,7 +12,7 @@ pub(super) async fn run(place: Place) -> anyhow::Result<u8> {
     let lifecycle = Lifecycle::new()?;
     let (loaded, _) = place.load()?;
     telemetry::start(&loaded.settings.log)?;
-    let app = App::open(place, Arc::new(SystemClock)).await?;
+    let app = App::open_for_service(place, Arc::new(SystemClock)).await?;
     app.serve(lifecycle, None).await?;
     Ok(0)
 }

@@ -7,16 +7,16 @@ use serde_json::json;
 
 use crate::app::{App, Place};
 use crate::cli::case::local;
-use crate::cli::{ReadArgs, say};
+use crate::cli::{ReadArgs, ahead, say};
 use crate::domain::case::{Case, Closing, Direction, Item, Status};
 use crate::domain::command::Change;
 use crate::domain::ids::CaseId;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::plan::outlook::outlook;
 use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
-use crate::engine::status::zone_text;
+use crate::engine::foresee::{Outlook, foresee};
+use crate::store::cases::StoredCase;
 
 /// How far ahead a case page looks, in days.
 const AHEAD_DAYS: i64 = 400;
@@ -33,15 +33,13 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     let rules = engine.live.get();
     let book = &rules.rulebook;
     let now = read.now();
-    let until = now
-        .checked_add(SignedDuration::from_hours(24 * AHEAD_DAYS))
-        .unwrap_or(Timestamp::MAX);
-    let next = outlook(book, &stored.case, now, until, UPCOMING_MAX);
+    let next = next_of(&app, &stored, now, UPCOMING_MAX).await?;
     if read.json {
         let items: Vec<_> = stored.case.items().map(|item| item_json(book, item)).collect();
+        let upcoming: Vec<_> = next.ahead.iter().map(|one| ahead::to_json(book, &next, one)).collect();
         say(&json!({
             "case": stored.case, "resident": people.resident, "relatives": people.relatives,
-            "items": items, "upcoming": next, "ledger": ledger, "events": events,
+            "items": items, "upcoming": upcoming, "ledger": ledger, "events": events,
         })
         .to_string());
         return Ok(0);
@@ -50,21 +48,10 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     for item in stored.case.items() {
         text.push_str(&item_text(book, item));
     }
-    if !next.is_empty() {
+    if !next.ahead.is_empty() {
         text.push_str("\n接下来 / next\n");
-        for coming in &next {
-            let to: Vec<&str> = coming.to.iter().map(|audience| audience.name()).collect();
-            let by: Vec<&str> = coming.by.iter().map(|way| way.name()).collect();
-            let at = local(coming.at, &book.zone);
-            let _ = writeln!(
-                text,
-                "  {at}  {}  {}/{} → {} ({})",
-                coming.item,
-                coming.ladder,
-                coming.rung,
-                to.join(", "),
-                by.join(", ")
-            );
+        for one in &next.ahead {
+            let _ = writeln!(text, "  {}", ahead::line(book, &next, one));
         }
     }
     if !ledger.is_empty() {
@@ -265,8 +252,9 @@ fn item_json(book: &Rulebook, item: Item<'_>) -> serde_json::Value {
 }
 
 /// What a command just did, and what comes next because of it.
-pub(super) fn summary(book: &Rulebook, change: &Change, now: Timestamp) -> String {
-    let case = &change.case;
+pub(super) async fn summary(app: &App, change: &Change, now: Timestamp) -> anyhow::Result<String> {
+    let rules = app.engine.live.get();
+    let (book, case) = (&rules.rulebook, &change.case);
     let mut text = line(book, case);
     for event in &change.events {
         let _ = write!(text, "\n  {}", json!(event));
@@ -274,18 +262,20 @@ pub(super) fn summary(book: &Rulebook, change: &Change, now: Timestamp) -> Strin
     for item in case.items().filter(Item::is_open) {
         text.push_str(item_text(book, item).trim_end());
     }
+    if let Some(stored) = app.engine.store.case(&case.id).await? {
+        let next = next_of(app, &stored, now, 1).await?;
+        if let Some(first) = next.ahead.first() {
+            let _ = write!(text, "\n接下来 / next: {}", ahead::line(book, &next, first));
+        }
+    }
+    Ok(text)
+}
+
+async fn next_of(app: &App, stored: &StoredCase, now: Timestamp, limit: usize) -> anyhow::Result<Outlook> {
+    let rules = app.engine.live.get();
     let until = now
         .checked_add(SignedDuration::from_hours(24 * AHEAD_DAYS))
         .unwrap_or(Timestamp::MAX);
-    if let Some(next) = outlook(book, case, now, until, 1).first() {
-        let _ = write!(
-            text,
-            "\n接下来 / next: {} {}/{} {}",
-            zone_text(next.at, &book.zone),
-            next.ladder,
-            next.rung,
-            next.item
-        );
-    }
-    text
+    let cases = std::slice::from_ref(stored);
+    Ok(foresee(&app.engine.store, &rules.rulebook, cases, (now, until), limit).await?)
 }

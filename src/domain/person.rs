@@ -119,6 +119,19 @@ impl PersonFlag {
 }
 
 impl Person {
+    /// Takes over from an older record of the same person what the newer one does not say.
+    pub fn complete(&mut self, old: &Self) {
+        self.id = old.id.clone();
+        self.gender = self.gender.or(old.gender);
+        self.phone = self.phone.take().or_else(|| old.phone.clone());
+        self.email = self.email.take().or_else(|| old.email.clone());
+        self.born = self.born.or(old.born);
+        self.flags.extend(&old.flags);
+        self.deceased |= old.deceased;
+        self.opted_out |= old.opted_out;
+        self.phone_is_wrong |= old.phone_is_wrong && self.phone == old.phone;
+    }
+
     /// Whether staff call first and a message is only a copy.
     pub fn phone_first(&self, year: i16, from_age: u16) -> bool {
         let old = self

@@ -8,6 +8,7 @@ use crate::domain::case::Item;
 use crate::domain::command::{self, Change, Command, Context, NewCase, Refusal};
 use crate::domain::ids::{CaseId, PersonId, StaffId};
 use crate::domain::org::Staff;
+use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
@@ -74,13 +75,25 @@ impl<'a> Desk<'a> {
         let mut opened = Vec::with_capacity(new.len());
         for new in new {
             let id = cases::next_number(&mut tx, year).await?;
-            let change = command::open(id, new, imported, &self.context(now))?;
+            let mut change = command::open(id, new, imported, &self.context(now))?;
+            if let Some(known) = self.known(&mut tx, &change).await? {
+                change.adopt(&known);
+            }
             cases::insert(&mut tx, &change.case, now).await?;
             self.write_rest(&mut tx, &change, now).await?;
             opened.push(change);
         }
         commit(tx, "open cases").await?;
         Ok(opened)
+    }
+
+    /// The resident of a new case, if they have been here before.
+    async fn known(&self, tx: &mut Tx, change: &Change) -> Result<Option<People>, StoreError> {
+        let resident = change.people.iter().find(|person| person.relative.is_none());
+        let Some((resident, phone)) = resident.and_then(|person| Some((person, person.phone.as_deref()?))) else {
+            return Ok(None);
+        };
+        people::known_resident(tx, phone, &resident.name).await
     }
 
     /// What opening these cases would come to, without writing anything: one answer per case.
@@ -120,6 +133,9 @@ impl<'a> Desk<'a> {
         let case = &change.case;
         for person in &change.people {
             people::put(tx, person).await?;
+        }
+        if !change.people.is_empty() {
+            cases::touch_of(tx, &case.party.person, &case.id, now).await?;
         }
         for task in &change.tasks_done {
             if !reminders::close_task(tx, task, &case.id, now).await? {

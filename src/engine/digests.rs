@@ -103,7 +103,7 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
 }
 
 /// Everybody who opens a digest that day: here, with an address, and wanting one.
-fn readers(book: &Rulebook, today: Date) -> Vec<&Staff> {
+pub fn readers(book: &Rulebook, today: Date) -> Vec<&Staff> {
     let reads = |staff: &&Staff| {
         let here = book
             .org

@@ -8,6 +8,7 @@
 pub mod breaker;
 pub mod desk;
 pub mod digests;
+pub mod foresee;
 pub mod gate;
 pub mod live;
 pub mod message;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::FromRow;
 
 use crate::domain::case::{Case, Status};
-use crate::domain::ids::{CaseId, StaffId, UnitId};
+use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
 use crate::store::{During, Store, StoreError, Tx, instant_of};
 
 /// A case as it stands in the database.
@@ -103,6 +103,24 @@ impl Store {
             .fetch_all(self.reader())
             .await;
         rows.during("find the cases to plan")?
+            .into_iter()
+            .map(Row::read)
+            .collect()
+    }
+
+    /// The cases that wake up before `end`, earliest first.
+    pub async fn waking_before(&self, end: Timestamp, limit: i64) -> Result<Vec<StoredCase>, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where wake_ms < $1
+            order by wake_ms, id
+            limit $2";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(end.as_millisecond())
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await;
+        rows.during("find the cases that wake up")?
             .into_iter()
             .map(Row::read)
             .collect()
@@ -252,6 +270,22 @@ pub async fn save(tx: &mut Tx, case: &Case, version: i64, now: Timestamp) -> Res
             id: case.id.to_string(),
         })
     }
+}
+
+/// What is known of a resident changed: every other open case of theirs is planned anew, and an attempt that was judged by the old
+/// record does not start.
+pub async fn touch_of(tx: &mut Tx, resident: &PersonId, except: &CaseId, now: Timestamp) -> Result<(), StoreError> {
+    const SQL: &str = "
+        update cases set version = version + 1, wake_ms = $3
+        where resident = $1 and id <> $2 and status <> 'closed'";
+    sqlx::query(SQL)
+        .bind(resident.as_str())
+        .bind(except.as_str())
+        .bind(now.as_millisecond())
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("wake the other cases of a resident")
 }
 
 /// Notes that cases were planned; returns those that had not changed in the meantime. The others keep their wake-up.

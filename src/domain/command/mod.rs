@@ -223,6 +223,30 @@ pub struct Change {
     pub tasks_done: Vec<ReminderId>,
 }
 
+impl Change {
+    /// The resident of a newly opened case has been here before: the case joins their record, so that consent, opt-out and caps count
+    /// over all their cases. What was said this time completes the record; what they withdrew before stays withdrawn.
+    pub fn adopt(&mut self, known: &People) {
+        let Some(resident) = &known.resident else { return };
+        for person in &mut self.people {
+            let same = match &mut person.relative {
+                None => Some(resident),
+                Some(relative) => {
+                    relative.of = resident.id.clone();
+                    known
+                        .relatives
+                        .iter()
+                        .find(|old| old.name == person.name && old.phone == person.phone)
+                }
+            };
+            if let Some(old) = same {
+                person.complete(old);
+            }
+        }
+        self.case.party.person = resident.id.clone();
+    }
+}
+
 /// Why a command was not carried out, and what to do instead. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -11,9 +11,9 @@
 //! in the digest; nothing else here knows the kinds.
 
 pub mod decide;
+pub mod forecast;
 pub mod milestones;
 pub mod occurrence;
-pub mod outlook;
 pub mod recheck;
 pub mod recipients;
 
