@@ -17,12 +17,11 @@ use crate::config::settings::Settings;
 use crate::config::{self, Loaded};
 use crate::control::{self, Answer, Request};
 use crate::domain::ladder::Way;
-use crate::engine::gate::Gate;
-use crate::engine::live::{Live, Rules};
+use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::status::status;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Bells, Breakers, Engine, digests, planner, sender};
+use crate::engine::{Engine, digests, planner, sender};
 use crate::lifecycle::{Lifecycle, Signal, notify};
 use crate::lock::DaemonLock;
 use crate::store::Store;
@@ -151,16 +150,7 @@ impl App {
 
     async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules) -> Self {
         let settings = rules.settings.clone();
-        let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
-        let engine = Engine {
-            store,
-            live: Live::new(rules),
-            clock,
-            holder: holder.into(),
-            bells: Arc::new(Bells::default()),
-            gate: Arc::new(Gate::default()),
-            breakers: Arc::new(Breakers::default()),
-        };
+        let engine = Engine::new(store, rules, clock);
         engine.look_around().await;
         Self {
             engine,

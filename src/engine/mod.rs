@@ -43,6 +43,9 @@ pub struct Engine {
     pub bells: Arc<Bells>,
     pub gate: Arc<gate::Gate>,
     pub breakers: Arc<Breakers>,
+    /// Held from counting a resident's SMS of the day until the next attempts are recorded, so that two batches cannot both find room
+    /// under the same cap.
+    sms_count: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One breaker per provider.
@@ -53,6 +56,21 @@ pub struct Breakers {
 }
 
 impl Engine {
+    /// An engine at rest; its loops are started by whoever runs it.
+    pub fn new(store: Store, rules: live::Rules, clock: Arc<dyn Clock>) -> Self {
+        let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
+        Self {
+            store,
+            live: Live::new(rules),
+            clock,
+            holder: holder.into(),
+            bells: Arc::default(),
+            gate: Arc::default(),
+            breakers: Arc::default(),
+            sms_count: Arc::default(),
+        }
+    }
+
     /// Reads what other processes have paused, and whether the clock can be believed.
     pub async fn look_around(&self) {
         let now = self.clock.now();

@@ -15,7 +15,7 @@ use crate::domain::retry::{PROVIDER_PAUSE_S, next_try};
 use crate::domain::text::Said;
 use crate::engine::prepare::{Context, Settled};
 use crate::engine::{Engine, new_reminder};
-use crate::store::queue::{Claimed, EndedAttempt, NewAttempt, Verdict, record};
+use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, commit, reminders};
 
@@ -29,7 +29,7 @@ pub enum Ended {
     /// Without an attempt.
     Settled(Settled),
     /// The facts changed under the judgement: back to the queue.
-    Again(Claimed),
+    Again(Lease),
     Attempt(Box<Attempted>),
     /// Answers once everything before it has been recorded.
     Flush(oneshot::Sender<()>),
@@ -124,9 +124,9 @@ impl Work {
                     self.another_way(&claimed, &context, &said, now);
                 }
             }
-            Ended::Again(claimed) => self.verdicts.push(Verdict {
-                id: claimed.id,
-                epoch: claimed.epoch,
+            Ended::Again(lease) => self.verdicts.push(Verdict {
+                id: lease.id,
+                epoch: lease.epoch,
                 state: State::Queued.name(),
                 not_before_ms: None,
                 reason_zh: None,

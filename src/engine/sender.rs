@@ -3,6 +3,7 @@
 //! A batch never waits for the one before it: up to [`BATCHES`] are under way, and outcomes are recorded as they come. What cannot be
 //! recorded is not sent.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +22,12 @@ use crate::engine::recorder::{Ended, Recorder};
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
-use crate::store::queue::NewAttempt;
+use crate::store::queue::{Lease, NewAttempt};
 
-/// Reminders claimed at once.
-const BATCH: i64 = 256;
+/// E-mails claimed at once.
+const MAILS: i64 = 256;
+/// SMS claimed at once: few, because after a crash each of them is in doubt.
+const SMS: i64 = 32;
 /// Batches under way at once, so that one is rendered while another is on the wire.
 const BATCHES: usize = 3;
 /// How long a claim is ours, in seconds.
@@ -122,7 +125,8 @@ pub struct Batch {
 
 async fn claim(engine: &Engine, way: Way, now: Timestamp) -> Result<Option<Batch>, StoreError> {
     let limit = match breaker(engine, way).flow(now) {
-        Flow::Free => BATCH,
+        Flow::Free if way == Way::Email => MAILS,
+        Flow::Free => SMS,
         Flow::Probe => 1,
         Flow::Until(_) => return Ok(None),
     };
@@ -154,31 +158,60 @@ pub async fn step(engine: &Engine, way: Way, recorder: &Recorder, now: Timestamp
     Ok(Sending { claimed, started })
 }
 
+/// Sends a batch. When it cannot be judged or recorded, nothing of it is sent and all of it goes back to the queue.
 async fn send_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Result<usize, StoreError> {
+    let leases: Vec<Lease> = batch.claimed.iter().map(Lease::of).collect();
+    match start_batch(engine, batch, recorder).await {
+        Ok(Started { way, rules, going }) => {
+            let count = going.len();
+            let sends = going
+                .into_iter()
+                .map(|ready| send_one(engine, &rules, way, ready, recorder));
+            futures_util::future::join_all(sends).await;
+            Ok(count)
+        }
+        Err(error) => {
+            for lease in leases {
+                recorder.send(Ended::Again(lease)).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Messages whose attempts are recorded.
+struct Started {
+    way: Way,
+    rules: Arc<Rules>,
+    going: Vec<Ready>,
+}
+
+async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Result<Started, StoreError> {
     let Batch { way, rules, claimed } = batch;
     let now = engine.clock.now();
+    let counting = if way == Way::Sms {
+        Some(engine.sms_count.lock().await)
+    } else {
+        None
+    };
     let Prepared { settled, ready } = prepare(engine, &rules, way, claimed, now).await?;
-    for verdict in settled {
-        recorder.send(Ended::Settled(verdict)).await;
-    }
-    if ready.is_empty() {
-        return Ok(0);
-    }
     let attempts: Vec<NewAttempt> = ready.iter().map(|ready| ready.attempt.clone()).collect();
-    let started = engine.store.begin_attempts(way, &attempts, now).await?;
-    let started: std::collections::HashSet<String> = started.into_iter().collect();
+    let started = if attempts.is_empty() {
+        HashSet::new()
+    } else {
+        engine.store.begin_attempts(way, &attempts, now).await?
+    };
+    drop(counting);
+    for settled in settled {
+        recorder.send(Ended::Settled(settled)).await;
+    }
     let (going, changed): (Vec<Ready>, Vec<Ready>) =
         ready.into_iter().partition(|ready| started.contains(&ready.attempt.id));
     for ready in changed {
         // The case changed between the judgement and the attempt: judge it again.
-        recorder.send(Ended::Again(ready.claimed)).await;
+        recorder.send(Ended::Again(Lease::of(&ready.claimed))).await;
     }
-    let count = going.len();
-    let sends = going
-        .into_iter()
-        .map(|ready| send_one(engine, &rules, way, ready, recorder));
-    futures_util::future::join_all(sends).await;
-    Ok(count)
+    Ok(Started { way, rules, going })
 }
 
 async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, recorder: &Recorder) {

@@ -3,6 +3,8 @@
 //! A claim is a lease; its epoch fences the *start* of an attempt. The outcome of an attempt is recorded whatever happened to the
 //! lease: a late acceptance is still true.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -27,6 +29,22 @@ pub struct Claimed {
     pub epoch: i64,
     pub reason_zh: String,
     pub reason_en: String,
+}
+
+/// The right to send one reminder, until somebody else takes it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub id: String,
+    pub epoch: i64,
+}
+
+impl Lease {
+    pub fn of(claimed: &Claimed) -> Self {
+        Self {
+            id: claimed.id.clone(),
+            epoch: claimed.epoch,
+        }
+    }
 }
 
 /// An attempt that is about to start.
@@ -127,7 +145,7 @@ impl Store {
         way: Way,
         attempts: &[NewAttempt],
         now: Timestamp,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<HashSet<String>, StoreError> {
         const FENCE: &str = "
             update reminders
             set state = 'attempting', tries = tries + 1, sent_ms = $2
@@ -157,7 +175,7 @@ impl Store {
             .fetch_all(&mut *tx)
             .await
             .during("start attempts")?;
-        let started: std::collections::HashSet<String> = started.into_iter().collect();
+        let started: HashSet<String> = started.into_iter().collect();
         let starting: Vec<&NewAttempt> = attempts
             .iter()
             .filter(|attempt| started.contains(&attempt.reminder_id))
