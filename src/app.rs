@@ -20,6 +20,7 @@ use crate::domain::ladder::Way;
 use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::status::status;
+use crate::engine::test_message::{Tested, send_test};
 use crate::engine::ticker::Ticker;
 use crate::engine::{Engine, digests, planner, sender};
 use crate::lifecycle::{Lifecycle, Signal, notify};
@@ -354,6 +355,11 @@ impl App {
             Request::Reload => return self.reload_and_tell().await,
             Request::Status => match status(&self.engine).await {
                 Ok(status) => return Answer::ok("运行中", "running", json!(status)),
+                Err(error) => Err(error),
+            },
+            Request::SendTest { way, to } => match send_test(&self.engine, way, &to).await {
+                Ok(Tested { sent: true, said }) => return Answer::ok(said.zh, said.en, json!({})),
+                Ok(Tested { sent: false, said }) => return Answer::refused(said.zh, said.en, json!({})),
                 Err(error) => Err(error),
             },
             Request::Pause { channel, reason, who } => {

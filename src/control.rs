@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::ladder::Way;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Request {
@@ -22,6 +24,11 @@ pub enum Request {
     Resume {
         channel: Option<String>,
         who: String,
+    },
+    /// One test message, through the daemon's own channels.
+    SendTest {
+        way: Way,
+        to: String,
     },
 }
 

@@ -28,6 +28,40 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// As the ledger writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Refused { .. } => "refused",
+            Self::Deferred { .. } => "deferred",
+            Self::Uncertain { .. } => "uncertain",
+        }
+    }
+
+    /// To whom it is charged, when it went wrong for a known reason.
+    pub fn blame(&self) -> Option<Blame> {
+        match self {
+            Self::Refused { fault, .. } | Self::Deferred { fault, .. } => Some(fault.blame),
+            Self::Accepted { .. } | Self::Uncertain { .. } => None,
+        }
+    }
+
+    /// Why it went wrong, in an office clerk's words: `中文 / English`.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Refused { reason, .. } | Self::Deferred { reason, .. } | Self::Uncertain { reason } => Some(reason),
+            Self::Accepted { .. } => None,
+        }
+    }
+
+    /// The provider's own name for an accepted message.
+    pub fn reference(&self) -> Option<&str> {
+        match self {
+            Self::Accepted { reference } => reference.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Nothing was tried: the provider is known to be down.
     pub fn provider_down(reason: String) -> Self {
         Self::of(Fault::new(Blame::Provider, Stage::Connect), reason, None)

@@ -33,7 +33,7 @@ use crate::config::problem::Problems;
 use crate::control::ControlError;
 use crate::store::StoreError;
 
-const EXIT_FAILED: u8 = 1;
+pub(crate) const EXIT_FAILED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 const EXIT_UNAVAILABLE: u8 = 69;
 const EXIT_BUSY: u8 = 75;

@@ -21,6 +21,12 @@ impl Said {
         }
     }
 
+    /// Reads the form `中文 / English` back; a text in one language says the same in both.
+    pub fn parse(text: &str) -> Self {
+        let (zh, en) = text.split_once(" / ").unwrap_or((text, text));
+        Self::new(zh, en)
+    }
+
     /// Both, one after the other; an empty one leaves no trace.
     #[must_use]
     pub fn and(&self, more: &Self) -> Self {

@@ -17,6 +17,7 @@ pub mod prepare;
 pub mod recorder;
 pub mod sender;
 pub mod status;
+pub mod test_message;
 pub mod ticker;
 
 use std::sync::Arc;

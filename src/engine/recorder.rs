@@ -3,6 +3,8 @@
 //! An outcome that asks for another way (a refused address, a retry that would come too late) brings the row for it along in the same
 //! transaction, so nothing can fall between two ways.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
@@ -101,7 +103,7 @@ async fn write_until_done(engine: &Engine, work: &Work) {
             Err(error) => {
                 error!(error = %crate::telemetry::chain(&error), "outcomes cannot be recorded; sending is on hold");
                 engine.gate.set_storage_fault(Some(error.to_string()));
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
     }
@@ -121,7 +123,7 @@ impl Work {
                 self.verdicts.push(settled.verdict);
                 if let Some(next) = settled.next {
                     let (claimed, context, said) = *next;
-                    self.another_way(&claimed, &context, &said, now);
+                    self.another_way(&claimed, &context, &said, &claimed.fallback, now);
                 }
             }
             Ended::Again(lease) => self.verdicts.push(Verdict {
@@ -148,12 +150,7 @@ impl Work {
             outcome,
             now,
         } = attempted;
-        let (state, ended) = judge(claimed, context, outcome, *now);
-        let attempt = EndedAttempt {
-            id: attempt.id.clone(),
-            ended_ms: now.as_millisecond(),
-            ..ended
-        };
+        let attempt = ended(attempt, outcome, *now);
         metrics::counter!(crate::telemetry::ATTEMPTS, "way" => context.way.name(), "outcome" => attempt.outcome)
             .increment(1);
         info!(
@@ -172,7 +169,7 @@ impl Work {
             attempt: Some(attempt),
         };
         let closed_ms = Some(now.as_millisecond());
-        match state {
+        match judge(claimed, context, outcome, *now) {
             Next::Sent => {
                 self.verdicts.push(Verdict {
                     state: State::Accepted.name(),
@@ -189,23 +186,36 @@ impl Work {
                 });
             }
             Next::AnotherWay { state, said } => {
-                let (reason_zh, reason_en) = (Some(said.zh.clone()), Some(said.en.clone()));
-                self.verdicts.push(Verdict {
-                    state: state.name(),
-                    closed_ms,
-                    reason_zh,
-                    reason_en,
-                    ..base
-                });
-                self.another_way(claimed, context, &said, *now);
+                self.leave(base, claimed, context, (state, &said), &claimed.fallback, *now)
             }
+            Next::Doubt { said } => self.leave(base, claimed, context, (State::Uncertain, &said), "", *now),
         }
+    }
+
+    /// Ends a row that did not get through and goes on by another of these ways.
+    fn leave(
+        &mut self,
+        base: Verdict,
+        claimed: &Claimed,
+        context: &Context,
+        (state, said): (State, &Said),
+        ways: &str,
+        now: Timestamp,
+    ) {
+        self.verdicts.push(Verdict {
+            state: state.name(),
+            closed_ms: Some(now.as_millisecond()),
+            reason_zh: Some(said.zh.clone()),
+            reason_en: Some(said.en.clone()),
+            ..base
+        });
+        self.another_way(claimed, context, said, ways, now);
     }
 
     /// The next way in the list, else, for residents and relatives, a call task. Staff without another way are a trouble that the
     /// supervisor's digest shows.
-    fn another_way(&mut self, claimed: &Claimed, context: &Context, said: &Said, now: Timestamp) {
-        let mut ways = claimed.fallback.split(',').filter_map(Way::parse);
+    fn another_way(&mut self, claimed: &Claimed, context: &Context, said: &Said, ways: &str, now: Timestamp) {
+        let mut ways = ways.split(',').filter_map(Way::parse);
         let way = match (ways.next(), &context.recipient) {
             (Some(way), _) if way != Way::Phone => way,
             (_, Recipient::Person(_)) => Way::Phone,
@@ -269,78 +279,76 @@ fn way_zh(way: Way) -> &'static str {
 /// Where a reminder goes after an attempt.
 enum Next {
     Sent,
-    Retry { at: Timestamp, charged: bool },
-    AnotherWay { state: State, said: Said },
+    Retry {
+        at: Timestamp,
+        charged: bool,
+    },
+    AnotherWay {
+        state: State,
+        said: Said,
+    },
+    /// Nobody knows whether it went out: never sent again by itself, a person looks at it.
+    Doubt {
+        said: Said,
+    },
 }
 
-fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, now: Timestamp) -> (Next, EndedAttempt) {
-    let ended =
-        |outcome: &'static str, blame: Option<Blame>, reference: Option<String>, reason: Option<String>| EndedAttempt {
-            id: String::new(),
-            ended_ms: 0,
-            outcome,
-            blame: blame.map(Blame::name),
-            reference,
-            reason,
-        };
+fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, now: Timestamp) -> Next {
     match outcome {
-        Outcome::Accepted { reference } => (Next::Sent, ended("accepted", None, reference.clone(), None)),
-        Outcome::Refused { fault, reason } => {
-            let next = Next::AnotherWay {
-                state: State::Refused,
-                said: said(reason),
-            };
-            (next, ended("refused", Some(fault.blame), None, Some(reason.clone())))
-        }
+        Outcome::Accepted { .. } => Next::Sent,
+        Outcome::Refused { reason, .. } => Next::AnotherWay {
+            state: State::Refused,
+            said: Said::parse(reason),
+        },
         Outcome::Deferred {
             fault,
             reason,
             retry_after,
         } => {
             let charged = fault.blame != Blame::Provider;
-            let tries = u32::try_from(claimed.tries + 1).unwrap_or(u32::MAX);
-            let pause = std::time::Duration::from_secs(PROVIDER_PAUSE_S);
-            let asked = if charged {
-                *retry_after
-            } else {
-                Some(retry_after.unwrap_or(pause))
-            };
-            let at = next_try(now, tries, asked, seed(&claimed.id));
-            let ended = ended("deferred", Some(fault.blame), None, Some(reason.clone()));
+            let at = retry_at(claimed, charged, *retry_after, now);
+            // What is critical does not wait for a provider when there is another way now.
             let critical = claimed.priority >= Priority::Critical as i64 && !charged && !claimed.fallback.is_empty();
             if at.as_millisecond() >= claimed.valid_until_ms || critical {
                 let late = Said::new("等不到下次重试", "the next try would come too late");
-                return (
-                    Next::AnotherWay {
-                        state: State::Refused,
-                        said: said(reason).and(&late),
-                    },
-                    ended,
-                );
+                return Next::AnotherWay {
+                    state: State::Refused,
+                    said: Said::parse(reason).and(&late),
+                };
             }
-            (Next::Retry { at, charged }, ended)
+            Next::Retry { at, charged }
         }
-        Outcome::Uncertain { reason } => {
-            let ended = ended("uncertain", None, None, Some(reason.clone()));
-            if context.way == Way::Email && claimed.tries + 1 < EMAIL_TRIES_IN_DOUBT {
-                let at = now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now);
-                return (Next::Retry { at, charged: true }, ended);
-            }
-            (
-                Next::AnotherWay {
-                    state: State::Uncertain,
-                    said: said(reason),
-                },
-                ended,
-            )
+        Outcome::Uncertain { .. } if context.way == Way::Email && claimed.tries + 1 < EMAIL_TRIES_IN_DOUBT => {
+            let at = now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now);
+            Next::Retry { at, charged: true }
         }
+        Outcome::Uncertain { reason } => Next::Doubt {
+            said: Said::parse(reason),
+        },
     }
 }
 
-/// Channels give reasons as `中文 / English`.
-fn said(reason: &str) -> Said {
-    let (zh, en) = reason.split_once(" / ").unwrap_or((reason, reason));
-    Said::new(zh, en)
+/// A fault of the provider is tried again when it may be back, one of the recipient by the retry policy.
+fn retry_at(claimed: &Claimed, charged: bool, asked: Option<Duration>, now: Timestamp) -> Timestamp {
+    let tries = u32::try_from(claimed.tries + 1).unwrap_or(u32::MAX);
+    let asked = if charged {
+        asked
+    } else {
+        Some(asked.unwrap_or(Duration::from_secs(PROVIDER_PAUSE_S)))
+    };
+    next_try(now, tries, asked, seed(&claimed.id))
+}
+
+/// The end of an attempt, as the ledger keeps it.
+pub(crate) fn ended(attempt: &NewAttempt, outcome: &Outcome, now: Timestamp) -> EndedAttempt {
+    EndedAttempt {
+        id: attempt.id.clone(),
+        ended_ms: now.as_millisecond(),
+        outcome: outcome.name(),
+        blame: outcome.blame().map(Blame::name),
+        reference: outcome.reference().map(str::to_owned),
+        reason: outcome.reason().map(str::to_owned),
+    }
 }
 
 fn seed(id: &str) -> u64 {
