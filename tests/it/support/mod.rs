@@ -1,4 +1,5 @@
-//! Servers that do what a test tells them, in this process, on a free port of the loopback address.
+//! What tests share: servers that do what a test tells them, in this process, on a free port of the loopback address; a rulebook.
 
 pub(crate) mod http_server;
+pub(crate) mod rulebook;
 pub(crate) mod smtp_server;
