@@ -1,0 +1,245 @@
+//! A hall at work: the shipped configuration in a temporary directory, the real store, planner, digests and senders, and a clock that
+//! stands still until the test moves it. What leaves goes into a Maildir and a folder of SMS, from where tests read it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use serde_json::Value;
+use tempfile::TempDir;
+use xixin::app::{App, Place};
+use xixin::clock::{Clock as _, ManualClock};
+use xixin::domain::command::{Command, NewCase};
+use xixin::domain::ids::{CaseId, StaffId};
+use xixin::domain::ladder::Way;
+use xixin::engine::desk::{Desk, DeskError};
+use xixin::engine::recorder::Recorder;
+use xixin::engine::{digests, planner, sender};
+use xixin::store::reminders::LedgerRow;
+
+use super::rulebook::at;
+
+/// The shipped configuration.
+pub(crate) fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+/// Copies a directory and everything below it.
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+pub(crate) struct Hall {
+    pub(crate) dir: Arc<TempDir>,
+    pub(crate) app: App,
+    pub(crate) clock: ManualClock,
+    pub(crate) recorder: Recorder,
+}
+
+/// A message that left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) way: Way,
+    pub(crate) to: String,
+    /// Of an e-mail; empty for an SMS.
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) id: String,
+}
+
+impl Hall {
+    /// Opens at a local time, such as `2026-03-02 08:00`.
+    pub(crate) async fn open(now: &str) -> Self {
+        Self::open_with(now, "").await
+    }
+
+    /// The same, with more settings on top (TOML).
+    pub(crate) async fn open_with(now: &str, settings: &str) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let config = dir.path().join("config");
+        copy_dir(&shipped(), &config);
+        std::fs::create_dir_all(config.join("conf.d")).unwrap();
+        let state = dir.path().join("state");
+        let base = format!(
+            "state_dir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n[mail]\ntransport = \"maildir\"\n[sms]\ntransport = \"file\"\n",
+            state.to_str().unwrap()
+        );
+        std::fs::write(config.join("conf.d/10-test.toml"), base).unwrap();
+        std::fs::write(config.join("conf.d/20-test.toml"), settings).unwrap();
+        Self::start(dir, ManualClock::new(at(now))).await
+    }
+
+    async fn start(dir: Arc<TempDir>, clock: ManualClock) -> Self {
+        let place = Place {
+            config: dir.path().join("config"),
+            environment: BTreeMap::new(),
+        };
+        let app = App::open_for_service(place, Arc::new(clock.clone())).await.unwrap();
+        app.engine.store.take_over(&app.engine.holder, clock.now()).await.unwrap();
+        let (recorder, recording) = Recorder::new(app.engine.clone());
+        tokio::spawn(recording);
+        Self { dir, app, clock, recorder }
+    }
+
+    /// The process dies and a new one starts on the same data and configuration. Nothing is closed or said goodbye to.
+    pub(crate) async fn crash(self) -> Self {
+        let Self { dir, app, clock, .. } = self;
+        app.engine.store.close().await;
+        Self::start(dir, clock).await
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("config")
+    }
+
+    pub(crate) async fn take_in(&self, staff: &str, case: Value) -> CaseId {
+        let new: NewCase = serde_json::from_value(case).unwrap();
+        let rules = self.app.engine.live.get();
+        let desk = Desk::new(&self.app.engine.store, &rules.rulebook, &StaffId::from(staff)).unwrap();
+        desk.open(new, self.clock.now()).await.unwrap().case.id
+    }
+
+    pub(crate) async fn act(&self, staff: &str, case: &CaseId, command: Value) -> Result<(), DeskError> {
+        let command: Command = serde_json::from_value(command).unwrap();
+        let rules = self.app.engine.live.get();
+        let desk = Desk::new(&self.app.engine.store, &rules.rulebook, &StaffId::from(staff)).unwrap();
+        desk.act(case, command, self.clock.now()).await.map(drop)
+    }
+
+    /// Plans everything whose time has come, without sending.
+    pub(crate) async fn plan(&self) {
+        let engine = &self.app.engine;
+        while planner::step(engine, self.clock.now()).await.unwrap().planned > 0 {}
+    }
+
+    /// Sends everything that may go now.
+    pub(crate) async fn send(&self) {
+        let engine = &self.app.engine;
+        for way in [Way::Email, Way::Sms] {
+            while sender::step(engine, way, &self.recorder, self.clock.now()).await.unwrap().claimed > 0 {}
+        }
+    }
+
+    /// Everything the daemon would do at this instant.
+    pub(crate) async fn settle(&self) {
+        self.plan().await;
+        digests::step(&self.app.engine, self.clock.now()).await.unwrap();
+        self.send().await;
+    }
+
+    /// Lets the time pass to `until`, doing at each instant what the daemon would do then.
+    pub(crate) async fn run_until(&self, until: &str) {
+        let end = at(until);
+        self.settle().await;
+        while let Some(next) = self.next_event().await.filter(|next| *next <= end) {
+            self.clock.set(next.max(self.clock.now()));
+            self.settle().await;
+        }
+        self.clock.set(end);
+        self.settle().await;
+    }
+
+    async fn next_event(&self) -> Option<Timestamp> {
+        let engine = &self.app.engine;
+        let now = self.clock.now();
+        let wake = engine.store.next_wake().await.unwrap();
+        let mail = engine.store.next_not_before(Way::Email).await.unwrap();
+        let sms = engine.store.next_not_before(Way::Sms).await.unwrap();
+        let digest = digests::next_digest(&engine.live.get().rulebook, now);
+        [wake, mail, sms, Some(digest)].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// What has left so far and was not taken before, e-mail first, each in the order of their ids.
+    pub(crate) fn take_left(&self) -> Vec<Left> {
+        let state = self.dir.path().join("state");
+        let mut left: Vec<Left> = files(&state.join("maildir/new")).iter().map(|path| read_mail(path)).collect();
+        left.extend(files(&state.join("sms")).iter().map(|path| read_sms(path)));
+        for path in files(&state.join("maildir/new")).iter().chain(&files(&state.join("sms"))) {
+            std::fs::remove_file(path).unwrap();
+        }
+        left
+    }
+
+    /// The same without digests.
+    pub(crate) fn take_reminders(&self) -> Vec<Left> {
+        self.take_left().into_iter().filter(|left| !left.subject.contains("待办")).collect()
+    }
+
+    pub(crate) async fn ledger(&self, case: &CaseId) -> Vec<LedgerRow> {
+        self.app.engine.store.ledger_of(case, 1000).await.unwrap()
+    }
+
+    /// `rung way state` of a case's ledger, oldest first, for comparing at a glance.
+    pub(crate) async fn decisions(&self, case: &CaseId) -> Vec<String> {
+        let mut rows = self.ledger(case).await;
+        rows.sort_by(|a, b| (a.decided_ms, &a.id).cmp(&(b.decided_ms, &b.id)));
+        let rung = |mark: &str| mark.split('|').nth(3).unwrap_or_default().to_owned();
+        rows.iter()
+            .map(|row| format!("{} {} {} {}", rung(&row.mark), row.recipient.split(':').next().unwrap(), row.way, row.state))
+            .collect()
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    paths.sort();
+    paths
+}
+
+fn read_sms(path: &Path) -> Left {
+    let sms: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let field = |name: &str| sms[name].as_str().unwrap().to_owned();
+    Left { way: Way::Sms, to: field("to"), subject: String::new(), text: field("text"), id: field("id") }
+}
+
+/// Reads what this system writes: ASCII headers with RFC 2047 base64 words, base64 bodies, the plain text first.
+fn read_mail(path: &Path) -> Left {
+    let raw = std::fs::read_to_string(path).unwrap();
+    let (head, body) = raw.split_once("\r\n\r\n").unwrap();
+    let head = head.replace("\r\n ", " ");
+    let header = |name: &str| {
+        let line = head.lines().find(|line| line.starts_with(&format!("{name}: ")));
+        decode_words(line.map_or("", |line| &line[name.len() + 2..]))
+    };
+    let encoded = match body.split_once("\r\n\r\n") {
+        Some((_, part)) if body.starts_with("--") => part.split("\r\n--").next().unwrap(),
+        _ => body,
+    };
+    let encoded: String = encoded.split_ascii_whitespace().collect();
+    let text = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap();
+    Left {
+        way: Way::Email,
+        to: header("To"),
+        subject: header("Subject"),
+        text: String::from_utf8(text).unwrap(),
+        id: header("Message-ID"),
+    }
+}
+
+fn decode_words(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("=?utf-8?b?") {
+        let (word, after) = after.split_once("?=").unwrap();
+        if !before.trim().is_empty() {
+            out.push_str(before);
+        }
+        let bytes = base64::engine::general_purpose::STANDARD.decode(word).unwrap();
+        out.push_str(std::str::from_utf8(&bytes).unwrap());
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
