@@ -83,14 +83,21 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
     if now < due || !book.calendar.is_workday(today) {
         return Ok(0);
     }
-    let slot = today.to_string();
+    queue(engine, today, now).await
+}
+
+/// Claims the slot of a day and queues its digests; nothing when it, or a later day's, was claimed before. Returns how many.
+pub async fn queue(engine: &Engine, day: Date, now: Timestamp) -> Result<usize, StoreError> {
+    let rules = engine.live.get();
+    let book = &rules.rulebook;
+    let slot = day.to_string();
     if engine.store.last_slot(SCHEDULE).await?.is_some_and(|last| last >= slot) {
         return Ok(0);
     }
-    let readers = readers(book, today);
-    let rows: Vec<NewReminder> = readers
-        .iter()
-        .map(|staff| new_digest(staff, today, due, now, book))
+    let due = instant(day, book.schedule.digest_at, &book.zone);
+    let rows: Vec<NewReminder> = readers(book, day)
+        .into_iter()
+        .map(|staff| new_digest(staff, day, due, now, book))
         .collect();
     let mut tx = engine.store.begin().await?;
     if !runs::claim_slot(&mut tx, SCHEDULE, &slot, now, &engine.holder).await? {

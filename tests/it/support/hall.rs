@@ -86,10 +86,19 @@ impl Hall {
             environment: BTreeMap::new(),
         };
         let app = App::open_for_service(place, Arc::new(clock.clone())).await.unwrap();
-        app.engine.store.take_over(&app.engine.holder, clock.now()).await.unwrap();
+        app.engine
+            .store
+            .take_over(&app.engine.holder, clock.now())
+            .await
+            .unwrap();
         let (recorder, recording) = Recorder::new(app.engine.clone());
         tokio::spawn(recording);
-        Self { dir, app, clock, recorder }
+        Self {
+            dir,
+            app,
+            clock,
+            recorder,
+        }
     }
 
     /// The process dies and a new one starts on the same data and configuration. Nothing is closed or said goodbye to.
@@ -127,7 +136,12 @@ impl Hall {
     pub(crate) async fn send(&self) {
         let engine = &self.app.engine;
         for way in [Way::Email, Way::Sms] {
-            while sender::step(engine, way, &self.recorder, self.clock.now()).await.unwrap().claimed > 0 {}
+            while sender::step(engine, way, &self.recorder, self.clock.now())
+                .await
+                .unwrap()
+                .claimed
+                > 0
+            {}
         }
     }
 
@@ -157,15 +171,25 @@ impl Hall {
         let mail = engine.store.next_not_before(Way::Email).await.unwrap();
         let sms = engine.store.next_not_before(Way::Sms).await.unwrap();
         let digest = digests::next_digest(&engine.live.get().rulebook, now);
-        [wake, mail, sms, Some(digest)].into_iter().flatten().filter(|at| *at > now).min()
+        [wake, mail, sms, Some(digest)]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
     }
 
     /// What has left so far and was not taken before, e-mail first, each in the order of their ids.
     pub(crate) fn take_left(&self) -> Vec<Left> {
         let state = self.dir.path().join("state");
-        let mut left: Vec<Left> = files(&state.join("maildir/new")).iter().map(|path| read_mail(path)).collect();
+        let mut left: Vec<Left> = files(&state.join("maildir/new"))
+            .iter()
+            .map(|path| read_mail(path))
+            .collect();
         left.extend(files(&state.join("sms")).iter().map(|path| read_sms(path)));
-        for path in files(&state.join("maildir/new")).iter().chain(&files(&state.join("sms"))) {
+        for path in files(&state.join("maildir/new"))
+            .iter()
+            .chain(&files(&state.join("sms")))
+        {
             std::fs::remove_file(path).unwrap();
         }
         left
@@ -173,7 +197,10 @@ impl Hall {
 
     /// The same without digests.
     pub(crate) fn take_reminders(&self) -> Vec<Left> {
-        self.take_left().into_iter().filter(|left| !left.subject.contains("待办")).collect()
+        self.take_left()
+            .into_iter()
+            .filter(|left| !left.subject.contains("待办"))
+            .collect()
     }
 
     pub(crate) async fn ledger(&self, case: &CaseId) -> Vec<LedgerRow> {
@@ -186,14 +213,27 @@ impl Hall {
         rows.sort_by(|a, b| (a.decided_ms, &a.id).cmp(&(b.decided_ms, &b.id)));
         let rung = |mark: &str| mark.split('|').nth(3).unwrap_or_default().to_owned();
         rows.iter()
-            .map(|row| format!("{} {} {} {}", rung(&row.mark), row.recipient.split(':').next().unwrap(), row.way, row.state))
+            .map(|row| {
+                format!(
+                    "{} {} {} {}",
+                    rung(&row.mark),
+                    row.recipient.split(':').next().unwrap(),
+                    row.way,
+                    row.state
+                )
+            })
             .collect()
     }
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
     paths.sort();
     paths
 }
@@ -201,7 +241,13 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn read_sms(path: &Path) -> Left {
     let sms: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let field = |name: &str| sms[name].as_str().unwrap().to_owned();
-    Left { way: Way::Sms, to: field("to"), subject: String::new(), text: field("text"), id: field("id") }
+    Left {
+        way: Way::Sms,
+        to: field("to"),
+        subject: String::new(),
+        text: field("text"),
+        id: field("id"),
+    }
 }
 
 /// Reads what this system writes: ASCII headers with RFC 2047 base64 words, base64 bodies, the plain text first.
