@@ -1,0 +1,185 @@
+//! Reminders due at once → planned, rendered, sent by SMTP to a local sink, recorded: on SQLite with `synchronous=FULL`, beside Postfix's
+//! own `smtp-source` against the same sink in the same run. Then: how late 1,000 reminders are that fall due within one second.
+//!
+//! `cargo bench --bench send [-- COUNT]`; needs smtp-sink and smtp-source (Debian package postfix).
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use support::{House, promise_calls, smtp_sink, smtp_source};
+use tokio_util::sync::CancellationToken;
+use xixin::app::App;
+use xixin::clock::{Clock, ManualClock, SystemClock};
+use xixin::domain::ladder::Way;
+use xixin::engine::recorder::Recorder;
+use xixin::engine::{planner, sender};
+use xixin::lifecycle::Beat;
+
+fn main() {
+    let count = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .next()
+        .unwrap_or(10_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("threads can be made");
+    runtime.block_on(async {
+        let Some((_sink, port)) = smtp_sink() else {
+            println!("smtp-sink is missing; install the Debian package postfix");
+            return;
+        };
+        throughput(port, count).await;
+        lateness(port).await;
+    });
+}
+
+fn settings(port: u16) -> String {
+    format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nconnections = 10\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n[log]\nfilter = \"warn\"\n"
+    )
+}
+
+async fn throughput(port: u16, count: usize) {
+    let house = House::new(&settings(port));
+    let before: Timestamp = "2026-03-05T09:00:00+08:00".parse().expect("it is an instant");
+    let due: Timestamp = "2026-03-09T08:30:00+08:00".parse().expect("it is an instant");
+    let clock = ManualClock::new(before);
+    let app = house.open(Arc::new(clock.clone())).await;
+    promise_calls(&app, count, "2026-03-09", before).await;
+    while planner::step(&app.engine, before)
+        .await
+        .expect("planning works")
+        .planned
+        > 0
+    {}
+    app.engine.store.can_write().await.expect("the database takes writes");
+    let waiting = accepted(&app).await;
+
+    let postfix = smtp_source(port, count, 4_000);
+    clock.set(due);
+    let loops = Loops::start(&app);
+    let start = Instant::now();
+    while accepted(&app).await < waiting + count {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let elapsed = start.elapsed().as_secs_f64();
+    loops.stop().await;
+    let ours = count as f64 / elapsed;
+    println!("send: {count} reminders due at once, planned, rendered, sent, recorded in {elapsed:.2} s = {ours:.0}/s");
+    if let Some(postfix) = postfix {
+        println!(
+            "send: smtp-source -d -s 10 against the same sink: {postfix:.0}/s; ratio {:.2}",
+            ours / postfix
+        );
+    }
+}
+
+/// A rung that comes at the very instant of a promise.
+const AT_ONCE: &str = "
+[[ladder.callback.rung]]
+name = \"at-once\"
+when = \"on due\"
+to = [\"assignee\"]
+by = [\"email\"]
+text = \"callback_due\"
+";
+
+/// 1,000 reminders whose instants are spread over one second, by the real clock.
+async fn lateness(port: u16) {
+    let house = House::new(&settings(port));
+    let ladders = house.config().join("ladders.toml");
+    let shipped = std::fs::read_to_string(&ladders).expect("the ladders are there");
+    std::fs::write(&ladders, shipped + AT_ONCE).expect("the directory is ours");
+    let app = house.open(Arc::new(SystemClock)).await;
+    let now = SystemClock.now();
+    let first = now
+        .checked_add(SignedDuration::from_secs(20))
+        .expect("it is an instant");
+    for n in 0..10 {
+        let at = first
+            .checked_add(SignedDuration::from_millis(n * 100))
+            .expect("it is an instant");
+        promise_at(&app, 100, at, now).await;
+    }
+    let loops = Loops::start(&app);
+    let mut lateness: Vec<i64> = loop {
+        let rows = app
+            .engine
+            .store
+            .ledger_between(now, Timestamp::MAX, 100_000)
+            .await
+            .expect("the ledger can be read");
+        let sent: Vec<i64> = rows
+            .iter()
+            .filter(|row| row.state == "accepted" && row.mark.contains("|at-once|"))
+            .filter_map(|row| row.sent_ms.map(|sent| sent - row.due_ms))
+            .collect();
+        if sent.len() >= 1_000 {
+            break sent;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    loops.stop().await;
+    lateness.sort_unstable();
+    let at = |share: usize| lateness[(lateness.len() * share / 1_000).min(lateness.len() - 1)];
+    println!(
+        "late: 1,000 reminders due within one second: p50 {} ms, p99 {} ms, max {} ms",
+        at(500),
+        at(990),
+        at(1_000)
+    );
+}
+
+async fn promise_at(app: &App, count: usize, at: Timestamp, now: Timestamp) {
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").expect("the zone is bundled");
+    let local = at.to_zoned_datetime(zone).strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string();
+    promise_calls(app, count, &local, now).await;
+}
+
+async fn accepted(app: &App) -> usize {
+    let (accepted, _) = app
+        .engine
+        .store
+        .outcome_counts(Timestamp::MIN, Timestamp::MAX)
+        .await
+        .expect("the ledger can be read");
+    usize::try_from(accepted).unwrap_or(0)
+}
+
+/// The planner and the sender of e-mail, as the daemon runs them.
+struct Loops {
+    stop: CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Loops {
+    fn start(app: &App) -> Self {
+        let stop = CancellationToken::new();
+        let engine = &app.engine;
+        let (recorder, recording) = Recorder::new(engine.clone());
+        let tasks = vec![
+            tokio::spawn(recording),
+            tokio::spawn(planner::run(engine.clone(), Beat::default(), stop.clone())),
+            tokio::spawn(sender::run(
+                engine.clone(),
+                Way::Email,
+                recorder,
+                Beat::default(),
+                stop.clone(),
+            )),
+        ];
+        Self { stop, tasks }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await.expect("the loop ended well");
+        }
+    }
+}

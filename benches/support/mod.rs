@@ -1,0 +1,147 @@
+//! What the benches share: the shipped configuration in a temporary directory, cases by the thousand, and other programs to measure
+//! against.
+
+#![allow(dead_code, reason = "each bench uses its part")]
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::json;
+use tempfile::TempDir;
+use xixin::app::{App, Place};
+use xixin::clock::Clock;
+use xixin::domain::command::NewCase;
+use xixin::domain::ids::StaffId;
+use xixin::engine::desk::Desk;
+
+/// A directory with the shipped configuration and more settings on top (TOML).
+pub struct House {
+    pub dir: TempDir,
+}
+
+impl House {
+    /// In the target directory, on a real disk: a temporary directory may lie in memory, where a commit costs nothing.
+    pub fn new(settings: &str) -> Self {
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+        let dir = tempfile::tempdir_in(target).expect("the target directory is writable");
+        copy(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("config"),
+            &dir.path().join("config"),
+        );
+        let conf = dir.path().join("config/conf.d");
+        std::fs::create_dir_all(&conf).expect("the directory is ours");
+        let state = dir.path().join("state");
+        let text = format!("state_dir = {:?}\n{settings}", state.display().to_string());
+        std::fs::write(conf.join("bench.toml"), text).expect("the directory is ours");
+        Self { dir }
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("config")
+    }
+
+    pub fn place(&self) -> Place {
+        Place {
+            config: self.config(),
+            environment: BTreeMap::new(),
+        }
+    }
+
+    pub async fn open(&self, clock: Arc<dyn Clock>) -> App {
+        App::open_for_service(self.place(), clock)
+            .await
+            .expect("the shipped configuration is sound")
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("the directory is ours");
+    for entry in std::fs::read_dir(from)
+        .expect("the shipped configuration is there")
+        .flatten()
+    {
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("the directory is ours");
+        }
+    }
+}
+
+/// Opens `count` cases that each promise a call on `due`, a local day or time.
+pub async fn promise_calls(app: &App, count: usize, due: &str, now: Timestamp) {
+    let rules = app.engine.live.get();
+    let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from("zhou")).expect("zhou is on the list");
+    for start in (0..count).step_by(1_000) {
+        let new: Vec<NewCase> = (start..count.min(start + 1_000))
+            .map(|n| {
+                let case = json!({
+                    "resident": { "name": format!("示例{n}"), "phone": format!("139{n:08}"), "born": 1980 },
+                    "matter": "hard_case",
+                    "request": "请帮我问一问。",
+                    "deadlines": [{ "kind": "hard_case", "trigger": due }],
+                    "callbacks": [{ "words": "问到就告诉您", "due": due }],
+                });
+                serde_json::from_value(case).expect("the document is a case")
+            })
+            .collect();
+        desk.open_all(new, false, now).await.expect("the cases are sound");
+    }
+}
+
+/// Another program, ended with the bench.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Postfix's sink on a free port, or `None` when it is not installed.
+pub fn smtp_sink() -> Option<(Running, u16)> {
+    let port = TcpListener::bind(("127.0.0.1", 0)).ok()?.local_addr().ok()?.port();
+    let child = Command::new(tool("smtp-sink"))
+        .args(["-u", "nobody", &format!("127.0.0.1:{port}"), "1000"])
+        .stdout(Stdio::null())
+        .spawn()
+        .ok()?;
+    let running = Running(child);
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Some((running, port));
+        }
+        std::thread::yield_now();
+    }
+    None
+}
+
+/// Messages a second of Postfix's `smtp-source -d -s 10` against a sink.
+pub fn smtp_source(port: u16, count: usize, bytes: usize) -> Option<f64> {
+    let start = Instant::now();
+    let status = Command::new(tool("smtp-source"))
+        .args(["-d", "-s", "10", "-m", &count.to_string(), "-l", &bytes.to_string()])
+        .args([
+            "-f",
+            "a@example.org",
+            "-t",
+            "b@example.org",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .status()
+        .ok()?;
+    status.success().then(|| count as f64 / start.elapsed().as_secs_f64())
+}
+
+fn tool(name: &str) -> PathBuf {
+    let sbin = Path::new("/usr/sbin").join(name);
+    if sbin.exists() { sbin } else { PathBuf::from(name) }
+}
