@@ -11,11 +11,13 @@ use serde_json::json;
 use tracing::{error, info, warn};
 
 use crate::channel::Channels;
+use crate::channel::sms::{GatewayError, HttpGateway};
 use crate::clock::Clock;
 use crate::config::problem::{Problem, Problems};
 use crate::config::settings::Settings;
 use crate::config::{self, Loaded};
 use crate::control::{self, Answer, Request};
+use crate::domain::ids::TextId;
 use crate::domain::ladder::Way;
 use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
@@ -62,22 +64,35 @@ impl Place {
 
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
     pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
-        let (texts, text_problems) = Texts::load(&self.config.join("templates"));
-
-        let loaded = config::load(&self.config, &self.environment);
-        let (loaded, mut problems) = match loaded {
+        let (texts, mut problems) = Texts::load(&self.config.join("templates"));
+        let has_text = |text: &TextId, way, audience| texts.has(text, way, audience);
+        match config::load(&self.config, &self.environment, &has_text) {
             Ok(loaded) => {
-                let missing =
-                    crate::config::missing_texts(&loaded, |text, way, audience| texts.has(text, way, audience));
-                (Some(loaded), missing)
+                problems.extend(gateway_problem(&loaded));
+                if problems.is_empty() {
+                    return Ok((loaded, texts));
+                }
             }
-            Err(problems) => (None, problems.into_vec()),
-        };
-        problems.extend(text_problems);
-        match loaded {
-            Some(loaded) if problems.is_empty() => Ok((loaded, texts)),
-            _ => Err(Problems::new(problems)),
+            Err(more) => problems.extend(more.into_vec()),
         }
+        Err(Problems::new(problems))
+    }
+}
+
+/// A template of the SMS gateway that cannot be rendered. Secrets are not needed for that: only the service can read them.
+fn gateway_problem(loaded: &Loaded) -> Option<Problem> {
+    let gateway = loaded.settings.sms.http.as_ref()?;
+    match HttpGateway::new(gateway, None) {
+        Err(GatewayError::Template { key, detail }) => {
+            let fix = "allowed: to, text, signature, id, secret.NAME and the filters md5, sha256, hmac_sha256, base64, urlencode, tojson";
+            Some(loaded.setting_problem(&format!("sms.http.{key}"), &detail, fix))
+        }
+        Err(GatewayError::NotJson) => {
+            let fix = "write {{ text|tojson }}, without quotes around it";
+            let what = "the headers say JSON, but with quotes and line breaks in the text it is none";
+            Some(loaded.setting_problem("sms.http.body", what, fix))
+        }
+        Ok(_) | Err(GatewayError::Method(_) | GatewayError::Secret { .. } | GatewayError::Client(_)) => None,
     }
 }
 
@@ -168,7 +183,7 @@ impl App {
     /// Builds a whole new set of rules and swaps it in, or changes nothing and says why.
     pub async fn reload(&self) -> Result<i64, Problems> {
         let (loaded, texts) = self.place.load()?;
-        let refused = config::boot_only_changes(&self.settings, &loaded.settings);
+        let refused = config::boot_only_changes(&self.settings, &loaded);
         if !refused.is_empty() {
             return Err(Problems::new(refused));
         }

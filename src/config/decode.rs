@@ -1,26 +1,30 @@
 //! Reads one TOML file into a value and tells every problem of the file, not only the first.
 //!
-//! The file is parsed once for positions. Then it is deserialized; the entry that serde complains of is noted with its place, taken
-//! out, and the rest is tried again, until it decodes or nothing is left to take out.
+//! Serde stops at the first wrong entry. So each entry it complains of is noted with its place and replaced by something that
+//! fits, and the rest is tried again, until everything has been looked at. For the checks that follow, the file is then decoded
+//! once more without its wrong entries; places still count from the file as it was written.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::OnceLock;
 
 use serde::de::DeserializeOwned;
-use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::problem::{Problem, allowed};
+use super::place::{self, Path, Step, dotted, line_and_column, parse_path, put, take_out};
+use super::problem::Problem;
+use super::words::{Fault, FaultKind, understand};
 
-/// A file of the configuration that could be parsed.
+/// More problems than these in one file say that it is another kind of file; the rest are told when these are mended.
+const FAULTS_MAX: usize = 50;
+
+/// A file of the configuration with its places.
 #[derive(Debug, Clone)]
 pub(super) struct Document {
     file: String,
     text: String,
-}
-
-/// A step to an entry: a key or the index of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    Key(String),
-    Index(usize),
+    /// What had to be left out to decode it, as places in the file.
+    taken: Vec<Path>,
+    positions: OnceLock<HashMap<String, usize>>,
 }
 
 impl Document {
@@ -28,16 +32,9 @@ impl Document {
         Self {
             file: file.to_owned(),
             text: text.to_owned(),
+            taken: Vec::new(),
+            positions: OnceLock::new(),
         }
-    }
-
-    pub(super) fn file(&self) -> &str {
-        &self.file
-    }
-
-    /// Decodes into `T`, or says all that is in the way.
-    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, Vec<Problem>> {
-        self.decode_table(self.parse().map_err(|problem| vec![problem])?)
     }
 
     /// The file as TOML, or where it is not.
@@ -45,169 +42,254 @@ impl Document {
         self.text.parse().map_err(|error| self.syntax(&error))
     }
 
-    /// Whether the file itself has an entry at a dotted path.
-    pub(super) fn has(&self, path: &str) -> bool {
-        let Ok(table) = self.parse() else { return false };
-        let mut value = Some(Value::Table(table));
-        for step in parse_path(path) {
-            value = match (value, step) {
-                (Some(Value::Table(mut table)), Step::Key(key)) => table.remove(&key),
-                (Some(Value::Array(list)), Step::Index(index)) => list.into_iter().nth(index),
-                _ => None,
-            };
-        }
-        value.is_some()
-    }
-
-    /// Decodes a table that was made from this file, with the positions of the file.
-    pub(super) fn decode_table<T: DeserializeOwned>(&self, mut table: Table) -> Result<T, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let mut taken = Taken::default();
-        loop {
-            match serde_path_to_error::deserialize::<_, T>(Value::Table(table.clone())) {
-                Ok(value) if problems.is_empty() => return Ok(value),
-                Ok(_) => return Err(problems),
-                Err(error) => {
-                    let path = steps(error.path());
-                    let (path, what, allowed) = understand(path, &error.into_inner().to_string());
-                    let shown = taken.original(&path);
-                    if !taken.explains(&shown, &what) {
-                        problems.push(self.problem(&shown, &what, &allowed));
-                    }
-                    if !take_out(&mut table, &path) {
-                        return Err(problems);
-                    }
-                    taken.note(shown, &allowed);
-                }
+    /// Decodes into `T` what can be decoded and tells all that is in the way.
+    pub(super) fn decode<T: DeserializeOwned>(&mut self, heard: &mut Vec<Problem>) -> Option<T> {
+        match self.parse() {
+            Ok(table) => self.decode_table(table, heard),
+            Err(problem) => {
+                heard.push(problem);
+                None
             }
         }
     }
 
-    /// A problem at a dotted path such as `ladder.x.rung[1].to[0]`.
-    pub(super) fn at(&self, path: &str, what: &str, allowed: &str) -> Problem {
-        self.problem(&parse_path(path), what, allowed)
+    /// Decodes a table that was made from this file, with the places of the file.
+    pub(super) fn decode_table<T: DeserializeOwned>(&mut self, table: Table, heard: &mut Vec<Problem>) -> Option<T> {
+        if let Ok(value) = attempt(&table) {
+            return Some(value);
+        }
+        for fault in faults::<T>(table.clone()) {
+            heard.push(self.problem(&dotted(&fault.path), &fault.what, &fault.allowed));
+        }
+        self.salvage(table)
     }
 
-    fn problem(&self, path: &[Step], what: &str, allowed: &str) -> Problem {
-        let offset = locate(&self.text, path);
-        let (line, col) = line_and_column(&self.text, offset);
-        let (what, allowed) = (what.to_owned(), allowed.to_owned());
-        Problem {
-            file: self.file.clone(),
-            line,
-            col,
-            key: dotted(path),
-            what,
-            allowed,
+    /// Leaves out what does not fit, and what falls with it.
+    fn salvage<T: DeserializeOwned>(&mut self, mut table: Table) -> Option<T> {
+        // A wrong entry falls with its holders at worst.
+        for _ in 0..4 * FAULTS_MAX {
+            match attempt(&table) {
+                Ok(value) => return Some(value),
+                Err(fault) => {
+                    let written = self.as_written(&fault.path);
+                    if !take_out(&mut table, &fault.path) {
+                        return None;
+                    }
+                    self.taken.push(written);
+                }
+            }
         }
+        None
+    }
+
+    /// A problem at a dotted path such as `ladder.x.rung[1].to[0]`, counted in the decoded value.
+    pub(super) fn at(&self, path: &str, what: &str, allowed: &str) -> Problem {
+        let moved = self
+            .taken
+            .iter()
+            .any(|taken| matches!(taken.last(), Some(Step::Index(_))));
+        if moved {
+            self.problem(&dotted(&self.as_written(&parse_path(path))), what, allowed)
+        } else {
+            self.problem(path, what, allowed)
+        }
+    }
+
+    /// Whether the file itself has an entry at a dotted path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.positions().contains_key(path)
+    }
+
+    /// Whether nothing at or below a dotted path had to be left out; the empty path means the whole file.
+    pub(super) fn is_whole(&self, path: &str) -> bool {
+        let path = self.as_written(&parse_path(path));
+        !self.taken.iter().any(|taken| taken.starts_with(&path))
+    }
+
+    /// The names in a table of the file, those of entries that had to be left out as well.
+    pub(super) fn names(&self, table: &str) -> BTreeSet<String> {
+        let Ok(Some(Value::Table(table))) = self.parse().map(|mut root| root.remove(table)) else {
+            return BTreeSet::new();
+        };
+        table.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// A path of the decoded value as it stands in the file: elements taken out of lists have moved the later ones up.
+    fn as_written(&self, path: &[Step]) -> Path {
+        let mut written: Path = Vec::with_capacity(path.len());
+        for step in path {
+            let step = match step {
+                Step::Key(_) => step.clone(),
+                Step::Index(index) => {
+                    let gone = |taken: &Path| match taken.split_last() {
+                        Some((Step::Index(gone), parents)) if parents == written => Some(*gone),
+                        _ => None,
+                    };
+                    let gone: BTreeSet<usize> = self.taken.iter().filter_map(gone).collect();
+                    Step::Index(
+                        gone.into_iter()
+                            .fold(*index, |at, gone| if gone <= at { at + 1 } else { at }),
+                    )
+                }
+            };
+            written.push(step);
+        }
+        written
+    }
+
+    /// A problem at a path as written in the file; what is not there is shown at its nearest holder.
+    fn problem(&self, path: &str, what: &str, allowed: &str) -> Problem {
+        let mut above = path;
+        let offset = loop {
+            if let Some(offset) = self.positions().get(above) {
+                break *offset;
+            }
+            match above.rfind(['.', '[']) {
+                Some(at) => above = &above[..at],
+                None => break 0,
+            }
+        };
+        self.place(offset, path, what, allowed)
     }
 
     fn syntax(&self, error: &toml::de::Error) -> Problem {
         let offset = error.span().map_or(0, |span| span.start);
-        let (line, col) = line_and_column(&self.text, offset);
         let what = error.message().lines().collect::<Vec<_>>().join(", ");
+        self.place(offset, "", &what, "see https://toml.io for how TOML is written")
+    }
+
+    fn place(&self, offset: usize, key: &str, what: &str, allowed: &str) -> Problem {
+        let (line, col) = line_and_column(&self.text, offset);
         Problem {
             file: self.file.clone(),
             line,
             col,
-            key: String::new(),
-            what,
-            allowed: "see https://toml.io for how TOML is written".to_owned(),
+            key: key.to_owned(),
+            what: what.to_owned(),
+            allowed: allowed.to_owned(),
         }
     }
-}
 
-/// Turns serde's words into ours: the exact entry, what is wrong, what is allowed.
-fn understand(mut path: Vec<Step>, message: &str) -> (Vec<Step>, String, String) {
-    let message = message.trim().trim_end_matches('\n');
-    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
-    if message.starts_with("unknown field") {
-        let name = quoted(message);
-        if path.last() != Some(&Step::Key(name.clone())) {
-            path.push(Step::Key(name.clone()));
-        }
-        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-        return (path, "unknown key".to_owned(), allowed(&name, known));
-    }
-    if message.starts_with("unknown variant") {
-        let name = quoted(message);
-        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-        return (path, format!("\"{name}\" is not known"), allowed(&name, known));
-    }
-    if message.starts_with("missing field") {
-        let name = quoted(message);
-        return (
-            path,
-            format!("the key \"{name}\" is missing"),
-            format!("add {name} = …"),
-        );
-    }
-    match message.split_once("; allowed: ") {
-        Some((what, allowed)) => (path, what.to_owned(), format!("allowed: {allowed}")),
-        None => match message.split_once(", expected ") {
-            Some((what, expected)) => (path, what.to_owned(), format!("allowed: {expected}")),
-            None => (path, message.to_owned(), String::new()),
-        },
+    fn positions(&self) -> &HashMap<String, usize> {
+        self.positions.get_or_init(|| place::positions(&self.text))
     }
 }
 
-/// What was taken out so far, so that later positions and complaints can be read right.
-#[derive(Default)]
-struct Taken {
-    paths: Vec<Vec<Step>>,
-    /// A misspelt key's table and the name that was probably meant.
-    meant: Vec<(Vec<Step>, String)>,
+fn attempt<T: DeserializeOwned>(table: &Table) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
+        let path = steps(error.path());
+        understand(path, &error.into_inner().to_string())
+    })
 }
 
-impl Taken {
-    /// The path in the file: elements taken out of lists have moved the later ones up.
-    fn original(&self, path: &[Step]) -> Vec<Step> {
-        let mut shown: Vec<Step> = Vec::with_capacity(path.len());
-        for step in path {
-            match step {
-                Step::Key(_) => shown.push(step.clone()),
-                Step::Index(index) => {
-                    let mut at = *index;
-                    let mut gone: Vec<usize> = self
-                        .paths
-                        .iter()
-                        .filter_map(|taken| match taken.split_last() {
-                            Some((Step::Index(gone), parents)) if parents == shown => Some(*gone),
-                            _ => None,
-                        })
-                        .collect();
-                    gone.sort_unstable();
-                    for gone in gone {
-                        if gone <= at {
-                            at += 1;
-                        }
-                    }
-                    shown.push(Step::Index(at));
+/// Every entry of the table that does not fit `T`.
+fn faults<T: DeserializeOwned>(mut table: Table) -> Vec<Fault> {
+    let mut found: Vec<Fault> = Vec::new();
+    // Entries whose absence needs no mention: misspelt ones under their right name, and wrong ones without a stand-in.
+    let mut said: Vec<Path> = Vec::new();
+    while let Err(fault) = attempt::<T>(&table) {
+        let go_on = match &fault.kind {
+            FaultKind::Unknown { meant: name } => {
+                if let Some(name) = name {
+                    said.push(sibling(&fault.path, name));
+                }
+                found.push(fault.clone());
+                take_out(&mut table, &fault.path)
+            }
+            FaultKind::Missing { name } => {
+                let mut path = fault.path.clone();
+                path.push(Step::Key(name.clone()));
+                if !said.contains(&path) {
+                    found.push(fault.clone());
+                }
+                stand_in::<T>(&mut table, &path) || take_out(&mut table, &fault.path)
+            }
+            FaultKind::Wrong { .. } => {
+                found.push(fault.clone());
+                stand_in::<T>(&mut table, &fault.path) || {
+                    said.push(fault.path.clone());
+                    take_out(&mut table, &fault.path)
                 }
             }
+        };
+        if !go_on || found.len() >= FAULTS_MAX {
+            break;
         }
-        shown
     }
+    found
+}
 
-    /// A key that is missing because it was misspelt has been complained of already.
-    fn explains(&self, path: &[Step], what: &str) -> bool {
-        self.meant
-            .iter()
-            .any(|(table, name)| table == path && *what == format!("the key \"{name}\" is missing"))
-    }
+fn sibling(path: &[Step], name: &str) -> Path {
+    let parents = path.split_last().map_or(path, |(_, parents)| parents);
+    let mut path = parents.to_vec();
+    path.push(Step::Key(name.to_owned()));
+    path
+}
 
-    fn note(&mut self, path: Vec<Step>, allowed: &str) {
-        let meant = allowed
-            .strip_prefix("did you mean \"")
-            .and_then(|rest| rest.split('"').next());
-        if let (Some(meant), Some((Step::Key(_), parents))) = (meant, path.split_last()) {
-            self.meant.push((parents.to_vec(), meant.to_owned()));
+/// Puts a value at `path` that lets decoding go past it; false when none is known.
+fn stand_in<T: DeserializeOwned>(table: &mut Table, path: &[Step]) -> bool {
+    let texts = [
+        "a",
+        "5wd",
+        "09:00",
+        "09:00-10:00",
+        "2026-01-01",
+        "on opened",
+        "127.0.0.1:0",
+    ];
+    let mut candidates: VecDeque<Value> = texts.into_iter().map(Value::from).collect();
+    candidates.extend([
+        1.into(),
+        true.into(),
+        Value::Array(Vec::new()),
+        Value::Table(Table::new()),
+    ]);
+    let mut named = false;
+    while let Some(candidate) = candidates.pop_front() {
+        if !put(table, path, candidate) {
+            return false;
         }
-        self.paths.push(path);
+        match fit::<T>(table, path) {
+            Fit::Past => return true,
+            Fit::Name(name) if !named => {
+                named = true;
+                candidates.push_front(name.into());
+            }
+            Fit::Name(_) | Fit::Not => {}
+        }
+    }
+    false
+}
+
+enum Fit {
+    /// Nothing at or below the path is in the way any more.
+    Past,
+    /// Only certain names fit, such as this one.
+    Name(String),
+    Not,
+}
+
+fn fit<T: DeserializeOwned>(table: &mut Table, path: &[Step]) -> Fit {
+    loop {
+        let Err(fault) = attempt::<T>(table) else {
+            return Fit::Past;
+        };
+        match fault.kind {
+            FaultKind::Missing { name } if fault.path.starts_with(path) => {
+                let mut below = fault.path;
+                below.push(Step::Key(name));
+                if !stand_in::<T>(table, &below) {
+                    return Fit::Not;
+                }
+            }
+            _ if !fault.path.starts_with(path) => return Fit::Past,
+            FaultKind::Wrong { fits: Some(name) } if fault.path == path => return Fit::Name(name),
+            _ => return Fit::Not,
+        }
     }
 }
 
-fn steps(path: &serde_path_to_error::Path) -> Vec<Step> {
+fn steps(path: &serde_path_to_error::Path) -> Path {
     path.iter()
         .filter_map(|segment| match segment {
             serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
@@ -215,113 +297,4 @@ fn steps(path: &serde_path_to_error::Path) -> Vec<Step> {
             _ => None,
         })
         .collect()
-}
-
-fn parse_path(path: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        let mut pieces = part.split('[');
-        if let Some(key) = pieces.next().filter(|key| !key.is_empty()) {
-            steps.push(Step::Key(key.to_owned()));
-        }
-        steps.extend(
-            pieces
-                .filter_map(|piece| piece.trim_end_matches(']').parse().ok())
-                .map(Step::Index),
-        );
-    }
-    steps
-}
-
-fn dotted(path: &[Step]) -> String {
-    let mut text = String::new();
-    for step in path {
-        match step {
-            Step::Key(key) => {
-                if !text.is_empty() {
-                    text.push('.');
-                }
-                text.push_str(key);
-            }
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
-        }
-    }
-    text
-}
-
-/// Removes the entry at `path`; false when there is nothing to remove.
-fn take_out(table: &mut Table, path: &[Step]) -> bool {
-    let Some((last, parents)) = path.split_last() else {
-        return false;
-    };
-    let mut holder = Some(Holder::Table(table));
-    for step in parents {
-        holder = holder.and_then(|holder| holder.down(step));
-    }
-    match (holder, last) {
-        (Some(Holder::Table(table)), Step::Key(key)) => table.remove(key).is_some(),
-        (Some(Holder::List(list)), Step::Index(index)) if *index < list.len() => {
-            list.remove(*index);
-            true
-        }
-        _ => false,
-    }
-}
-
-enum Holder<'a> {
-    Table(&'a mut Table),
-    List(&'a mut Vec<Value>),
-}
-
-impl<'a> Holder<'a> {
-    fn down(self, step: &Step) -> Option<Self> {
-        let value = match (self, step) {
-            (Self::Table(table), Step::Key(key)) => table.get_mut(key)?,
-            (Self::List(list), Step::Index(index)) => list.get_mut(*index)?,
-            _ => return None,
-        };
-        match value {
-            Value::Table(table) => Some(Self::Table(table)),
-            Value::Array(list) => Some(Self::List(list)),
-            _ => None,
-        }
-    }
-}
-
-/// The byte at which an entry stands: its key, or the element of a list; for an entry that is not there, its nearest parent.
-fn locate(text: &str, path: &[Step]) -> usize {
-    let Ok(root) = DeTable::parse(text) else { return 0 };
-    let mut offset = 0;
-    let mut table = Some(root.get_ref());
-    let mut list: Option<&toml::de::DeArray<'_>> = None;
-    for step in path {
-        let value = match step {
-            Step::Key(key) => {
-                let found = table.and_then(|table| table.get_key_value(key.as_str()));
-                let Some((key, value)) = found else { break };
-                offset = key.span().start;
-                value
-            }
-            Step::Index(index) => {
-                let Some(value) = list.and_then(|list| list.get(*index)) else {
-                    break;
-                };
-                offset = value.span().start;
-                value
-            }
-        };
-        (table, list) = match value.get_ref() {
-            DeValue::Table(table) => (Some(table), None),
-            DeValue::Array(list) => (None, Some(list)),
-            _ => (None, None),
-        };
-    }
-    offset
-}
-
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset.min(text.len())).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    (line, before[start..].chars().count() + 1)
 }

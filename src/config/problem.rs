@@ -32,21 +32,21 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            col,
-            key,
-            what,
-            allowed,
-        } = self;
-        write!(f, "{file}:{line}:{col}: ")?;
-        if !key.is_empty() {
-            write!(f, "{key}: ")?;
+        let mut line = format!("{}:{}:{}: ", self.file, self.line, self.col);
+        if !self.key.is_empty() {
+            line.push_str(&format!("{}: ", self.key));
         }
-        f.write_str(what)?;
-        if !allowed.is_empty() {
-            write!(f, "; {allowed}")?;
+        line.push_str(&self.what);
+        if !self.allowed.is_empty() {
+            line.push_str(&format!("; {}", self.allowed));
+        }
+        // A name out of a file may hold a line break that would look like another problem.
+        for letter in line.chars() {
+            if letter.is_control() {
+                write!(f, "{}", letter.escape_default())?;
+            } else {
+                write!(f, "{letter}")?;
+            }
         }
         Ok(())
     }

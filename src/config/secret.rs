@@ -1,16 +1,75 @@
 //! Where a secret comes from: never from the configuration file itself.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 /// `{ credential = "name" }` (read from `$CREDENTIALS_DIRECTORY/name`) or `{ file = "/path" }`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     Credential(String),
     File(PathBuf),
+}
+
+const KEYS: &[&str] = &["credential", "file"];
+const WAYS: &str = "{ credential = \"NAME\" } or { file = \"/PATH\" }";
+const NOT_HERE: &str =
+    "the secret itself must not stand in the configuration; allowed: { credential = \"NAME\" } or { file = \"/PATH\" }";
+
+/// By hand: what serde derives would repeat a password that somebody wrote here in its error, and so in the log.
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SourceVisitor;
+
+        impl<'de> Visitor<'de> for SourceVisitor {
+            type Value = SecretSource;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(WAYS)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
+                let mut found = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    let source = match key.as_str() {
+                        "credential" => SecretSource::Credential(map.next_value()?),
+                        "file" => SecretSource::File(map.next_value()?),
+                        other => return Err(A::Error::unknown_field(other, KEYS)),
+                    };
+                    if found.replace(source).is_some() {
+                        return Err(A::Error::custom(format!(
+                            "there are two places for one secret; allowed: {WAYS}"
+                        )));
+                    }
+                }
+                found.ok_or_else(|| A::Error::custom(format!("no place is given; allowed: {WAYS}")))
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<SecretSource, E> {
+                Err(E::custom(NOT_HERE))
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<SecretSource, E> {
+                Err(E::custom(NOT_HERE))
+            }
+
+            fn visit_u64<E: Error>(self, _: u64) -> Result<SecretSource, E> {
+                Err(E::custom(NOT_HERE))
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<SecretSource, E> {
+                Err(E::custom(NOT_HERE))
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<SecretSource, E> {
+                Err(E::custom(NOT_HERE))
+            }
+        }
+
+        deserializer.deserialize_any(SourceVisitor)
+    }
 }
 
 /// A secret that could not be read. Names the place, never the content.

@@ -166,6 +166,26 @@ impl Calendar {
         self.spans.iter().map(|(_, last)| *last).max()
     }
 
+    /// Stretches between two spans that no source settles: the last day before each and the first one after it.
+    pub fn gaps(&self) -> Vec<(Date, Date)> {
+        let mut spans = self.spans.clone();
+        spans.sort();
+        let mut gaps = Vec::new();
+        let mut reach: Option<Date> = None;
+        for (from, to) in spans {
+            if let Some(last) = reach.filter(|last| last.tomorrow().is_ok_and(|next| next < from)) {
+                gaps.push((last, from));
+            }
+            reach = reach.max(Some(to));
+        }
+        gaps
+    }
+
+    /// The first day any source covers.
+    pub fn covered_from(&self) -> Option<Date> {
+        self.spans.iter().map(|(first, _)| *first).min()
+    }
+
     /// The name of a day that has one, e.g. 春节.
     pub fn name_of(&self, day: Date) -> Option<&str> {
         self.names.get(&day).map(String::as_str)

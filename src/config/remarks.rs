@@ -1,0 +1,97 @@
+//! What is no mistake in a configuration, but somebody should know.
+
+use jiff::civil::Date;
+
+use super::Loaded;
+use super::settings::{MailTransport, SmsTransport};
+use crate::domain::text::Said;
+
+/// Warn this long before the settled part of the calendar ends.
+const CALENDAR_AHEAD_DAYS: i32 = 60;
+/// A rule is compared with its source at least once a year.
+const CHECKED_MAX_DAYS: i32 = 366;
+
+/// Remarks on a configuration, as of `today`.
+pub fn remarks(loaded: &Loaded, today: Date) -> Vec<Said> {
+    let mut said = Vec::new();
+    channels(loaded, &mut said);
+    calendar(loaded, today, &mut said);
+    sources(loaded, today, &mut said);
+    staff(loaded, today, &mut said);
+    for name in &loaded.ignored_variables {
+        said.push(Said::new(
+            format!("环境变量 {name} 不起作用;设置的写法是 XIXIN__SECTION__KEY"),
+            format!("the variable {name} has no effect; settings are written XIXIN__SECTION__KEY"),
+        ));
+    }
+    said
+}
+
+fn channels(loaded: &Loaded, said: &mut Vec<Said>) {
+    if loaded.settings.mail.transport == MailTransport::None {
+        said.push(Said::new(
+            "mail.transport = \"none\":不发邮件,也没有每日待办",
+            "mail.transport = \"none\": no e-mail leaves, and no digest",
+        ));
+    }
+    if loaded.settings.sms.transport == SmsTransport::None {
+        said.push(Said::new(
+            "sms.transport = \"none\":不发短信,改为其他方式或电话任务",
+            "sms.transport = \"none\": no SMS leaves; other ways or call tasks take its place",
+        ));
+    }
+}
+
+fn calendar(loaded: &Loaded, today: Date, said: &mut Vec<Said>) {
+    let calendar = &loaded.rulebook.calendar;
+    for (after, before) in calendar.gaps() {
+        said.push(Said::new(
+            format!("日历缺 {after} 之后至 {before} 之前的安排,其间日期标“暂定”"),
+            format!("the calendar has a gap after {after} and before {before}; days in it are provisional"),
+        ));
+    }
+    match calendar.covered_through() {
+        None => said.push(Said::new(
+            "日历没有任何已发布的安排,所有日期标“暂定”",
+            "no calendar file settles any day; every date is provisional",
+        )),
+        Some(last) if days_until(today, last) < CALENDAR_AHEAD_DAYS => said.push(Said::new(
+            format!("日历只到 {last};放假通知发布后请在 calendar/ 中补充,此后日期暂按推算"),
+            format!("the calendar ends on {last}; add the next notice to calendar/ when it is out; later dates are provisional"),
+        )),
+        Some(_) => {}
+    }
+}
+
+fn sources(loaded: &Loaded, today: Date, said: &mut Vec<Said>) {
+    let periods = loaded.rulebook.periods.values();
+    let due = |checked: Option<Date>| checked.is_none_or(|day| days_until(day, today) > CHECKED_MAX_DAYS);
+    let names: Vec<&str> = periods
+        .filter(|period| due(period.checked))
+        .map(|period| period.id.as_str())
+        .collect();
+    if !names.is_empty() {
+        let list = names.join(", ");
+        said.push(Said::new(
+            format!("{}类期限一年内未与依据核对:{list}", names.len()),
+            format!(
+                "{} periods were not compared with their source within a year: {list}",
+                names.len()
+            ),
+        ));
+    }
+}
+
+fn staff(loaded: &Loaded, today: Date, said: &mut Vec<Said>) {
+    let staff = loaded.rulebook.org.staff.values();
+    for gone in staff.filter(|staff| staff.leaves.is_some_and(|last| last < today)) {
+        said.push(Said::new(
+            format!("{} 已离岗,事项转给上级", gone.id),
+            format!("{} has left; their items pass up the line", gone.id),
+        ));
+    }
+}
+
+fn days_until(from: Date, to: Date) -> i32 {
+    from.until(to).map_or(i32::MAX, |span| span.get_days())
+}

@@ -1,0 +1,134 @@
+//! `ladders.toml`: which reminders go to whom, how long before or after what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Heard, Read, check_id};
+use crate::config::decode::Document;
+use crate::config::files::{LadderEntry, LaddersFile, RungEntry};
+use crate::domain::ids::{LadderId, RungName, TextId};
+use crate::domain::ladder::{Audience, ItemKind, Ladder, Priority, Rung, StepUnit, Until, Way, When};
+use crate::domain::milestone::Milestone;
+
+pub(in crate::config) fn ladders(read: &Read<LaddersFile>, heard: Heard<'_>) -> BTreeMap<LadderId, Ladder> {
+    let doc = &read.document;
+    let mut ladders = BTreeMap::new();
+    for (name, entry) in &read.value.ladder {
+        let path = format!("ladder.{name}");
+        check_id(doc, &path, name, heard);
+        if entry.rung.is_empty() && doc.is_whole(&path) {
+            heard.push(doc.at(&path, "it has no rungs", &format!("add [[ladder.{name}.rung]]")));
+        }
+        check_names(doc, &path, entry, heard);
+        for (index, rung) in entry.rung.iter().enumerate() {
+            check_rung(doc, &format!("{path}.rung[{index}]"), entry.item, rung, heard);
+        }
+        let id = LadderId::from(name.as_str());
+        let ladder = Ladder {
+            id: id.clone(),
+            item: entry.item,
+            until: entry.until,
+            late: entry.late,
+            effective_from: entry.effective_from.0,
+            rungs: entry.rung.iter().map(rung).collect(),
+        };
+        ladders.insert(id, ladder);
+    }
+    ladders
+}
+
+fn rung(entry: &RungEntry) -> Rung {
+    Rung {
+        name: RungName::from(entry.name.as_str()),
+        when: entry.when.0,
+        at: entry.at.map(|clock| clock.0),
+        off_day: entry.off_day,
+        to: entry.to.clone(),
+        by: entry.by.clone(),
+        text: TextId::from(entry.text.as_str()),
+        until: entry.until,
+        priority: entry.priority,
+    }
+}
+
+fn check_names(doc: &Document, path: &str, entry: &LadderEntry, heard: Heard<'_>) {
+    let mut names = BTreeSet::new();
+    for (index, rung) in entry.rung.iter().enumerate() {
+        if !names.insert(rung.name.as_str()) {
+            let what = format!("\"{}\" is used twice", rung.name);
+            let fix = "each rung of a ladder has its own name";
+            heard.push(doc.at(&format!("{path}.rung[{index}].name"), &what, fix));
+        }
+    }
+}
+
+fn check_rung(doc: &Document, path: &str, item: ItemKind, rung: &RungEntry, heard: Heard<'_>) {
+    let at = |key: &str| format!("{path}.{key}");
+    check_id(doc, &at("name"), &rung.name, heard);
+    check_id(doc, &at("text"), &rung.text, heard);
+    check_when(doc, path, item, rung, heard);
+    if rung.to.is_empty() && doc.is_whole(&at("to")) {
+        let fix = "name at least one audience, such as \"owner\"";
+        heard.push(doc.at(&at("to"), "nobody is told", fix));
+    }
+    if rung.by.is_empty() && doc.is_whole(&at("by")) {
+        let fix = "name at least one of email, sms, phone";
+        heard.push(doc.at(&at("by"), "there is no way to tell", fix));
+    }
+    for key in ["to", "by"] {
+        let twice = match key {
+            "to" => first_twice(&rung.to).map(|(index, audience)| (index, audience.name())),
+            _ => first_twice(&rung.by).map(|(index, way)| (index, way.name())),
+        };
+        if let Some((index, name)) = twice {
+            let what = format!("\"{name}\" is named twice");
+            heard.push(doc.at(&format!("{path}.{key}[{index}]"), &what, "name each only once"));
+        }
+    }
+    let staff = rung.to.iter().any(|audience| !audience.is_public());
+    if staff && rung.by.contains(&Way::Phone) {
+        let fix = "allowed for staff: email, sms; \"phone\" makes a call task to a resident or relative";
+        heard.push(doc.at(&at("by"), "staff are not phoned", fix));
+    }
+    if rung.priority == Priority::Critical && rung.by.len() == 1 && doc.is_whole(&at("by")) {
+        let what = format!("a critical reminder has no second way when {} fails", rung.by[0].name());
+        let fix = "name another way, such as by = [\"email\", \"sms\"]";
+        heard.push(doc.at(&at("by"), &what, fix));
+    }
+}
+
+/// The milestone belongs to the item, and nothing that is written would go unheeded.
+fn check_when(doc: &Document, path: &str, item: ItemKind, rung: &RungEntry, heard: Heard<'_>) {
+    let point = rung.when.0.point();
+    if point.milestone.kind() != item {
+        let fits: Vec<&str> = Milestone::ALL
+            .into_iter()
+            .filter(|milestone| milestone.kind() == item)
+            .map(Milestone::name)
+            .collect();
+        let what = format!("a {} has no milestone \"{}\"", item.name(), point.milestone);
+        heard.push(doc.at(&format!("{path}.when"), &what, &format!("allowed: {}", fits.join(", "))));
+    }
+    let exact = matches!(point.unit, StepUnit::Minutes | StepUnit::Hours);
+    if exact && item == ItemKind::Appointment && rung.at.is_some() {
+        let what = "a distance in hours or minutes from an appointment has its own time of day";
+        heard.push(doc.at(&format!("{path}.at"), what, "delete this line, or count in days"));
+    }
+}
+
+fn first_twice<T: Copy + PartialEq>(list: &[T]) -> Option<(usize, T)> {
+    list.iter()
+        .enumerate()
+        .find(|(index, value)| list[..*index].contains(value))
+        .map(|(index, value)| (index, *value))
+}
+
+/// After the end a person further up is asked again and again until somebody acknowledges it.
+pub(super) fn never_silent(ladder: &Ladder) -> bool {
+    ladder.rungs.iter().any(|rung| {
+        let until = rung.until.unwrap_or(ladder.until);
+        let repeats =
+            matches!(rung.when, When::Every { from, at_most: None, .. } if from.milestone == Milestone::Expired);
+        let above = |audience: &Audience| audience.role().is_some();
+        until == Until::Acknowledged && repeats && rung.to.iter().any(above)
+    })
+}

@@ -1,0 +1,109 @@
+//! `matters/*.toml`: kinds of matter. The name of the file is the name of the kind.
+
+use std::collections::BTreeMap;
+
+use super::{Heard, Names, Read, check_id, check_known, check_once, check_words};
+use crate::config::decode::Document;
+use crate::config::files::MatterFile;
+use crate::domain::ids::{MatterId, OfficeId, PeriodId};
+use crate::domain::rulebook::{Material, Matter};
+use crate::domain::text::Said;
+
+/// Words that SMS gateways refuse.
+pub const BANNED: [&str; 4] = ["殡葬", "医疗", "党政", "代办证件"];
+
+/// Words in a name for residents that would tell a neighbour about a death, an illness, a disability or an income.
+const TELLING_ZH: [&str; 12] = [
+    "火化",
+    "丧",
+    "死亡",
+    "去世",
+    "逝",
+    "残",
+    "病",
+    "精神",
+    "低保",
+    "低收入",
+    "失业",
+    "救助",
+];
+const TELLING_EN: [&str; 9] = [
+    "cremat", "funeral", "death", "deceased", "disab", "illness", "disease", "income", "unemploy",
+];
+
+pub(in crate::config) fn matters(
+    files: &[(String, Read<MatterFile>)],
+    periods: &Names,
+    offices: &Names,
+    heard: Heard<'_>,
+) -> BTreeMap<MatterId, Matter> {
+    let mut matters = BTreeMap::new();
+    for (name, read) in files {
+        let (doc, entry) = (&read.document, &read.value);
+        check_id(doc, "", name, heard);
+        check_words(doc, "name", &entry.name, heard);
+        check_words(doc, "public_name", &entry.public_name, heard);
+        check_public_name(doc, &entry.public_name, heard);
+        check_once(doc, "deadlines", &entry.deadlines, heard);
+        for (index, period) in entry.deadlines.iter().enumerate() {
+            check_known(doc, &format!("deadlines[{index}]"), "period", period, periods, heard);
+        }
+        check_once(doc, "agencies", &entry.agencies, heard);
+        for (index, office) in entry.agencies.iter().enumerate() {
+            check_known(doc, &format!("agencies[{index}]"), "office", office, offices, heard);
+        }
+        if let Some(office) = &entry.office {
+            check_known(doc, "office", "office", office, offices, heard);
+        }
+        for (index, material) in entry.material.iter().enumerate() {
+            check_words(doc, &format!("material[{index}].name"), &material.name, heard);
+            if let Some(issuer) = &material.issuer {
+                check_words(doc, &format!("material[{index}].issuer"), issuer, heard);
+            }
+        }
+        let id = MatterId::from(name.as_str());
+        matters.insert(id.clone(), matter(id, entry));
+    }
+    matters
+}
+
+fn matter(id: MatterId, entry: &MatterFile) -> Matter {
+    let material = |entry: &crate::config::files::MaterialEntry| Material {
+        name: entry.name.clone(),
+        issuer: entry.issuer.clone(),
+    };
+    Matter {
+        id,
+        name: entry.name.clone(),
+        public_name: entry.public_name.clone(),
+        materials: entry.material.iter().map(material).collect(),
+        deadlines: entry
+            .deadlines
+            .iter()
+            .map(|name| PeriodId::from(name.as_str()))
+            .collect(),
+        agencies: entry
+            .agencies
+            .iter()
+            .map(|name| OfficeId::from(name.as_str()))
+            .collect(),
+        office: entry.office.as_deref().map(OfficeId::from),
+        bereaved: entry.bereaved,
+    }
+}
+
+fn check_public_name(doc: &Document, name: &Said, heard: Heard<'_>) {
+    let fix = "use a neutral name, such as 证明补办 / re-issue of a certificate";
+    for word in BANNED.iter().filter(|word| name.zh.contains(**word)) {
+        let what = format!("SMS gateways ban the word \"{word}\"");
+        heard.push(doc.at("public_name.zh", &what, fix));
+    }
+    let told = |word: &str| format!("residents' messages may not tell \"{word}\" to whoever looks at the phone");
+    if let Some(word) = TELLING_ZH.iter().find(|word| name.zh.contains(**word)) {
+        heard.push(doc.at("public_name.zh", &told(word), fix));
+    }
+    let english = name.en.to_lowercase();
+    if let Some(word) = TELLING_EN.iter().find(|word| english.contains(**word)) {
+        heard.push(doc.at("public_name.en", &told(word), fix));
+    }
+}

@@ -1,0 +1,131 @@
+//! From files to the rulebook: every name is looked up, every number weighed. All problems are collected.
+//!
+//! What refers to a file that could not be read is not complained of: the file's own problem says it.
+
+mod ladders;
+mod matters;
+mod offices;
+mod people;
+mod periods;
+mod schedule;
+
+pub(super) use ladders::ladders;
+pub(super) use matters::matters;
+pub(super) use offices::offices;
+pub(super) use people::{nobody_there, org, plausible_email};
+pub(super) use periods::{Around, periods};
+pub(super) use schedule::schedule;
+
+pub use matters::BANNED;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::decode::Document;
+use super::problem::{Problem, allowed};
+use crate::domain::ids::LadderId;
+use crate::domain::ladder::{ItemKind, Ladder};
+use crate::domain::text::{Said, clean_line};
+
+/// A file that decoded, wholly or without its wrong entries, with the document for places.
+pub(super) struct Read<T> {
+    pub document: Document,
+    pub value: T,
+}
+
+/// Hears problems.
+pub(super) type Heard<'a> = &'a mut Vec<Problem>;
+
+/// The names that a file defines; none can be told when it could not be read.
+pub(super) struct Names(Option<BTreeSet<String>>);
+
+impl Names {
+    pub(super) fn of<T>(read: Option<&Read<T>>, table: &str) -> Self {
+        Self(read.map(|read| read.document.names(table)))
+    }
+}
+
+const LINE_MAX: usize = 300;
+
+/// An id as files write it: it becomes part of keys and marks.
+fn check_id(doc: &Document, path: &str, id: &str, heard: Heard<'_>) {
+    let fine = !id.is_empty()
+        && id.len() <= 40
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-');
+    if !fine {
+        let what = format!("\"{id}\" is no name");
+        heard.push(doc.at(path, &what, "allowed: a-z, 0-9, _ and -, up to 40 characters"));
+    }
+}
+
+fn check_words(doc: &Document, path: &str, words: &Said, heard: Heard<'_>) {
+    for (key, text) in [("zh", &words.zh), ("en", &words.en)] {
+        check_text(doc, &format!("{path}.{key}"), text, heard);
+    }
+}
+
+fn check_text(doc: &Document, path: &str, text: &str, heard: Heard<'_>) {
+    if let Some((what, fix)) = check_line(text) {
+        heard.push(doc.at(path, &what, &fix));
+    }
+}
+
+/// What is wrong with a line that people will read, and how to mend it.
+pub(super) fn check_line(text: &str) -> Option<(String, String)> {
+    match clean_line(text, LINE_MAX) {
+        Ok(text) if text.is_empty() => Some(("it is empty".to_owned(), "write what people should read".to_owned())),
+        Ok(_) => None,
+        Err(problem) => Some((problem.what().en, problem.fix().en)),
+    }
+}
+
+/// Complains of a name that is not among the known ones.
+fn check_known(doc: &Document, path: &str, what: &str, name: &str, known: &Names, heard: Heard<'_>) {
+    if let Names(Some(known)) = known
+        && !known.contains(name)
+    {
+        let allowed = allowed(name, known.iter().map(String::as_str));
+        heard.push(doc.at(path, &format!("there is no {what} \"{name}\""), &allowed));
+    }
+}
+
+/// Complains of a ladder that is not there or belongs to another kind of item.
+fn check_ladder(
+    doc: &Document,
+    path: &str,
+    name: &str,
+    kind: ItemKind,
+    names: &Names,
+    ladders: &BTreeMap<LadderId, Ladder>,
+    heard: Heard<'_>,
+) {
+    check_known(doc, path, "ladder", name, names, heard);
+    if let Some(ladder) = ladders.get(name).filter(|ladder| ladder.item != kind) {
+        let what = format!("ladder \"{name}\" is for item = \"{}\"", ladder.item.name());
+        let fix = format!("a ladder for item = \"{}\" is needed here", kind.name());
+        heard.push(doc.at(path, &what, &fix));
+    }
+}
+
+/// Complains of entries of a list that say the same.
+fn check_once(doc: &Document, path: &str, list: &[String], heard: Heard<'_>) {
+    for (index, name) in list.iter().enumerate() {
+        if list[..index].contains(name) {
+            let what = format!("\"{name}\" is named twice");
+            heard.push(doc.at(&format!("{path}[{index}]"), &what, "name each only once"));
+        }
+    }
+}
+
+fn check_phone(doc: &Document, path: &str, phone: &str, heard: Heard<'_>) {
+    let digits = phone.bytes().filter(u8::is_ascii_digit).count();
+    let fine = (5..=13).contains(&digits)
+        && phone
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"- +".contains(&byte));
+    if !fine {
+        let what = format!("\"{phone}\" is no phone number");
+        heard.push(doc.at(path, &what, "allowed: digits and hyphens, such as \"010-00000000\""));
+    }
+}

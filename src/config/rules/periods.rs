@@ -1,0 +1,136 @@
+//! `periods.toml`: kinds of deadline.
+
+use std::collections::BTreeMap;
+
+use super::ladders::never_silent;
+use super::{Heard, Names, Read, check_id, check_known, check_ladder, check_text, check_words};
+use crate::config::decode::Document;
+use crate::config::files::{PeriodEntry, PeriodsFile};
+use crate::domain::ids::{LadderId, OfficeId, PeriodId};
+use crate::domain::ladder::{ItemKind, Ladder};
+use crate::domain::period::{Mode, Period, PeriodRule, PeriodUnit};
+use crate::domain::rulebook::{Loss, PeriodKind};
+
+/// What periods refer to.
+pub(in crate::config) struct Around<'a> {
+    pub ladder_names: &'a Names,
+    pub ladders: &'a BTreeMap<LadderId, Ladder>,
+    /// Whether the ladder came out of its file as it is written there.
+    pub ladder_is_whole: &'a dyn Fn(&str) -> bool,
+    pub office_names: &'a Names,
+}
+
+pub(in crate::config) fn periods(
+    read: &Read<PeriodsFile>,
+    around: &Around<'_>,
+    heard: Heard<'_>,
+) -> BTreeMap<PeriodId, PeriodKind> {
+    let mut kinds = BTreeMap::new();
+    for (name, entry) in &read.value.period {
+        check(&read.document, name, entry, around, heard);
+        let id = PeriodId::from(name.as_str());
+        kinds.insert(id.clone(), kind(id, entry));
+    }
+    kinds
+}
+
+fn kind(id: PeriodId, entry: &PeriodEntry) -> PeriodKind {
+    PeriodKind {
+        id,
+        name: entry.name.clone(),
+        trigger: entry.trigger.clone(),
+        rule: PeriodRule {
+            period: entry.length.0,
+            mode: entry.mode,
+            margin: entry.margin.as_ref().map(|margin| margin.0),
+            count_start_day: entry.count_start_day,
+            month_end: entry.month_end,
+        },
+        office: entry.office.as_deref().map(OfficeId::from),
+        ladder: LadderId::from(entry.ladder.as_str()),
+        loss: entry.loss,
+        alternative: entry.alternative.clone(),
+        source: entry.source.clone(),
+        checked: entry.checked.map(|day| day.0),
+    }
+}
+
+fn check(doc: &Document, name: &str, entry: &PeriodEntry, around: &Around<'_>, heard: Heard<'_>) {
+    let at = |key: &str| format!("period.{name}.{key}");
+    check_id(doc, &format!("period.{name}"), name, heard);
+    check_words(doc, &at("name"), &entry.name, heard);
+    check_words(doc, &at("trigger"), &entry.trigger, heard);
+    check_text(doc, &at("source"), &entry.source, heard);
+    if let Some(alternative) = &entry.alternative {
+        check_words(doc, &at("alternative"), alternative, heard);
+    }
+    check_length(doc, &at("length"), entry.length.0, entry.mode, heard);
+    if let Some(margin) = &entry.margin {
+        check_margin(doc, &at("margin"), margin.0, entry.length.0, heard);
+    }
+    if let Some(office) = &entry.office {
+        check_known(doc, &at("office"), "office", office, around.office_names, heard);
+    }
+    let (path, ladder) = (at("ladder"), entry.ladder.as_str());
+    let (names, ladders) = (around.ladder_names, around.ladders);
+    check_ladder(doc, &path, ladder, ItemKind::Deadline, names, ladders, heard);
+    let silent = ladders.get(ladder).is_some_and(|found| {
+        found.item == ItemKind::Deadline && !never_silent(found) && (around.ladder_is_whole)(ladder)
+    });
+    if entry.loss == Loss::Irrecoverable && silent {
+        let what = format!("the right is lost for ever, but ladder \"{ladder}\" ends in silence");
+        let fix = "give that ladder a rung \"every … from … expired\" without \"at most\", with until = \"acknowledged\", to \
+                   supervisor, director or district";
+        heard.push(doc.at(&path, &what, fix));
+    }
+}
+
+fn check_length(doc: &Document, path: &str, length: Period, mode: Mode, heard: Heard<'_>) {
+    use PeriodUnit::{BusinessHours, Days, Hours, Months, Weeks, Workdays, Years};
+    let units: &[PeriodUnit] = match mode {
+        Mode::Civil | Mode::Retention | Mode::Promise => &[Years, Months, Weeks, Days, Workdays],
+        Mode::RetentionNextYear => &[Years, Months],
+        Mode::Workdays => &[Workdays],
+        Mode::Elapsed => &[Hours, Days, Weeks],
+        Mode::BusinessHours => &[BusinessHours, Hours],
+        Mode::InsuranceMonths => &[Months, Years],
+    };
+    if !units.contains(&length.unit) {
+        let units: Vec<&str> = units.iter().map(|unit| unit.suffix()).collect();
+        let what = format!("\"{length}\" cannot be counted in mode \"{}\"", mode.name());
+        heard.push(doc.at(path, &what, &format!("allowed units: {}", units.join(", "))));
+    }
+    if length.n <= 0 {
+        let fix = "a deadline lies after its trigger: use a number above 0";
+        heard.push(doc.at(path, &format!("\"{length}\" is no length"), fix));
+    } else if days(length) > DAYS_MAX {
+        let what = format!("\"{length}\" leaves the calendar");
+        heard.push(doc.at(path, &what, "allowed: up to 100 years"));
+    }
+}
+
+/// A hundred years; the calendar ends in 2200.
+const DAYS_MAX: i64 = 36_525;
+
+fn check_margin(doc: &Document, path: &str, margin: Period, length: Period, heard: Heard<'_>) {
+    if matches!(margin.unit, PeriodUnit::Hours | PeriodUnit::BusinessHours) || margin.n < 0 {
+        let what = format!("\"{margin}\" is no margin");
+        heard.push(doc.at(path, &what, "allowed: workdays or days, such as \"5wd\""));
+    } else if days(margin) >= days(length) {
+        let what = format!("a margin of {margin} leaves nothing of {length}");
+        heard.push(doc.at(path, &what, "use a margin shorter than the period"));
+    }
+}
+
+/// About how many days, to compare lengths.
+fn days(period: Period) -> i64 {
+    match period.unit {
+        PeriodUnit::Years => period.n * 365,
+        PeriodUnit::Months => period.n * 30,
+        PeriodUnit::Weeks => period.n * 7,
+        PeriodUnit::Days => period.n,
+        PeriodUnit::Workdays => period.n * 7 / 5,
+        PeriodUnit::Hours => period.n / 24,
+        PeriodUnit::BusinessHours => period.n / 8,
+    }
+}

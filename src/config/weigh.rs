@@ -1,0 +1,169 @@
+//! What serde cannot judge of the settings: ranges, names and what belongs together.
+
+use std::path::Path;
+
+use super::layers::Origin;
+use super::problem::Problem;
+use super::rules::{check_line, plausible_email};
+use super::secret::SecretSource;
+use super::settings::{MailTransport, Settings, SmsHttp, SmsTransport, SmtpTls, zone};
+
+/// Hears all of it, each where it was written.
+pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Problem>) {
+    let mut wrong = |key: &str, what: &str, allowed: &str| heard.push(origin.problem(key, what, allowed));
+    if zone(settings).is_none() {
+        let what = format!("there is no time zone \"{}\"", settings.zone);
+        wrong("zone", &what, "allowed: an IANA name, such as \"Asia/Shanghai\"");
+    }
+    let file = settings.database.strip_prefix("sqlite:").unwrap_or_default();
+    if file.is_empty() || file.contains('?') {
+        let what = format!("\"{}\" is no database this version can open", settings.database);
+        wrong("database", &what, "allowed: \"sqlite:FILE\", relative to state_dir");
+    }
+    if !settings.http.listen.ip().is_loopback() {
+        let what = format!("{} is not a loopback address", settings.http.listen.ip());
+        let fix = "allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse proxy in front for others";
+        wrong("http.listen", &what, fix);
+    }
+    let filter = &settings.log.filter;
+    if filter.trim().is_empty() || tracing_subscriber::EnvFilter::try_new(filter).is_err() {
+        let what = format!("\"{filter}\" is no filter");
+        wrong(
+            "log.filter",
+            &what,
+            "allowed: a level or target=level, such as \"info,xixin::engine=debug\"",
+        );
+    }
+    weigh_mail(settings, &mut wrong);
+    weigh_sms(settings, &mut wrong);
+}
+
+type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);
+
+fn weigh_mail(settings: &Settings, wrong: Wrong<'_>) {
+    let (mail, smtp) = (&settings.mail, &settings.mail.smtp);
+    check_range("mail.smtp.port", u64::from(smtp.port), 1, 65_535, wrong);
+    check_range("mail.smtp.connections", smtp.connections as u64, 1, 50, wrong);
+    check_range("mail.smtp.timeout_s", smtp.timeout_s, 1, 600, wrong);
+    check_range("mail.smtp.dot_timeout_s", smtp.dot_timeout_s, 1, 1800, wrong);
+    if mail.transport == MailTransport::Smtp && smtp.host.trim().is_empty() {
+        let fix = "give its name, such as \"mail.example.org\"";
+        wrong("mail.smtp.host", "no mail server is named", fix);
+    }
+    if smtp.user.is_some() != smtp.password.is_some() {
+        let key = if smtp.user.is_some() {
+            "mail.smtp.user"
+        } else {
+            "mail.smtp.password"
+        };
+        wrong(key, "user and password belong together", "give both, or neither");
+    }
+    let here = ["localhost", "127.0.0.1", "::1"].contains(&smtp.host.as_str());
+    if smtp.password.is_some() && smtp.tls == SmtpTls::None && !here {
+        let fix = "allowed with a password: \"implicit\" or \"starttls\"";
+        wrong("mail.smtp.tls", "the password would cross the network unencrypted", fix);
+    }
+    for (key, address) in [
+        ("mail.from", Some(&mail.from)),
+        ("mail.reply_to", mail.reply_to.as_ref()),
+    ] {
+        if let Some(address) = address.filter(|address| !plausible_email(address)) {
+            let what = format!("\"{address}\" is no e-mail address");
+            wrong(key, &what, "write it like name@example.org");
+        }
+    }
+    let lines = [
+        ("mail.from_name", Some(&mail.from_name)),
+        ("mail.smtp.hello", smtp.hello.as_ref()),
+    ];
+    for (key, text) in lines {
+        if let Some((what, fix)) = text.and_then(|text| check_line(text)) {
+            wrong(key, &what, &fix);
+        }
+    }
+    check_secret("mail.smtp.password", smtp.password.as_ref(), wrong);
+    check_folder("mail.maildir.dir", &mail.maildir.dir, wrong);
+}
+
+fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {
+    let sms = &settings.sms;
+    let signature = &sms.signature;
+    if signature.is_empty()
+        || signature.chars().count() > 30
+        || signature.contains(['【', '】'])
+        || check_line(signature).is_some()
+    {
+        let fix = "allowed: 1 to 30 characters, without the brackets 【】";
+        wrong("sms.signature", &format!("\"{signature}\" is no signature"), fix);
+    }
+    check_folder("sms.file.dir", &sms.file.dir, wrong);
+    match &sms.http {
+        Some(gateway) => weigh_gateway(gateway, wrong),
+        None if sms.transport == SmsTransport::Http => {
+            wrong("sms.transport", "\"http\" needs a gateway", "describe it in [sms.http]");
+        }
+        None => {}
+    }
+}
+
+fn weigh_gateway(gateway: &SmsHttp, wrong: Wrong<'_>) {
+    check_range("sms.http.connections", gateway.connections as u64, 1, 100, wrong);
+    check_range("sms.http.timeout_s", gateway.timeout_s, 1, 300, wrong);
+    if !["GET", "POST"].contains(&gateway.method.as_str()) {
+        let what = format!("\"{}\" is no method", gateway.method);
+        wrong("sms.http.method", &what, "allowed: GET, POST");
+    }
+    if !gateway.url.starts_with("http://") && !gateway.url.starts_with("https://") {
+        let fix = "start it with https:// (or http:// inside the hall)";
+        wrong("sms.http.url", "it is no address of the web", fix);
+    }
+    for (name, secret) in &gateway.secrets {
+        check_secret(&format!("sms.http.secrets.{name}"), Some(secret), wrong);
+    }
+    let success = &gateway.success;
+    if success.status.is_empty() || !success.status.iter().all(|status| (100..=599).contains(status)) {
+        let fix = "allowed: at least one HTTP status, such as [200]";
+        wrong("sms.http.success.status", "no answer could count as success", fix);
+    }
+    let pointers = [
+        ("sms.http.success.pointer", success.pointer.as_ref()),
+        ("sms.http.reference", gateway.reference.as_ref()),
+    ];
+    for (key, pointer) in pointers {
+        if let Some(pointer) = pointer.filter(|pointer| !pointer.starts_with('/')) {
+            let what = format!("\"{pointer}\" is no JSON pointer");
+            wrong(key, &what, "allowed: a path such as \"/data/code\"");
+        }
+    }
+    if success.equals.is_some() && success.pointer.is_none() {
+        let fix = "add pointer = \"/…\", where the answer carries that value";
+        wrong("sms.http.success.equals", "nothing says what should equal it", fix);
+    }
+    if !gateway.errors.is_empty() && success.pointer.is_none() {
+        let fix = "add success.pointer = \"/…\", where the answer carries its code";
+        wrong("sms.http.errors", "nothing says where the code stands", fix);
+    }
+}
+
+fn check_range(key: &str, value: u64, low: u64, high: u64, wrong: Wrong<'_>) {
+    if !(low..=high).contains(&value) {
+        let (what, fix) = (format!("{value} is out of range"), format!("allowed: {low} to {high}"));
+        wrong(key, &what, &fix);
+    }
+}
+
+fn check_folder(key: &str, folder: &Path, wrong: Wrong<'_>) {
+    if folder.as_os_str().is_empty() {
+        wrong(key, "no folder is named", "give a folder, relative to state_dir");
+    }
+}
+
+/// A credential is a file of systemd's directory, not a path out of it.
+fn check_secret(key: &str, secret: Option<&SecretSource>, wrong: Wrong<'_>) {
+    if let Some(SecretSource::Credential(name)) = secret
+        && (name.is_empty() || name.starts_with('.') || name.contains('/'))
+    {
+        let fix = "allowed: the name given in LoadCredential=, or { file = \"/path\" }";
+        wrong(key, "it is no name of a credential", fix);
+    }
+}
