@@ -204,7 +204,7 @@ fn read<T: serde::de::DeserializeOwned>(
 }
 
 /// The text of a file: UTF-8, with or without a byte order mark, any line ends, nothing hidden.
-fn text_of(dir: &Path, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
+pub(crate) fn text_of(dir: &Path, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
     let mut problem = |line: usize, col: usize, what: String, fix: &str| {
         let (file, key, allowed) = (name.to_owned(), String::new(), fix.to_owned());
         heard.push(Problem {
