@@ -39,6 +39,7 @@ use source::Source;
 pub use remarks::remarks;
 pub use rules::BANNED;
 pub use shipped::{FILES, shipped_rulebook, write_to};
+pub(crate) use source::text_of;
 
 /// Whether there is a text for an audience over a way: the room that knows the texts answers.
 pub type HasText<'a> = &'a dyn Fn(&TextId, Way, Audience) -> bool;

@@ -138,6 +138,11 @@ impl Source<'_> {
     }
 }
 
+/// The text of a file below a configuration directory, for the rooms that read their own files.
+pub(crate) fn text_of(dir: &Path, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
+    Source::Directory(dir).text(name, heard)
+}
+
 /// Adds a file to a fingerprint. The lengths keep neighbours apart.
 pub(super) fn note(path: &str, bytes: &[u8], hash: &mut Sha256) {
     for part in [path.as_bytes(), bytes] {

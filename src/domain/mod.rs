@@ -12,6 +12,7 @@ pub mod event;
 pub mod ids;
 pub mod ladder;
 pub mod milestone;
+pub mod notice;
 pub mod office;
 pub mod org;
 pub mod period;

@@ -6,6 +6,7 @@ use jiff::civil::{Date, Time, Weekday};
 
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::OfficeId;
+use crate::domain::text::{Said, weekday_words};
 
 /// An outside office with what a resident needs to get there.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,8 +86,91 @@ impl Office {
         on.take(SEARCH_DAYS as usize).find(|day| self.is_open(calendar, *day))
     }
 
+    /// 工作日 9:00-12:00、13:30-17:00;周六 9:00-13:00
+    pub fn hours_in_words(&self) -> Said {
+        match &self.days {
+            OfficeDays::Workdays(windows) => hours_of(&Said::new("工作日", "workdays"), windows),
+            OfficeDays::WorkdaysAndSaturday(windows, saturday) => {
+                let workdays = hours_of(&Said::new("工作日", "workdays"), windows);
+                workdays.and(&hours_of(&Said::new("周六", "Saturday"), saturday))
+            }
+            OfficeDays::Weekly(week) => week_in_words(week),
+        }
+    }
+
     /// When business stops that day.
     pub fn closes_at(&self, calendar: &Calendar, day: Date) -> Option<Time> {
         self.windows(calendar, day).iter().map(|window| window.to).max()
+    }
+}
+
+const MONDAY_FIRST: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
+];
+
+/// Days that follow each other with the same hours are told together: 周一至周四 9:00-12:00.
+fn week_in_words(week: &[Vec<Window>; 7]) -> Said {
+    let mut said = Said::default();
+    let mut from = 0;
+    while from < week.len() {
+        let mut to = from;
+        while to + 1 < week.len() && week[to + 1] == week[from] {
+            to += 1;
+        }
+        if !week[from].is_empty() {
+            let (first, last) = (weekday_words(MONDAY_FIRST[from]), weekday_words(MONDAY_FIRST[to]));
+            let days = if from == to {
+                Said::new(first.0, first.1)
+            } else {
+                Said::new(format!("{}至{}", first.0, last.0), format!("{} to {}", first.1, last.1))
+            };
+            said = said.and(&hours_of(&days, &week[from]));
+        }
+        from = to + 1;
+    }
+    said
+}
+
+fn hours_of(days: &Said, windows: &[Window]) -> Said {
+    let clock = |time: Time| format!("{}:{:02}", time.hour(), time.minute());
+    let hours: Vec<String> = windows
+        .iter()
+        .map(|window| format!("{}-{}", clock(window.from), clock(window.to)))
+        .collect();
+    Said::new(
+        format!("{} {}", days.zh, hours.join("、")),
+        format!("{} {}", days.en, hours.join(", ")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(from: i8, to: i8) -> Vec<Window> {
+        vec![Window {
+            from: Time::constant(from, 0, 0, 0),
+            to: Time::constant(to, 30, 0, 0),
+        }]
+    }
+
+    #[test]
+    fn days_with_the_same_hours_are_told_together() {
+        let mut week: [Vec<Window>; 7] = std::array::from_fn(|_| window(9, 16));
+        week[2] = window(9, 11);
+        week[5] = window(9, 12);
+        week[6] = Vec::new();
+        let said = week_in_words(&week);
+        assert_eq!(
+            said.zh,
+            "周一至周二 9:00-16:30;周三 9:00-11:30;周四至周五 9:00-16:30;周六 9:00-12:30"
+        );
+        assert!(said.en.starts_with("Monday to Tuesday 9:00-16:30; Wednesday "));
     }
 }

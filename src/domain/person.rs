@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::PersonId;
 use crate::domain::ladder::Way;
+use crate::domain::text::{Said, surname};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +120,16 @@ impl PersonFlag {
 }
 
 impl Person {
+    /// 沈女士 / Ms 沈. Empty when it is not known how to address them: a text then begins with 您好.
+    pub fn greeting(&self) -> Said {
+        let surname = surname(&self.name);
+        match self.gender {
+            Some(Gender::Female) => Said::new(format!("{surname}女士"), format!("Ms {surname}")),
+            Some(Gender::Male) => Said::new(format!("{surname}先生"), format!("Mr {surname}")),
+            None => Said::default(),
+        }
+    }
+
     /// Takes over from an older record of the same person what the newer one does not say.
     pub fn complete(&mut self, old: &Self) {
         self.id = old.id.clone();

@@ -1,14 +1,363 @@
-//! What a text may say about a reminder: facts, already masked and put into words.
+//! What a text may say about a reminder: facts, already masked and put into words. Who may know less gets less; the rest is not even
+//! handed over.
 
-use crate::domain::person::Language;
+use jiff::civil::Date;
+
+use crate::domain::calendar::Certainty;
+use crate::domain::case::{Case, CaseFlag, Item, Trigger};
+use crate::domain::digest::page::called_as;
+use crate::domain::ladder::ItemKind;
+use crate::domain::milestone::{Milestone, Moment};
+use crate::domain::notice::material_words;
+use crate::domain::office::Office;
+use crate::domain::org::{Staff, Unit};
+use crate::domain::person::{Language, MayKnow, Person, PersonFlag};
 use crate::domain::plan::decide::Scene;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::recheck::Queued;
+use crate::domain::reminder::Recipient;
+use crate::domain::rulebook::{Loss, Matter};
+use crate::domain::text::{Said, day_words, mask_name, mask_phone, time_words};
 use crate::store::queue::Claimed;
-use crate::template::Message;
+use crate::store::reminders::LedgerRow;
+use crate::template::{Brief, Call, Detail, Message, Reader, Words};
 
-pub fn for_reminder(_scene: &Scene<'_>, _dated: &Dated<'_>, _queued: &Queued, _row: &Claimed) -> Message {
+/// An SMS names this many things to bring; the notice sheet has them all.
+const BRING_MAX: usize = 3;
+
+/// The message of one reminder. `tasks` are the open call tasks that a `call_task` notice speaks of.
+pub fn for_reminder(
+    scene: &Scene<'_>,
+    dated: &Dated<'_>,
+    queued: &Queued,
+    row: &Claimed,
+    tasks: &[&LedgerRow],
+) -> Message {
+    let to = match &queued.recipient {
+        Recipient::Person(id) => scene.people.all().find(|person| person.id == *id),
+        Recipient::Staff(_) | Recipient::Nobody => None,
+    };
+    let staff = match &queued.recipient {
+        Recipient::Staff(id) => scene.rules.org.staff.get(id),
+        Recipient::Person(_) | Recipient::Nobody => None,
+    };
+    let facts = Facts {
+        scene,
+        dated,
+        row,
+        tasks,
+        today: scene.rules.zone.to_datetime(scene.now).date(),
+        reader: reader(to),
+        to,
+        staff,
+        knows: knows(to),
+    };
     Message {
-        language: Language::Chinese,
+        reader: facts.reader,
+        language: to.map_or(Language::Chinese, |person| person.language),
+        zh: facts.words(zh),
+        en: facts.words(en),
     }
+}
+
+fn reader(to: Option<&Person>) -> Reader {
+    match to {
+        None => Reader::Staff,
+        Some(person) if person.relative.is_some() => Reader::Relative,
+        Some(_) => Reader::Resident,
+    }
+}
+
+fn knows(to: Option<&Person>) -> MayKnow {
+    to.and_then(|person| person.relative.as_ref())
+        .map_or(MayKnow::Full, |relative| relative.may_know)
+}
+
+fn zh(said: Said) -> String {
+    said.zh
+}
+
+fn en(said: Said) -> String {
+    said.en
+}
+
+/// Takes one language out of the two.
+type Pick = fn(Said) -> String;
+
+struct Facts<'a> {
+    scene: &'a Scene<'a>,
+    dated: &'a Dated<'a>,
+    row: &'a Claimed,
+    tasks: &'a [&'a LedgerRow],
+    today: Date,
+    reader: Reader,
+    /// The resident or relative it goes to.
+    to: Option<&'a Person>,
+    /// The member of staff it goes to.
+    staff: Option<&'a Staff>,
+    knows: MayKnow,
+}
+
+impl Facts<'_> {
+    fn words(&self, pick: Pick) -> Words {
+        let detail = match (self.reader, self.knows) {
+            (Reader::Staff, _) => self.for_staff(pick),
+            (_, MayKnow::Full) => self.for_public(pick),
+            (_, MayKnow::DateOnly) => Detail::default(),
+        };
+        Words {
+            brief: self.brief(pick),
+            detail,
+        }
+    }
+
+    fn brief(&self, pick: Pick) -> Brief {
+        let case = self.scene.case;
+        let full = self.knows == MayKnow::Full;
+        let unit = self.unit();
+        let relative = self.reader == Reader::Relative;
+        let loss = self.dated.kind.map(|kind| kind.loss);
+        Brief {
+            greeting: pick(self.to.map(Person::greeting).unwrap_or_default()),
+            matter: self
+                .matter()
+                .filter(|_| full)
+                .map_or_else(String::new, |matter| pick(matter.public_name.clone())),
+            case: if relative { String::new() } else { case.id.to_string() },
+            item: if relative {
+                String::new()
+            } else {
+                self.dated.item.id().to_string()
+            },
+            kind: self.dated.item.kind().name(),
+            day: pick(self.day().map_or_else(to_be_found, day_words)),
+            time: self.time().map(pick).unwrap_or_default(),
+            when: pick(self.when()),
+            left: pick(self.left()),
+            bring: match (full, self.bring()) {
+                (true, bring) => bring.iter().take(BRING_MAX).cloned().collect(),
+                (false, _) => Vec::new(),
+            },
+            unit: pick(unit.map_or_else(Said::default, |unit| {
+                Said::new(unit.name.as_str(), unit.name_en.as_str())
+            })),
+            unit_short: unit.map(|unit| unit.short.clone()).unwrap_or_default(),
+            hall_phone: unit.map(|unit| unit.phone.clone()).unwrap_or_default(),
+            irrecoverable: loss == Some(Loss::Irrecoverable),
+            soft: loss == Some(Loss::Soft),
+            expired: self.is_expired(),
+            estimated: self.is_estimated(),
+            provisional: self.is_provisional(),
+            gentle: is_gentle(case, self.matter(), self.scene.people.resident.as_ref()),
+        }
+    }
+
+    fn for_public(&self, pick: Pick) -> Detail {
+        Detail {
+            what: self.what(),
+            bring_all: self.bring().to_vec(),
+            materials: self.materials(pick),
+            ..self.office_words(pick)
+        }
+    }
+
+    fn for_staff(&self, pick: Pick) -> Detail {
+        let rules = self.scene.rules;
+        let kind = self.dated.kind;
+        let case = &self.scene.case.matter;
+        let counted = self.dated.counted.as_ref();
+        let alternative = kind.and_then(|kind| kind.alternative.clone());
+        let resident = self.scene.people.resident.as_ref();
+        Detail {
+            who: resident.map(|person| mask_name(&person.name)).unwrap_or_default(),
+            matter_full: self
+                .matter()
+                .map_or_else(|| case.to_string(), |matter| pick(matter.name.clone())),
+            deadline: kind.map(|kind| pick(kind.name.clone())).unwrap_or_default(),
+            trigger: kind.map(|kind| pick(kind.trigger.clone())).unwrap_or_default(),
+            legal_end: counted
+                .map(|counted| pick(day_words(counted.legal_end)))
+                .unwrap_or_default(),
+            alternative: alternative.map(pick).unwrap_or_default(),
+            derivation: self.dated.explain(rules).into_iter().map(pick).collect(),
+            what: self.what(),
+            bring_all: self.bring().to_vec(),
+            materials: self.materials(pick),
+            tries: match self.dated.item {
+                Item::Callback(callback) => callback.attempts.len(),
+                Item::Deadline(_) | Item::Appointment(_) => 0,
+            },
+            calls: self.tasks.iter().filter_map(|task| self.call(task, pick)).collect(),
+            reason: pick(Said::new(self.row.reason_zh.as_str(), self.row.reason_en.as_str())),
+            me: self.staff.map(|staff| staff.id.to_string()).unwrap_or_default(),
+            ..self.office_words(pick)
+        }
+    }
+
+    fn call(&self, task: &LedgerRow, pick: Pick) -> Option<Call> {
+        let Recipient::Person(id) = Recipient::parse(&task.recipient)? else {
+            return None;
+        };
+        let person = self.scene.people.all().find(|person| person.id == id)?;
+        Some(Call {
+            who: called_as(person),
+            phone: person.phone.as_deref().map(mask_phone).unwrap_or_default(),
+            why: pick(Said::new(task.reason_zh.as_str(), task.reason_en.as_str())),
+            task: task.id.clone(),
+        })
+    }
+
+    fn office_words(&self, pick: Pick) -> Detail {
+        let Some(office) = self.office() else {
+            return Detail::default();
+        };
+        Detail {
+            office: pick(Said::new(office.name.as_str(), office.name_en.as_str())),
+            office_address: office.address.clone(),
+            office_route: office.route.clone(),
+            office_contact: office.contact.clone(),
+            office_phone: office.phone.clone(),
+            office_hours: pick(office.hours_in_words()),
+            ..Detail::default()
+        }
+    }
+
+    fn matter(&self) -> Option<&Matter> {
+        self.scene.rules.matters.get(&self.scene.case.matter)
+    }
+
+    fn unit(&self) -> Option<&Unit> {
+        self.scene.rules.org.units.get(&self.scene.case.unit)
+    }
+
+    /// Where to go: the place of the appointment, else the office of the deadline, else that of the matter.
+    fn office(&self) -> Option<&Office> {
+        let rules = self.scene.rules;
+        let of_matter = || self.matter().and_then(|matter| matter.office.as_ref());
+        match self.dated.item {
+            Item::Appointment(appointment) => rules.offices.get(&appointment.office),
+            Item::Deadline(deadline) => {
+                let of_kind = self.dated.kind.and_then(|kind| kind.office.as_ref());
+                let id = deadline.office.as_ref().or_else(of_matter).or(of_kind);
+                id.and_then(|id| rules.offices.get(id))
+            }
+            Item::Callback(_) => None,
+        }
+    }
+
+    fn materials(&self, pick: Pick) -> Vec<String> {
+        let listed = self.matter().map_or(&[][..], |matter| &matter.materials);
+        listed.iter().map(|material| pick(material_words(material))).collect()
+    }
+
+    fn bring(&self) -> &[String] {
+        match self.dated.item {
+            Item::Appointment(appointment) => &appointment.bring,
+            Item::Deadline(_) | Item::Callback(_) => &[],
+        }
+    }
+
+    fn what(&self) -> String {
+        match self.dated.item {
+            Item::Appointment(appointment) => appointment.what.clone(),
+            Item::Deadline(_) | Item::Callback(_) => String::new(),
+        }
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        self.dated.at(match self.dated.item.kind() {
+            ItemKind::Deadline => Milestone::LastSafeDay,
+            ItemKind::Callback => Milestone::Due,
+            ItemKind::Appointment => Milestone::Start,
+        })
+    }
+
+    fn day(&self) -> Option<Date> {
+        self.moment().map(|moment| moment.day(&self.scene.rules.zone))
+    }
+
+    fn time(&self) -> Option<Said> {
+        match self.moment()? {
+            Moment::Instant(at) => Some(time_words(self.scene.rules.zone.to_datetime(at).time())),
+            Moment::Day(_) => None,
+        }
+    }
+
+    /// 3月5日(周四)9点30分; a call of today is 今天下午.
+    fn when(&self) -> Said {
+        let Some(day) = self.day() else {
+            return to_be_found();
+        };
+        if self.dated.item.kind() == ItemKind::Callback && day == self.today {
+            return self.part_of_today();
+        }
+        let words = day_words(day);
+        match self.time() {
+            Some(time) => Said::new(
+                format!("{}{}", words.zh, time.zh),
+                format!("{} at {}", words.en, time.en),
+            ),
+            None => words,
+        }
+    }
+
+    fn part_of_today(&self) -> Said {
+        let hour = match self.moment() {
+            Some(Moment::Instant(at)) => Some(self.scene.rules.zone.to_datetime(at).hour()),
+            _ => None,
+        };
+        match hour {
+            None => Said::new("今天", "today"),
+            Some(..12) => Said::new("今天上午", "this morning"),
+            Some(12..18) => Said::new("今天下午", "this afternoon"),
+            Some(_) => Said::new("今天晚上", "this evening"),
+        }
+    }
+
+    fn left(&self) -> Said {
+        let Some(day) = self.day() else {
+            return Said::default();
+        };
+        let workdays = self.scene.rules.calendar.workdays_between(self.today, day);
+        match self.today.until(day).map_or(0, |span| span.get_days()) {
+            0 => Said::new("就是今天", "that is today"),
+            1 => Said::new("就是明天", "that is tomorrow"),
+            days @ 2.. => Said::new(
+                format!("还剩{days}天({workdays}个工作日)"),
+                format!("{days} days left ({workdays} workdays)"),
+            ),
+            -1 => Said::new("已过1天", "1 day ago"),
+            days => Said::new(format!("已过{}天", -days), format!("{} days ago", -days)),
+        }
+    }
+
+    fn is_expired(&self) -> bool {
+        let over = self.dated.at(Milestone::Expired);
+        over.is_some_and(|after| after.starts_at(&self.scene.rules.zone) <= self.scene.now)
+    }
+
+    fn is_estimated(&self) -> bool {
+        match self.dated.item {
+            Item::Deadline(deadline) => {
+                matches!(deadline.trigger, Trigger::Range { .. }) && deadline.fixed_end.is_none()
+            }
+            Item::Callback(_) | Item::Appointment(_) => false,
+        }
+    }
+
+    fn is_provisional(&self) -> bool {
+        let counted = self.dated.counted.as_ref();
+        counted.is_some_and(|counted| counted.certainty == Certainty::Provisional)
+    }
+}
+
+/// A bereaved or sensitive household.
+fn is_gentle(case: &Case, matter: Option<&Matter>, resident: Option<&Person>) -> bool {
+    case.flags.contains(&CaseFlag::SensitiveTone)
+        || matter.is_some_and(|matter| matter.bereaved)
+        || resident.is_some_and(|person| person.flags.contains(&PersonFlag::Bereaved))
+}
+
+fn to_be_found() -> Said {
+    Said::new("日期待核实", "a date still to be found")
 }

@@ -7,6 +7,7 @@
 
 pub mod breaker;
 pub mod desk;
+pub mod digest_content;
 pub mod digests;
 pub mod foresee;
 pub mod gate;

@@ -22,6 +22,7 @@ use crate::engine::{Engine, digests, message};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
 use crate::store::queue::{Claimed, NewAttempt, Verdict};
+use crate::store::reminders::LedgerRow;
 use crate::template::Rendered;
 
 /// A batch, judged.
@@ -62,6 +63,8 @@ pub enum Wire {
 struct Facts {
     cases: HashMap<CaseId, StoredCase>,
     people: HashMap<PersonId, People>,
+    /// Open call tasks of the cases whose callers are to be told.
+    tasks: Vec<LedgerRow>,
     sms_today: Vec<(String, String)>,
 }
 
@@ -149,6 +152,13 @@ async fn load(
     let cases = engine.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
     let residents: Vec<&PersonId> = cases.values().map(|stored| &stored.case.party.person).collect();
     let people = engine.store.people(&residents).await?;
+    let notices = claimed.iter().filter(|row| row.text == CALL_TASK);
+    let with_calls: Vec<CaseId> = notices.map(|row| row.case_id.as_str().into()).collect();
+    let tasks = if with_calls.is_empty() {
+        Vec::new()
+    } else {
+        engine.store.tasks_of(&with_calls.iter().collect::<Vec<_>>()).await?
+    };
     let sms_today = if way == Way::Sms {
         let recipients: Vec<&str> = claimed.iter().map(|row| row.recipient.as_str()).collect();
         let zone = &rules.rulebook.zone;
@@ -160,6 +170,7 @@ async fn load(
     Ok(Facts {
         cases,
         people,
+        tasks,
         sms_today,
     })
 }
@@ -212,7 +223,12 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
             next: Some((context, said)),
         };
     };
-    let message = message::for_reminder(&scene, &dated, &queued, row);
+    let is_meant = |task: &&LedgerRow| task.case_id == row.case_id && task.mark == row.mark;
+    let calls: Vec<&LedgerRow> = facts.tasks.iter().filter(is_meant).collect();
+    if queued.is_call_notice && calls.is_empty() {
+        return cancel(row, Said::new("电话已经打过", "the call has been made"), now);
+    }
+    let message = message::for_reminder(&scene, &dated, &queued, row, &calls);
     match rules.texts.render(&TextId::from(row.text.as_str()), &message, way) {
         Ok(rendered) => Judged::Go {
             rendered,
@@ -378,7 +394,8 @@ fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
         subject: rendered.subject.unwrap_or_default(),
         text: rendered.body.unwrap_or_default(),
         html: rendered.html,
-        importance: if row.priority >= Priority::Urgent as i64 {
+        // A digest comes every day: it is in a hurry to leave, but no mail program need shout.
+        importance: if row.priority >= Priority::Urgent as i64 && !row.case_id.is_empty() {
             Importance::High
         } else {
             Importance::Normal

@@ -34,6 +34,7 @@ pub struct UnitCounts {
     pub overdue: i64,
     pub due_today: i64,
     pub urgent: i64,
+    pub undated: i64,
 }
 
 impl Store {
@@ -70,7 +71,7 @@ impl Store {
             .during("read what is overdue")
     }
 
-    /// What is overdue, due on `today` and due by `soon` in each of these units.
+    /// What is overdue, due on `today`, due by `soon` and without a date in each of these units.
     pub async fn agenda_counts(
         &self,
         units: &[UnitId],
@@ -82,9 +83,10 @@ impl Store {
                 unit,
                 sum(case when day < $2 then 1 else 0 end) as overdue,
                 sum(case when day = $2 then 1 else 0 end) as due_today,
-                sum(case when day > $2 and day <= $3 then 1 else 0 end) as urgent
+                sum(case when day > $2 and day <= $3 then 1 else 0 end) as urgent,
+                sum(case when day is null then 1 else 0 end) as undated
             from agenda
-            where unit in (select value from json_each($1)) and day <= $3
+            where unit in (select value from json_each($1)) and (day is null or day <= $3)
             group by unit
             order by unit";
         sqlx::query_as(SQL)

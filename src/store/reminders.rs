@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::domain::ids::{CaseId, ReminderId, StaffId};
+use crate::domain::ids::{CaseId, ReminderId, StaffId, UnitId};
 use crate::domain::reminder::{Decided, Decision, State};
 use crate::store::cases::json;
 use crate::store::{During, Store, StoreError, Tx, instant_of};
@@ -234,19 +234,44 @@ impl Store {
     }
 
     /// Attempts ended in `[from, to)`: accepted, and everything that went wrong for good.
-    pub async fn outcome_counts(&self, from: Timestamp, to: Timestamp) -> Result<(i64, i64), StoreError> {
+    pub async fn outcome_counts(
+        &self,
+        units: &[UnitId],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<(i64, i64), StoreError> {
         const SQL: &str = "
             select
-                coalesce(sum(case when outcome in ('accepted', 'delivered') then 1 else 0 end), 0),
-                coalesce(sum(case when outcome in ('refused', 'uncertain', 'bounced') then 1 else 0 end), 0)
-            from attempts
-            where ended_ms >= $1 and ended_ms < $2";
+                coalesce(sum(case when a.outcome in ('accepted', 'delivered') then 1 else 0 end), 0),
+                coalesce(sum(case when a.outcome in ('refused', 'uncertain', 'bounced') then 1 else 0 end), 0)
+            from attempts as a
+            join reminders as r on r.id = a.reminder_id
+            join cases as c on c.id = r.case_id
+            where a.ended_ms >= $1 and a.ended_ms < $2
+              and c.unit in (select value from json_each($3))";
         sqlx::query_as(SQL)
             .bind(from.as_millisecond())
             .bind(to.as_millisecond())
+            .bind(json(&units))
             .fetch_one(self.reader())
             .await
             .during("count the outcomes")
+    }
+
+    /// The open call tasks of these cases.
+    pub async fn tasks_of(&self, cases: &[&CaseId]) -> Result<Vec<LedgerRow>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, way, text, state, reason_zh, reason_en,
+                   due_ms, decided_ms, not_before_ms, assignee, tries, sent_ms
+            from reminders
+            where state = 'task' and case_id in (select value from json_each($1))
+            order by case_id, due_ms, id
+            limit 1000";
+        sqlx::query_as(SQL)
+            .bind(json(&cases))
+            .fetch_all(self.reader())
+            .await
+            .during("read the call tasks of cases")
     }
 }
 

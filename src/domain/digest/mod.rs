@@ -2,11 +2,13 @@
 //!
 //! This is the content, already masked for everybody who may look over a shoulder; `template` only lays it out.
 
+pub mod page;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::domain::ids::{CaseId, StaffId};
+use crate::domain::ids::{CaseId, ItemId, StaffId};
 use crate::domain::text::Said;
 
 /// The digest of one person for one local workday.
@@ -19,15 +21,17 @@ pub struct Digest {
     pub unit_name: String,
     pub unit_name_en: String,
     pub unit_phone: String,
-    /// How many hours it comes late, when the daemon was down at the configured time; 0 on time.
+    /// How many minutes it comes late, when the daemon was down at the configured time; 0 on time.
     pub late_minutes: u32,
     /// Workdays whose digest was missed before this one.
     pub missed_days: u32,
     /// The last day the digest looks ahead to: tomorrow, or through the first workday after a holiday block.
     pub through: Date,
     pub overdue: Vec<Line>,
-    /// Appointments and call-backs of the day, by time; then call tasks.
+    /// Appointments and call-backs of the day, by time.
     pub today: Vec<Line>,
+    /// Calls to make instead of messages.
+    pub calls: Vec<Line>,
     /// Deadlines by urgency.
     pub deadlines: Vec<Line>,
     pub waiting: Vec<Line>,
@@ -45,6 +49,10 @@ pub struct Digest {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
     pub case: CaseId,
+    /// The item of the case, for the command that records what was done; `None` for lines about the case as a whole.
+    pub item: Option<ItemId>,
+    /// The id of a call task, for `task_done`.
+    pub task: Option<String>,
     /// 沈**
     pub who: String,
     /// What it is, e.g. 火化证明补办 / Cremation certificate.
@@ -55,6 +63,8 @@ pub struct Line {
     pub time: Option<String>,
     /// 139****1234, for calls.
     pub phone: Option<String>,
+    /// Who has to act, in a supervisor's list.
+    pub owner: Option<String>,
     pub urgency: Urgency,
     /// Priority lane: sorted first.
     pub priority: bool,
@@ -88,9 +98,11 @@ pub struct RollUp {
     pub exceptions: Vec<Line>,
     /// Messages that failed, are uncertain or are held, in an office clerk's words.
     pub troubles: Vec<Said>,
-    /// Yesterday's counts.
-    pub sent_yesterday: u64,
-    pub failed_yesterday: u64,
+    /// Messages since the digest before.
+    pub sent: u64,
+    pub failed: u64,
+    /// The last day the calendar settles, when it is near: dates after it are provisional.
+    pub calendar_ends: Option<Said>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,13 +111,16 @@ pub struct UnitLoad {
     pub open_cases: u64,
     pub overdue: u64,
     pub due_today: u64,
+    /// Due within seven days.
     pub urgent: u64,
+    /// Deadlines whose date has to be found first.
+    pub undated: u64,
 }
 
 impl Digest {
     /// Everything that needs a hand today: the number in the subject.
     pub fn tasks(&self) -> usize {
-        self.overdue.len() + self.today.len() + self.due_deadlines().count()
+        self.pressing().count()
     }
 
     /// Whether there is nothing in it to do or to know.
@@ -113,6 +128,7 @@ impl Digest {
         let lists = [
             &self.overdue,
             &self.today,
+            &self.calls,
             &self.deadlines,
             &self.waiting,
             &self.ahead,
@@ -125,13 +141,24 @@ impl Digest {
         lists.iter().all(|list| list.is_empty()) && !troubles
     }
 
-    /// How many of them are urgent.
+    /// How many of them are urgent: overdue, a deadline within three days, or granted priority.
     pub fn urgent(&self) -> usize {
-        let lines = self.overdue.iter().chain(&self.today).chain(self.due_deadlines());
-        lines.filter(|line| line.urgency <= Urgency::Critical).count()
+        let deadlines = self.deadlines.iter().filter(|line| line.urgency <= Urgency::Critical);
+        let others = self.today.iter().chain(&self.calls).filter(|line| line.priority);
+        self.overdue.len() + deadlines.count() + others.count()
     }
 
-    fn due_deadlines(&self) -> impl Iterator<Item = &Line> {
-        self.deadlines.iter().filter(|line| line.urgency < Urgency::Calm)
+    /// Whether the look ahead spans days off.
+    pub fn before_days_off(&self) -> bool {
+        self.date.tomorrow().is_ok_and(|tomorrow| self.through > tomorrow)
+    }
+
+    fn pressing(&self) -> impl Iterator<Item = &Line> {
+        let deadlines = self.deadlines.iter().filter(|line| line.urgency < Urgency::Calm);
+        self.overdue
+            .iter()
+            .chain(&self.today)
+            .chain(&self.calls)
+            .chain(deadlines)
     }
 }

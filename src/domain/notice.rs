@@ -1,0 +1,231 @@
+//! The notice sheet (通知单): one page a resident takes along. It is whole or it is not made: without an office, a contact or a route it
+//! names what is missing and where to add it.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::domain::calendar::Certainty;
+use crate::domain::case::{Case, Deadline, Item, Trigger};
+use crate::domain::ids::CaseId;
+use crate::domain::milestone::Milestone;
+use crate::domain::office::Office;
+use crate::domain::person::Person;
+use crate::domain::plan::milestones::Dated;
+use crate::domain::rulebook::{Loss, Material, Rulebook};
+use crate::domain::text::{Said, day_words, time_words};
+
+/// What stands on the sheet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Sheet {
+    pub case: CaseId,
+    /// 沈女士
+    pub greeting: Said,
+    /// The neutral name of the matter.
+    pub matter: Said,
+    /// Numbered on the sheet.
+    pub materials: Vec<Said>,
+    pub office: Place,
+    pub dates: Vec<LastDay>,
+    /// Appointments that are booked.
+    pub visits: Vec<Said>,
+    pub centre: Said,
+    pub centre_address: String,
+    pub centre_phone: String,
+    pub printed: Said,
+}
+
+/// Where to go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Place {
+    pub name: Said,
+    pub address: String,
+    pub route: String,
+    pub contact: String,
+    pub phone: String,
+    pub hours: Said,
+}
+
+/// The last safe day of one deadline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LastDay {
+    /// 1月30日(周日); empty when the date has to be found first.
+    pub day: Said,
+    /// The right is gone afterwards.
+    pub irrecoverable: bool,
+    /// Advice only.
+    pub soft: bool,
+    /// The last safe day is over.
+    pub over: bool,
+    pub provisional: bool,
+    pub estimated: bool,
+    #[serde(skip)]
+    pub date: Option<Date>,
+}
+
+/// Something the sheet cannot do without, and where to add it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    pub what: Said,
+    pub fix: Said,
+}
+
+/// The sheet of a case, or everything that is missing for it.
+pub fn sheet(rules: &Rulebook, case: &Case, resident: Option<&Person>, now: Timestamp) -> Result<Sheet, Vec<Missing>> {
+    let today = rules.zone.to_datetime(now).date();
+    let open: Vec<&Deadline> = case
+        .deadlines
+        .iter()
+        .filter(|deadline| deadline.done.is_none())
+        .collect();
+    let unit = rules.org.units.get(&case.unit);
+    let office = office_of(rules, case, &open);
+    let mut missing = Vec::new();
+    match office {
+        None => missing.push(no_office(case)),
+        Some(office) => missing.extend(gaps(office)),
+    }
+    let (Some(office), Some(unit), true) = (office, unit, missing.is_empty()) else {
+        if unit.is_none() {
+            missing.push(no_unit(case));
+        }
+        return Err(missing);
+    };
+    let matter = rules.matters.get(&case.matter);
+    let mut dates: Vec<LastDay> = open.iter().map(|deadline| last_day(rules, deadline, today)).collect();
+    dates.sort_by_key(|last| last.date);
+    let visits = case.items().filter(Item::is_open).filter_map(|item| visit(rules, item));
+    Ok(Sheet {
+        case: case.id.clone(),
+        greeting: resident
+            .filter(|person| !person.deceased)
+            .map(Person::greeting)
+            .unwrap_or_default(),
+        matter: matter.map_or_else(Said::default, |matter| matter.public_name.clone()),
+        materials: matter.map_or_else(Vec::new, |matter| matter.materials.iter().map(material_words).collect()),
+        office: Place {
+            name: Said::new(office.name.as_str(), office.name_en.as_str()),
+            address: office.address.clone(),
+            route: office.route.clone(),
+            contact: office.contact.clone(),
+            phone: office.phone.clone(),
+            hours: office.hours_in_words(),
+        },
+        dates,
+        visits: visits.collect(),
+        centre: Said::new(unit.name.as_str(), unit.name_en.as_str()),
+        centre_address: unit.address.clone(),
+        centre_phone: unit.phone.clone(),
+        printed: day_words(today),
+    })
+}
+
+/// 火化证明(殡仪馆)
+pub fn material_words(material: &Material) -> Said {
+    match &material.issuer {
+        None => material.name.clone(),
+        Some(issuer) => Said::new(
+            format!("{}({})", material.name.zh, issuer.zh),
+            format!("{} (from: {})", material.name.en, issuer.en),
+        ),
+    }
+}
+
+/// The office a deadline of the case names, else the one of the matter, else the one of a kind of deadline.
+fn office_of<'a>(rules: &'a Rulebook, case: &Case, open: &[&Deadline]) -> Option<&'a Office> {
+    let named = open.iter().find_map(|deadline| deadline.office.as_ref());
+    let of_matter = rules
+        .matters
+        .get(&case.matter)
+        .and_then(|matter| matter.office.as_ref());
+    let kinds = open.iter().filter_map(|deadline| rules.periods.get(&deadline.kind));
+    let of_kind = kinds.filter_map(|kind| kind.office.as_ref()).next();
+    named.or(of_matter).or(of_kind).and_then(|id| rules.offices.get(id))
+}
+
+fn gaps(office: &Office) -> Vec<Missing> {
+    let fields = [
+        ("route", "路线", "the route", &office.route),
+        ("contact", "联系人", "the contact", &office.contact),
+        ("address", "地址", "the address", &office.address),
+        ("phone", "电话", "the phone number", &office.phone),
+    ];
+    let empty = fields.into_iter().filter(|(.., value)| value.trim().is_empty());
+    let missing = empty.map(|(key, zh, en, _)| Missing {
+        what: Said::new(
+            format!("{}缺少{zh}", office.name),
+            format!("{en} of {} is missing", office.id),
+        ),
+        fix: Said::new(
+            format!("请在 agencies.toml 的 [office.{}] 填写 {key}", office.id),
+            format!("give {key} under [office.{}] in agencies.toml", office.id),
+        ),
+    });
+    missing.collect()
+}
+
+fn no_office(case: &Case) -> Missing {
+    let matter = &case.matter;
+    Missing {
+        what: Said::new("不知道该去哪个单位办理", "no office is known where to go"),
+        fix: Said::new(
+            format!("请在 matters/{matter}.toml 填写 office,或给本案期限指定单位"),
+            format!("give office in matters/{matter}.toml, or name an office with the deadline of the case"),
+        ),
+    }
+}
+
+fn no_unit(case: &Case) -> Missing {
+    Missing {
+        what: Said::new("不知道本案属于哪个中心", "the centre of the case is not known"),
+        fix: Said::new(
+            format!("请在 people.toml 填写 [unit.{}]", case.unit),
+            format!("give [unit.{}] in people.toml", case.unit),
+        ),
+    }
+}
+
+fn last_day(rules: &Rulebook, deadline: &Deadline, today: Date) -> LastDay {
+    let dated = Dated::new(rules, Item::Deadline(deadline));
+    let loss = dated.kind.map(|kind| kind.loss);
+    let day = dated.counted.as_ref().map(|counted| counted.last_safe_day);
+    let certainty = dated.counted.as_ref().map(|counted| counted.certainty);
+    LastDay {
+        irrecoverable: loss == Some(Loss::Irrecoverable),
+        soft: loss == Some(Loss::Soft),
+        over: day.is_some_and(|day| day < today),
+        provisional: certainty == Some(Certainty::Provisional),
+        estimated: matches!(deadline.trigger, Trigger::Range { .. }) && deadline.fixed_end.is_none(),
+        ..LastDay::new(day)
+    }
+}
+
+impl LastDay {
+    /// A day without further remarks; `None` when it has to be found first.
+    pub fn new(day: Option<Date>) -> Self {
+        Self {
+            day: day.map(day_words).unwrap_or_default(),
+            irrecoverable: false,
+            soft: false,
+            over: false,
+            provisional: false,
+            estimated: false,
+            date: day,
+        }
+    }
+}
+
+fn visit(rules: &Rulebook, item: Item<'_>) -> Option<Said> {
+    let Item::Appointment(appointment) = item else {
+        return None;
+    };
+    let start = Dated::new(rules, item).at(Milestone::Start)?.starts_at(&rules.zone);
+    let local = rules.zone.to_datetime(start);
+    let (day, time) = (day_words(local.date()), time_words(local.time()));
+    let office = rules.offices.get(&appointment.office);
+    let (zh, en) = office.map_or(("", ""), |office| (office.name.as_str(), office.name_en.as_str()));
+    Some(Said::new(
+        format!("{}{} {zh}", day.zh, time.zh),
+        format!("{} at {}, {en}", day.en, time.en),
+    ))
+}

@@ -1,0 +1,452 @@
+//! Checks one template: it compiles, names only values it may name, says nothing literally that must not be said, and renders with
+//! every sample. All problems of a file are found at once, each with its line and column.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use minijinja::{Environment, Error, Value, context};
+
+use super::files::{Part, Slot};
+use super::values::{Message, Reader};
+use super::{SMS_MAX, blocks, brief, full, one_line, samples, sms_line, value};
+use crate::config::BANNED;
+use crate::config::problem::{self, Problem};
+use crate::domain::digest::Digest;
+use crate::domain::notice::Sheet;
+use crate::domain::person::Language;
+use crate::domain::text::day_words;
+
+/// Names that no text may use, whatever values there are: a guess at one of them deserves a plain answer.
+const PRIVATE: [&str; 24] = [
+    "address",
+    "age",
+    "birthday",
+    "born",
+    "diagnosis",
+    "disability",
+    "family",
+    "flags",
+    "full_name",
+    "home_address",
+    "id_number",
+    "illness",
+    "income",
+    "listening_note",
+    "mobile",
+    "name",
+    "note",
+    "notes",
+    "phone",
+    "request",
+    "resident_name",
+    "route",
+    "staff_mobile",
+    "staff_phone",
+];
+/// Words that give an illness, a disability or poverty away to whoever looks at a telephone.
+const TELLING: [&str; 9] = ["残疾", "瘫痪", "癌", "精神病", "重病", "低保", "低收入", "去世", "死亡"];
+/// Words that hurt in a house of mourning.
+const CHEERFUL: [&str; 10] = [
+    "恭喜",
+    "祝您",
+    "愉快",
+    "快乐",
+    "喜庆",
+    "开心",
+    "高兴",
+    "Congratulations",
+    "happy",
+    "Happy",
+];
+/// What templates may call.
+const FUNCTIONS: [&str; 4] = ["range", "dict", "namespace", "loop"];
+
+/// Compiles a template into the environment, or says everything that is wrong with it.
+pub(super) fn source(environment: &mut Environment<'static>, slot: &Slot, source: &str) -> Result<(), Vec<Problem>> {
+    let file = File { slot, source };
+    if let Err(error) = environment.add_template_owned(slot.path(), own_line_tags(source)) {
+        return Err(vec![file.from_error(&error)]);
+    }
+    let mut problems = file.literals();
+    problems.extend(file.names(environment));
+    if problems.is_empty() {
+        problems.extend(file.rendered(environment));
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    environment.remove_template(&slot.path());
+    Err(problems)
+}
+
+/// The values of a digest.
+pub(super) fn digest_values(digest: &Digest) -> Value {
+    let date = digest.date;
+    context! {
+        day => value(day_words(date)),
+        through_day => value(day_words(digest.through)),
+        month => date.month(),
+        day_of_month => date.day(),
+        tasks => digest.tasks(),
+        urgent => digest.urgent(),
+        is_empty => digest.is_empty(),
+        before_days_off => digest.before_days_off(),
+        ..value(digest)
+    }
+}
+
+/// The values of a notice sheet.
+pub(super) fn notice_values(sheet: &Sheet, language: Language) -> Value {
+    context! { lang => language.tag(), ..value(sheet) }
+}
+
+struct File<'a> {
+    slot: &'a Slot,
+    source: &'a str,
+}
+
+impl File<'_> {
+    /// Words and signs that must not stand in the template itself.
+    fn literals(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let mut refuse = |words: &[&str], what: &str, fix: &str| {
+            for word in words {
+                if let Some(at) = self.source.find(word) {
+                    found.push(self.at(at, &format!("\"{word}\" {what}"), fix));
+                }
+            }
+        };
+        if let Slot::Text { reader, part, .. } = self.slot {
+            if *part == Part::Sms {
+                refuse(
+                    &["【", "】"],
+                    "is for the signature, which the channel adds",
+                    "write 「」, or nothing",
+                );
+                refuse(&["★"], "is refused by gateways", "leave it out");
+                refuse(
+                    &BANNED,
+                    "is refused by gateways",
+                    "use a neutral word, such as 证明补办",
+                );
+            }
+            if *part == Part::Sms || *part == Part::Subject {
+                refuse(
+                    &TELLING,
+                    "gives a private matter away",
+                    "use a neutral word, or leave it out",
+                );
+            }
+            if *reader != Reader::Staff {
+                refuse(
+                    &CHEERFUL,
+                    "hurts in a house of mourning",
+                    "write calmly; these texts go to bereaved households too",
+                );
+                if let Some(at) = mobile_number(self.source) {
+                    let what = "a personal mobile number stands here";
+                    found.push(self.at(at, what, "give the hall's line: {{ hall_phone }}"));
+                }
+            }
+        }
+        for (word, range) in words_in_tags(self.source) {
+            if word == "autoescape" {
+                found.push(self.at(
+                    range.start,
+                    "\"autoescape\" would switch the escaping off",
+                    "leave it out",
+                ));
+            }
+        }
+        found
+    }
+
+    /// Names that the template uses and may not.
+    fn names(&self, environment: &Environment<'static>) -> Vec<Problem> {
+        let Ok(template) = environment.get_template(&self.slot.path()) else {
+            return Vec::new();
+        };
+        let known = self.known();
+        let used: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        let strange = |name: &&String| !known.contains(*name) && !FUNCTIONS.contains(&name.as_str());
+        used.iter()
+            .filter(strange)
+            .map(|name| self.strange(name, &known))
+            .collect()
+    }
+
+    fn strange(&self, name: &str, known: &BTreeSet<String>) -> Problem {
+        let place = words_in_tags(self.source).into_iter().find(|(word, _)| *word == name);
+        let at = place.map_or(0, |(_, range)| range.start);
+        let what = match self.slot {
+            Slot::Text { part: Part::Sms, .. } if is_sensitive(name) => {
+                format!("\"{name}\" is sensitive: an SMS may not say it")
+            }
+            Slot::Text {
+                part: Part::Subject, ..
+            } if is_sensitive(name) || name == "greeting" => {
+                format!("\"{name}\" is sensitive: a subject may not say it")
+            }
+            _ if PRIVATE.contains(&name) => format!("\"{name}\" is private: no message may say it"),
+            _ => format!("there is no value \"{name}\""),
+        };
+        self.at(at, &what, &problem::allowed(name, known.iter().map(String::as_str)))
+    }
+
+    /// The values a template of this kind is given.
+    fn known(&self) -> BTreeSet<String> {
+        let values = match self.slot {
+            Slot::Layout => samples::layout(&[]),
+            Slot::Digest(_) => digest_values(&samples::digests()[0]),
+            Slot::Notice(language, _) => notice_values(&samples::sheets()[0], *language),
+            Slot::Text { language, part, .. } => {
+                let message = Message::sample();
+                match part {
+                    Part::Sms | Part::Subject => brief(&message, *language),
+                    Part::Body | Part::Html => full(&message, *language),
+                }
+            }
+        };
+        let mut names = keys(&values);
+        if matches!(
+            self.slot,
+            Slot::Text {
+                part: Part::Subject,
+                ..
+            }
+        ) {
+            names.remove("greeting");
+        }
+        names
+    }
+
+    /// What goes wrong with the samples; the first of its kind only.
+    fn rendered(&self, environment: &Environment<'static>) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = Vec::new();
+        for values in self.samples() {
+            let filled = environment
+                .get_template(&self.slot.path())
+                .and_then(|template| template.render(values));
+            let found = match filled {
+                Ok(text) => self.result(&text),
+                Err(error) => Some(self.from_error(&error)),
+            };
+            problems.extend(found.filter(|found| !problems.contains(found)));
+        }
+        problems
+    }
+
+    fn samples(&self) -> Vec<Value> {
+        match self.slot {
+            Slot::Layout => {
+                let text = "沈女士您好:\n\n- 身份证\n\n    xixin case show 2026-000017\n";
+                vec![samples::layout(&blocks::of(text)), samples::layout(&[])]
+            }
+            Slot::Digest(_) => samples::digests().iter().map(digest_values).collect(),
+            Slot::Notice(language, _) => {
+                let sheets = samples::sheets();
+                sheets.iter().map(|sheet| notice_values(sheet, *language)).collect()
+            }
+            Slot::Text {
+                language, reader, part, ..
+            } => {
+                let values = |message: &Message| match part {
+                    Part::Sms | Part::Subject => brief(message, *language),
+                    Part::Body | Part::Html => full(message, *language),
+                };
+                Message::samples(*reader).iter().map(values).collect()
+            }
+        }
+    }
+
+    /// What is wrong with a filled text.
+    fn result(&self, text: &str) -> Option<Problem> {
+        let say = |what: String, fix: &str| Some(self.at(0, &what, fix));
+        if text.trim().is_empty() {
+            return say(
+                "the text comes out empty".to_owned(),
+                "it has to say something with every sample",
+            );
+        }
+        match self.slot {
+            Slot::Text {
+                language,
+                part: Part::Sms,
+                ..
+            } => {
+                let found = sms_line(text, *language).chars().count();
+                if found > SMS_MAX {
+                    let what = format!("the SMS comes out with {found} characters");
+                    return say(what, &format!("allowed: up to {SMS_MAX}"));
+                }
+            }
+            Slot::Text {
+                part: Part::Subject, ..
+            }
+            | Slot::Digest(Part::Subject) => {
+                let found = one_line(text).chars().count();
+                if found > SUBJECT_MAX {
+                    let what = format!("the subject comes out with {found} characters");
+                    return say(what, &format!("allowed: up to {SUBJECT_MAX}"));
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// The engine gives a line; the column is where the first tag of that line begins.
+    fn from_error(&self, error: &Error) -> Problem {
+        let line = error.line().unwrap_or(1);
+        let text = self.source.lines().nth(line - 1).unwrap_or("");
+        let tag = ["{{", "{%", "{#"].iter().filter_map(|tag| text.find(tag)).min();
+        let col = text[..tag.unwrap_or(0)].chars().count() + 1;
+        let what = match error.detail() {
+            Some(detail) => format!("{}: {detail}", error.kind()),
+            None => error.kind().to_string(),
+        };
+        let allowed = "see the values and the examples in templates/README.md";
+        self.problem(line, col, &what, allowed)
+    }
+
+    fn at(&self, offset: usize, what: &str, allowed: &str) -> Problem {
+        let before = &self.source[..offset];
+        let line = before.matches('\n').count() + 1;
+        let col = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        self.problem(line, col, what, allowed)
+    }
+
+    fn problem(&self, line: usize, col: usize, what: &str, allowed: &str) -> Problem {
+        Problem {
+            file: format!("templates/{}", self.slot.path()),
+            line,
+            col,
+            key: String::new(),
+            what: what.to_owned(),
+            allowed: allowed.to_owned(),
+        }
+    }
+}
+
+/// A tag that has a line to itself leaves no line behind: the line's end moves into the tag, so that line numbers stay true.
+fn own_line_tags(source: &str) -> String {
+    let mut text = String::with_capacity(source.len() + 16);
+    for line in source.split_inclusive('\n') {
+        let tag = line.trim();
+        let alone = |open: &str, close: &str| {
+            line.ends_with('\n') && tag.starts_with(open) && tag.ends_with(close) && tag.matches(open).count() == 1
+        };
+        // `-%}` and `+%}` say themselves what becomes of the white space.
+        let marked = tag.ends_with("-%}") || tag.ends_with("+%}");
+        if !marked && (alone("{%", "%}") || alone("{#", "#}")) {
+            let (inside, close) = tag.split_at(tag.len() - 2);
+            text.push_str(inside);
+            text.push('\n');
+            text.push_str(close);
+        } else {
+            text.push_str(line);
+        }
+    }
+    text
+}
+
+/// Longest subject, in characters; mail programs show less.
+const SUBJECT_MAX: usize = 120;
+
+/// Private everywhere, or good for a closed letter only.
+fn is_sensitive(name: &str) -> bool {
+    let detail = value(&Message::sample().zh.detail);
+    PRIVATE.contains(&name) || keys(&detail).contains(name)
+}
+
+fn keys(values: &Value) -> BTreeSet<String> {
+    let names = values.try_iter().into_iter().flatten();
+    names.map(|name| name.to_string()).collect()
+}
+
+/// A mainland mobile number written out: eleven digits that begin with 13 to 19.
+fn mobile_number(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let digits_from = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (0..bytes.len()).find(|&at| {
+        let starts = at == 0 || !bytes[at - 1].is_ascii_digit();
+        starts && digits_from(at) == 11 && bytes[at] == b'1' && (b'3'..=b'9').contains(&bytes[at + 1])
+    })
+}
+
+/// The names inside `{{ }}` and `{% %}`, outside of quotes and not behind a dot, with their places.
+fn words_in_tags(source: &str) -> Vec<(&str, Range<usize>)> {
+    let mut words = Vec::new();
+    let mut rest = 0;
+    while let Some((open, close)) = next_tag(source, rest) {
+        collect_words(source, open, close, &mut words);
+        rest = close;
+    }
+    words
+}
+
+fn next_tag(source: &str, from: usize) -> Option<(usize, usize)> {
+    let find = |tag: &str| source[from..].find(tag).map(|at| from + at);
+    let (open, end) = match (find("{{"), find("{%")) {
+        (Some(value), Some(block)) if value < block => (value, "}}"),
+        (Some(value), None) => (value, "}}"),
+        (_, Some(block)) => (block, "%}"),
+        (None, None) => return None,
+    };
+    let close = source[open..].find(end).map_or(source.len(), |at| open + at);
+    Some((open + 2, close.max(open + 2)))
+}
+
+fn collect_words<'a>(source: &'a str, open: usize, close: usize, words: &mut Vec<(&'a str, Range<usize>)>) {
+    let bytes = source.as_bytes();
+    let mut quote = None;
+    let mut at = open;
+    while at < close {
+        let byte = bytes[at];
+        match quote {
+            Some(mark) if byte == mark => quote = None,
+            Some(_) => {}
+            None if byte == b'"' || byte == b'\'' => quote = Some(byte),
+            None if byte.is_ascii_alphabetic() || byte == b'_' => {
+                let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+                let end = at + bytes[at..close].iter().take_while(|byte| is_word(byte)).count();
+                if at == 0 || bytes[at - 1] != b'.' {
+                    words.push((&source[at..end], at..end));
+                }
+                at = end;
+                continue;
+            }
+            None => {}
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_tags_are_found_and_others_are_not() {
+        let words: Vec<&str> = words_in_tags("day {{ day|upper }} {% if x.y == 'day' %}z{% endif %} {{")
+            .into_iter()
+            .map(|(word, _)| word)
+            .collect();
+        assert_eq!(words, ["day", "upper", "if", "x", "endif"]);
+    }
+
+    #[test]
+    fn a_tag_on_its_own_line_leaves_none_behind() {
+        let source = "a\n  {% if x %}\nb {% if y %}c{% endif %}\n{% endif %}\nd";
+        let text = own_line_tags(source);
+        assert_eq!(text, "a\n{% if x \n%}b {% if y %}c{% endif %}\n{% endif \n%}d");
+        assert_eq!(text.lines().count(), source.lines().count());
+    }
+
+    #[test]
+    fn a_mobile_number_is_told_from_other_digits() {
+        assert_eq!(mobile_number("电话13900000000"), Some(6));
+        assert_eq!(mobile_number("电话010-00000000"), None);
+        assert_eq!(mobile_number("2139000000001"), None);
+    }
+}

@@ -1,0 +1,337 @@
+//! Invented values that every template is rendered with when it is loaded: full ones, bare ones, and every case in between that a text
+//! may tell apart.
+
+use jiff::Timestamp;
+use jiff::civil::date;
+use minijinja::{Value, context};
+
+use super::blocks::Block;
+use super::value;
+use super::values::{Brief, Call, Detail, Message, Reader, Words};
+use crate::domain::digest::{Digest, Line, RollUp, UnitLoad, Urgency};
+use crate::domain::ladder::ItemKind;
+use crate::domain::notice::{LastDay, Place, Sheet};
+use crate::domain::person::Language;
+use crate::domain::text::{Said, day_words};
+
+/// What one sample is about, besides its kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twist {
+    None,
+    Irrecoverable,
+    Soft,
+    Expired,
+    Marked,
+    Gentle,
+}
+
+const TWISTS: [Twist; 6] = [
+    Twist::None,
+    Twist::Irrecoverable,
+    Twist::Soft,
+    Twist::Expired,
+    Twist::Marked,
+    Twist::Gentle,
+];
+const KINDS: [ItemKind; 3] = [ItemKind::Deadline, ItemKind::Callback, ItemKind::Appointment];
+
+impl Message {
+    /// One message with every value.
+    pub(super) fn sample() -> Self {
+        message(Reader::Staff, ItemKind::Appointment, Twist::None, Fill::Full)
+    }
+
+    /// Every kind of item, with every twist, with and without the values that may be missing.
+    pub(super) fn samples(reader: Reader) -> Vec<Self> {
+        let mut samples = Vec::new();
+        for kind in KINDS {
+            for twist in TWISTS {
+                for fill in [Fill::Full, Fill::Bare] {
+                    samples.push(message(reader, kind, twist, fill));
+                }
+            }
+        }
+        samples
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    Full,
+    /// Only what is always known.
+    Bare,
+}
+
+fn message(reader: Reader, kind: ItemKind, twist: Twist, fill: Fill) -> Message {
+    let words = |language| Words {
+        brief: brief(language, reader, kind, twist, fill),
+        detail: match fill {
+            Fill::Full => detail(language, reader),
+            Fill::Bare => Detail::default(),
+        },
+    };
+    Message {
+        reader,
+        language: Language::Chinese,
+        zh: words(Language::Chinese),
+        en: words(Language::English),
+    }
+}
+
+fn brief(language: Language, reader: Reader, kind: ItemKind, twist: Twist, fill: Fill) -> Brief {
+    let pick = |zh: &str, en: &str| match language {
+        Language::Chinese => zh.to_owned(),
+        Language::English => en.to_owned(),
+    };
+    let full = fill == Fill::Full;
+    let maybe = |text: String| if full { text } else { String::new() };
+    let relative = reader == Reader::Relative;
+    Brief {
+        greeting: maybe(pick("沈女士", "Ms Shen")),
+        matter: if relative {
+            maybe(pick("证明补办", "your certificate"))
+        } else {
+            pick("证明补办", "your certificate")
+        },
+        case: if relative {
+            String::new()
+        } else {
+            "2026-000017".to_owned()
+        },
+        item: if relative { String::new() } else { "d1".to_owned() },
+        kind: kind.name(),
+        day: pick("3月5日(周四)", "5 March (Thursday)"),
+        time: maybe(pick("9点30分", "9:30")),
+        when: pick("3月5日(周四)9点30分", "5 March (Thursday) at 9:30"),
+        left: maybe(pick("还剩5天(3个工作日)", "5 days left (3 workdays)")),
+        bring: if full {
+            vec![pick("身份证", "identity card"), pick("户口本", "household register")]
+        } else {
+            Vec::new()
+        },
+        unit: pick("陶然亭街道政务服务中心", "Taoranting service centre"),
+        unit_short: "陶然亭".to_owned(),
+        hall_phone: "010-00000000".to_owned(),
+        irrecoverable: twist == Twist::Irrecoverable,
+        soft: twist == Twist::Soft,
+        expired: twist == Twist::Expired,
+        estimated: twist == Twist::Marked,
+        provisional: twist == Twist::Marked,
+        gentle: twist == Twist::Gentle,
+    }
+}
+
+fn detail(language: Language, reader: Reader) -> Detail {
+    let pick = |zh: &str, en: &str| match language {
+        Language::Chinese => zh.to_owned(),
+        Language::English => en.to_owned(),
+    };
+    let public = Detail {
+        what: "递交材料".to_owned(),
+        bring_all: vec![pick("身份证", "identity card"), pick("户口本", "household register")],
+        materials: vec![
+            pick("身份证", "identity card"),
+            pick("存档证明(单位)", "file certificate (from: employer)"),
+        ],
+        office: pick("示例档案室", "Sample archive"),
+        office_address: "示例街2号".to_owned(),
+        office_route: "地铁示例线A口".to_owned(),
+        office_contact: "档案室".to_owned(),
+        office_phone: "010-00000002".to_owned(),
+        office_hours: pick("工作日 9:00-17:00", "workdays 9:00-17:00"),
+        ..Detail::default()
+    };
+    if reader != Reader::Staff {
+        return public;
+    }
+    Detail {
+        who: "沈**".to_owned(),
+        matter_full: pick("证明补办(档案)", "certificate from the archive"),
+        deadline: pick("补办期限", "re-issue window"),
+        trigger: pick("登记日期", "date of record"),
+        legal_end: pick("3月6日(周五)", "6 March (Friday)"),
+        alternative: pick("查档证明", "extract from the archive"),
+        derivation: vec![pick("自2016-03-06起10年", "10 years from 2016-03-06")],
+        tries: 2,
+        calls: vec![Call {
+            who: "沈**".to_owned(),
+            phone: "139****0000".to_owned(),
+            why: pick("先打电话", "phone first"),
+            task: "0198c0de-0000-7000-8000-000000000001".to_owned(),
+        }],
+        reason: pick("提醒到时", "the rung is due"),
+        me: "li".to_owned(),
+        ..public
+    }
+}
+
+/// The values of the HTML frame.
+pub(super) fn layout(blocks: &[Block<'_>]) -> Value {
+    let blocks = value(blocks);
+    let parts = vec![
+        context! { lang => "zh-CN", blocks => blocks.clone(), html => "" },
+        context! { lang => "en", blocks => blocks, html => Value::from_safe_string("<p>x</p>".to_owned()) },
+    ];
+    context! { lang => "zh-CN", subject => "[悉心听][陶然亭] 示例", parts }
+}
+
+/// A full day, a supervisor's day before a holiday, an empty day.
+pub(super) fn digests() -> Vec<Digest> {
+    let line = |urgency| Line {
+        case: "2026-000017".into(),
+        item: Some("d1".into()),
+        task: None,
+        who: "沈**".to_owned(),
+        what: Said::new("证明补办", "Certificate"),
+        detail: Said::new("最晚3月5日(周四),还剩5天", "by 5 March (Thursday), 5 days left"),
+        time: None,
+        phone: None,
+        owner: None,
+        urgency,
+        priority: false,
+        provisional: false,
+        estimated: false,
+        sort_at: Timestamp::UNIX_EPOCH,
+    };
+    let marked = Line {
+        item: None,
+        task: Some("0198c0de-0000-7000-8000-000000000001".to_owned()),
+        time: Some("09:30".to_owned()),
+        phone: Some("139****0000".to_owned()),
+        owner: Some("李示例".to_owned()),
+        priority: true,
+        provisional: true,
+        estimated: true,
+        ..line(Urgency::Critical)
+    };
+    let all = vec![
+        line(Urgency::Overdue),
+        marked,
+        line(Urgency::High),
+        line(Urgency::Attention),
+        line(Urgency::Calm),
+    ];
+    let empty = Digest {
+        staff: "li".into(),
+        staff_name: "李示例".to_owned(),
+        date: date(2026, 3, 5),
+        unit_short: "陶然亭".to_owned(),
+        unit_name: "陶然亭街道政务服务中心".to_owned(),
+        unit_name_en: "Taoranting service centre".to_owned(),
+        unit_phone: "010-00000000".to_owned(),
+        late_minutes: 0,
+        missed_days: 0,
+        through: date(2026, 3, 6),
+        overdue: Vec::new(),
+        today: Vec::new(),
+        calls: Vec::new(),
+        deadlines: Vec::new(),
+        waiting: Vec::new(),
+        ahead: Vec::new(),
+        new_cases: Vec::new(),
+        roll_up: None,
+        chain_head: String::new(),
+    };
+    let full = Digest {
+        late_minutes: 40,
+        missed_days: 2,
+        through: date(2026, 3, 9),
+        overdue: all.clone(),
+        today: all.clone(),
+        calls: all.clone(),
+        deadlines: all.clone(),
+        waiting: all.clone(),
+        ahead: all.clone(),
+        new_cases: all.clone(),
+        chain_head: "0123456789ab".to_owned(),
+        ..empty.clone()
+    };
+    let supervisor = Digest {
+        roll_up: Some(RollUp {
+            units: vec![UnitLoad {
+                unit: "陶然亭".to_owned(),
+                open_cases: 12,
+                overdue: 1,
+                due_today: 2,
+                urgent: 3,
+                undated: 1,
+            }],
+            exceptions: all,
+            troubles: vec![Said::new("2026-000017 短信: 号码有误", "2026-000017 sms: wrong number")],
+            sent: 20,
+            failed: 1,
+            calendar_ends: Some(day_words(date(2026, 12, 31))),
+        }),
+        ..full.clone()
+    };
+    let quiet = Digest {
+        roll_up: Some(RollUp {
+            units: Vec::new(),
+            exceptions: Vec::new(),
+            troubles: Vec::new(),
+            sent: 0,
+            failed: 0,
+            calendar_ends: None,
+        }),
+        ..empty.clone()
+    };
+    vec![full, supervisor, quiet, empty]
+}
+
+/// A sheet with everything, and one with only what it cannot do without.
+pub(super) fn sheets() -> Vec<Sheet> {
+    let last = LastDay::new(Some(date(2026, 3, 5)));
+    let full = Sheet {
+        case: "2026-000017".into(),
+        greeting: Said::new("沈女士", "Ms Shen"),
+        matter: Said::new("证明补办", "your certificate"),
+        materials: vec![
+            Said::new("身份证", "identity card"),
+            Said::new("户口本", "household register"),
+        ],
+        office: Place {
+            name: Said::new("示例档案室", "Sample archive"),
+            address: "示例街2号".to_owned(),
+            route: "地铁示例线A口".to_owned(),
+            contact: "档案室".to_owned(),
+            phone: "010-00000002".to_owned(),
+            hours: Said::new("工作日 9:00-17:00", "workdays 9:00-17:00"),
+        },
+        dates: vec![
+            LastDay {
+                irrecoverable: true,
+                ..last.clone()
+            },
+            LastDay {
+                soft: true,
+                ..last.clone()
+            },
+            LastDay {
+                over: true,
+                ..last.clone()
+            },
+            LastDay {
+                provisional: true,
+                estimated: true,
+                ..last
+            },
+            LastDay::new(None),
+        ],
+        visits: vec![Said::new(
+            "3月5日(周四)9点30分 示例档案室",
+            "5 March (Thursday) at 9:30, Sample archive",
+        )],
+        centre: Said::new("陶然亭街道政务服务中心", "Taoranting service centre"),
+        centre_address: "示例路1号".to_owned(),
+        centre_phone: "010-00000000".to_owned(),
+        printed: day_words(date(2026, 3, 2)),
+    };
+    let bare = Sheet {
+        greeting: Said::default(),
+        materials: Vec::new(),
+        dates: Vec::new(),
+        visits: Vec::new(),
+        ..full.clone()
+    };
+    vec![full, bare]
+}
