@@ -211,9 +211,7 @@ fn period_with(args: &period::PeriodArgs, place: &Place) -> anyhow::Result<u8> {
     let mut out = std::io::stdout().lock();
     if place.config.is_dir() {
         let (loaded, _) = place.load()?;
-        let book = &loaded.rulebook;
-        return period::run(args, &book.calendar, &book.zone, &book.offices, &mut out);
+        return period::run(args, &loaded.rulebook, &mut out);
     }
-    let book = crate::config::shipped_rulebook();
-    period::run(args, &book.calendar, &book.zone, &book.offices, &mut out)
+    period::run(args, &crate::config::shipped_rulebook(), &mut out)
 }
