@@ -246,12 +246,9 @@ impl Calendar {
         }
     }
 
-    /// Workdays after `after` up to and including `through`; negative the other way round.
+    /// Workdays after `after` up to and including `through`, as far as the calendar reaches; negative the other way round.
     pub fn workdays_between(&self, after: Date, through: Date) -> i64 {
-        let total = |day: Date| {
-            let index = days_from_first(day.clamp(FIRST_DAY, LAST_DAY));
-            usize::try_from(index).map_or(0, |index| i64::from(self.totals[index + 1]))
-        };
+        let total = |day: Date| index(day.min(LAST_DAY)).map_or(0, |index| i64::from(self.totals[index + 1]));
         total(through) - total(after)
     }
 

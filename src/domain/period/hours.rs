@@ -156,7 +156,7 @@ impl<'a> Count<'a> {
     /// The moment from which so many open hours lead to `from`. No hours at all: the last moment it was open.
     fn walk_back(&mut self, from: Timestamp, hours: i64) -> Result<Timestamp, PeriodError> {
         let mut left = SignedDuration::try_from_hours(hours).ok_or(PeriodError::OutOfRange)?;
-        let mut day = self.counting.zone.to_datetime(from).date();
+        let mut day = self.last_day(from)?;
         let mut closed_days = 0;
         while closed_days < SEARCH_DAYS {
             for window in self.windows(day)?.iter().rev() {
