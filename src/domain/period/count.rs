@@ -136,6 +136,15 @@ impl<'a> Count<'a> {
             }),
             _ => {}
         }
+        let has_first_day = !self.rule.mode.is_in_hours() && self.rule.mode != Mode::InsuranceMonths;
+        if self.rule.count_start_day && !has_first_day {
+            self.tell(|| {
+                Said::new(
+                    "这种方式没有“首日”,不因首日计入而变",
+                    "this mode has no first day: counting it changes nothing",
+                )
+            });
+        }
     }
 
     pub(super) fn tell(&mut self, said: impl FnOnce() -> Said) {

@@ -246,7 +246,7 @@ impl Count<'_> {
             let (zh, en) = shown(last_safe_day);
             let (why_zh, why_en) = match office {
                 Some(office) => (
-                    format!("{}{legal_end} 不办公", office.name),
+                    format!("{} {legal_end} 不办公", office.name),
                     format!("{} is closed on {legal_end}", office.name_en),
                 ),
                 None => (format!("{legal_end} 是休息日"), format!("{legal_end} is a rest day")),
