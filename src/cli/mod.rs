@@ -20,7 +20,7 @@ mod serve;
 mod show;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -39,6 +39,9 @@ const EXIT_UNAVAILABLE: u8 = 69;
 const EXIT_BUSY: u8 = 75;
 pub(crate) const EXIT_CONFIG: u8 = 78;
 
+/// Where an installation keeps its configuration.
+const DEFAULT_CONFIG: &str = "/etc/xixin";
+
 /// 悉心: queue and reminders for follow-up work in public-service halls / 政务服务大厅跟进事项的排队与提醒服务
 #[derive(Debug, Parser)]
 #[command(name = "xixin", version, propagate_version = true)]
@@ -48,7 +51,7 @@ struct Cli {
         long,
         global = true,
         env = "XIXIN_CONFIG",
-        default_value = "/etc/xixin",
+        default_value = DEFAULT_CONFIG,
         value_name = "DIR"
     )]
     config: PathBuf,
@@ -206,14 +209,13 @@ fn code_of(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// The shipped calendar and offices count when the directory has none: `xixin period` works without an installation.
+/// The shipped calendar and offices count where nothing is installed: `xixin period` works without. A directory that was named
+/// has to exist.
 fn period_with(args: &period::PeriodArgs, place: &Place) -> anyhow::Result<u8> {
     let mut out = std::io::stdout().lock();
-    if place.config.is_dir() {
-        let (loaded, _) = place.load()?;
-        let book = &loaded.rulebook;
-        return period::run(args, &book.calendar, &book.zone, &book.offices, &mut out);
+    if place.config == Path::new(DEFAULT_CONFIG) && !place.config.is_dir() {
+        return period::run(args, &crate::config::shipped_rulebook(), &mut out);
     }
-    let book = crate::config::shipped_rulebook();
-    period::run(args, &book.calendar, &book.zone, &book.offices, &mut out)
+    let (loaded, _) = place.load()?;
+    period::run(args, &loaded.rulebook, &mut out)
 }

@@ -230,7 +230,7 @@ fn derivation(book: &Rulebook, item: Item<'_>) -> Vec<String> {
             counted.legal_end, counted.last_safe_day, counted.target_by
         ));
     } else if let Some(trouble) = &dated.trouble {
-        steps.push(format!("算不出日期 / no date can be counted: {trouble}"));
+        steps.push(format!("算不出日期 / no date can be counted: {}", trouble.said()));
     } else if matches!(item, Item::Deadline(_)) {
         steps.push(
             "起算日不明: 任何日期都不能当作安全 / the trigger date is unknown: no date may be taken as safe".to_owned(),

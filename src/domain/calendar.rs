@@ -6,7 +6,7 @@
 //!
 //! Whether a day is a workday, and counting workdays, take constant time over 1900 to 2200 (a table of running totals).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::civil::{Date, Weekday};
@@ -69,8 +69,8 @@ pub struct Calendar {
     /// `totals[i]`: workdays before day `i`, counted from `FIRST_DAY`.
     totals: Vec<u32>,
     names: BTreeMap<Date, String>,
-    /// Days that are known for sure outside every span.
-    statutory: std::collections::BTreeSet<Date>,
+    /// Every day that some source names: known for sure, also outside every span.
+    listed: BTreeSet<Date>,
     spans: Vec<(Date, Date)>,
 }
 
@@ -84,12 +84,8 @@ impl Calendar {
     /// A later source wins where two speak of the same day.
     pub fn new(sources: &[CalendarSource]) -> Self {
         let mut days: BTreeMap<Date, &DayOverride> = BTreeMap::new();
-        let mut statutory = std::collections::BTreeSet::new();
         for source in sources {
             days.extend(source.days.iter().map(|(day, what)| (*day, what)));
-            if source.covers.is_none() {
-                statutory.extend(source.days.keys().copied());
-            }
         }
         let len = usize::try_from(days_from_first(LAST_DAY) + 1).unwrap_or(0);
         let mut totals = Vec::with_capacity(len + 1);
@@ -117,7 +113,7 @@ impl Calendar {
         Self {
             totals,
             names,
-            statutory,
+            listed: days.keys().copied().collect(),
             spans: sources.iter().filter_map(|source| source.covers).collect(),
         }
     }
@@ -131,7 +127,7 @@ impl Calendar {
 
     pub fn certainty(&self, day: Date) -> Certainty {
         let covered = self.spans.iter().any(|(from, to)| *from <= day && day <= *to);
-        if covered || self.statutory.contains(&day) {
+        if covered || self.listed.contains(&day) {
             Certainty::Final
         } else {
             Certainty::Provisional
@@ -148,7 +144,7 @@ impl Calendar {
                 .filter(|(first, last)| *first <= day && day <= *last)
                 .map(|(_, last)| *last)
                 .max();
-            let settled = reach.or_else(|| self.statutory.contains(&day).then_some(day));
+            let settled = reach.or_else(|| self.listed.contains(&day).then_some(day));
             let Some(next) = settled.and_then(|last| last.tomorrow().ok()) else {
                 return if settled.is_some() {
                     Certainty::Final
@@ -159,6 +155,18 @@ impl Calendar {
             day = next;
         }
         Certainty::Final
+    }
+
+    /// A day that a source declares off: a public holiday, a bridge day, or a weekend inside a holiday.
+    pub fn is_holiday(&self, day: Date) -> bool {
+        self.listed.contains(&day) && !self.is_workday(day)
+    }
+
+    /// Weekend days from `from` through `to` that are worked (调休上班).
+    pub fn makeup_workdays(&self, from: Date, to: Date) -> impl Iterator<Item = Date> {
+        let listed = (from <= to).then(|| self.listed.range(from..=to));
+        let days = listed.into_iter().flatten().copied();
+        days.filter(|day| !is_weekday(day.weekday()) && self.is_workday(*day))
     }
 
     /// The last day any source covers.
@@ -222,7 +230,7 @@ impl Calendar {
         let at = index(day).ok_or(OutOfRange)?;
         let target = match n {
             0 if self.totals[at + 1] > self.totals[at] => return Ok(day),
-            0 | 1.. => i64::from(self.totals[at + 1]) + n.max(1),
+            0 | 1.. => i64::from(self.totals[at + 1]).checked_add(n.max(1)).ok_or(OutOfRange)?,
             _ => i64::from(self.totals[at]).checked_add(n).ok_or(OutOfRange)? + 1,
         };
         // Workday number `target` is the first day after which so many are counted.
@@ -238,12 +246,9 @@ impl Calendar {
         }
     }
 
-    /// Workdays after `after` up to and including `through`; negative the other way round.
+    /// Workdays after `after` up to and including `through`, as far as the calendar reaches; negative the other way round.
     pub fn workdays_between(&self, after: Date, through: Date) -> i64 {
-        let total = |day: Date| {
-            let index = days_from_first(day.clamp(FIRST_DAY, LAST_DAY));
-            usize::try_from(index).map_or(0, |index| i64::from(self.totals[index + 1]))
-        };
+        let total = |day: Date| index(day.min(LAST_DAY)).map_or(0, |index| i64::from(self.totals[index + 1]));
         total(through) - total(after)
     }
 

@@ -1,10 +1,11 @@
 //! Outside offices: when they are open. The window calendar is not the workday calendar; Saturday service exists.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::civil::{Date, Time, Weekday};
 
-use crate::domain::calendar::Calendar;
+use crate::domain::calendar::{Calendar, Certainty};
 use crate::domain::ids::OfficeId;
 use crate::domain::text::{Said, weekday_words};
 
@@ -27,7 +28,7 @@ pub struct Office {
     pub extra: BTreeMap<Date, Vec<Window>>,
 }
 
-/// Which days an office keeps.
+/// Which days an office keeps. The windows of a day are in order and apart.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OfficeDays {
     /// Every workday, make-up Saturdays included, in the same windows.
@@ -46,7 +47,13 @@ pub struct Window {
 }
 
 /// An office that has not opened for this long is closed for good.
-const SEARCH_DAYS: u32 = 800;
+pub(crate) const SEARCH_DAYS: u32 = 800;
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from.strftime("%H:%M"), self.to.strftime("%H:%M"))
+    }
+}
 
 impl Office {
     /// The windows of a day; empty when it is closed.
@@ -66,7 +73,7 @@ impl Office {
             }
             OfficeDays::WorkdaysAndSaturday(windows, _) if calendar.is_workday(day) => windows,
             OfficeDays::WorkdaysAndSaturday(_, saturday) => {
-                let ordinary = day.weekday() == Weekday::Saturday && calendar.name_of(day).is_none();
+                let ordinary = day.weekday() == Weekday::Saturday && !calendar.is_holiday(day);
                 if ordinary { saturday } else { &[] }
             }
         }
@@ -95,6 +102,17 @@ impl Office {
                 workdays.and(&hours_of(&Said::new("周六", "Saturday"), saturday))
             }
             OfficeDays::Weekly(week) => week_in_words(week),
+        }
+    }
+
+    /// Whether it is settled that the office is open or closed on `day`. What does not go by the calendar always is.
+    pub fn certainty(&self, calendar: &Calendar, day: Date) -> Certainty {
+        let by_date =
+            self.extra.contains_key(&day) || self.closures.iter().any(|(from, to)| *from <= day && day <= *to);
+        if by_date || matches!(self.days, OfficeDays::Weekly(_)) {
+            Certainty::Final
+        } else {
+            calendar.certainty(day)
         }
     }
 

@@ -8,9 +8,9 @@ use jiff::tz::TimeZone;
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::{LadderId, MatterId, OfficeId, PeriodId};
 use crate::domain::ladder::Ladder;
-use crate::domain::office::Office;
+use crate::domain::office::{Office, Window};
 use crate::domain::org::Org;
-use crate::domain::period::{Period, PeriodRule};
+use crate::domain::period::{Counting, Period, PeriodRule};
 use crate::domain::quiet::SendingHours;
 use crate::domain::text::Said;
 
@@ -109,6 +109,17 @@ pub struct Schedule {
 }
 
 impl Rulebook {
+    /// By what a period is counted; without an office by workdays and the hall's own hours.
+    pub fn counting<'a>(&'a self, office: Option<&'a Office>) -> Counting<'a> {
+        let (from, to) = self.schedule.business_hours;
+        Counting {
+            calendar: &self.calendar,
+            zone: &self.zone,
+            office,
+            business_hours: Window { from, to },
+        }
+    }
+
     pub fn office_of<'a>(&'a self, kind: &'a PeriodKind, named: Option<&'a OfficeId>) -> Option<&'a Office> {
         named.or(kind.office.as_ref()).and_then(|id| self.offices.get(id))
     }

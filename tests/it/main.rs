@@ -1,6 +1,12 @@
 //! One integration binary; modules by subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod calendar;
 mod channel_email;
 mod channel_sms;
+mod naive_period;
+mod office;
+mod period;
+mod period_cli;
+mod sms;
 mod support;

@@ -12,7 +12,7 @@ use crate::domain::command::{Change, Context, Refusal, fields};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, PeriodId, StaffId};
 use crate::domain::milestone::instant;
-use crate::domain::period::{Counting, Mode, PeriodRule, Start, count};
+use crate::domain::period::{Mode, PeriodRule, Start, count};
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::text::Said;
@@ -127,7 +127,7 @@ fn countable(context: &Context<'_>, deadline: &Deadline) -> Result<(), Refusal> 
         Some(trouble) => Err(Refusal::at(
             "trigger",
             Said::new(
-                format!("由此算不出期限({trouble})"),
+                format!("由此算不出期限({})", trouble.said().zh),
                 format!("no period can be counted from it ({trouble})"),
             ),
             Said::new("请核对起算日及其写法", "check the date and how it is written"),
@@ -189,18 +189,13 @@ pub(super) fn acknowledge(change: &mut Change, context: &Context<'_>, item: &Ite
 
 fn count_from_now(context: &Context<'_>, rule: &PeriodRule) -> Result<Timestamp, Refusal> {
     let rules = context.rules;
-    let counting = Counting {
-        calendar: &rules.calendar,
-        zone: &rules.zone,
-        office: None,
-    };
     let today = rules.zone.to_datetime(context.now).date();
-    count(&Start::Day(today), rule, &counting)
+    count(&Start::Day(today), rule, &rules.counting(None))
         .map(|counted| counted.end_at)
         .map_err(|trouble| {
             Refusal::new(
                 Said::new(
-                    format!("算不出日期({trouble})"),
+                    format!("算不出日期({})", trouble.said().zh),
                     format!("no date can be counted ({trouble})"),
                 ),
                 Said::new("请主管检查 schedule.toml", "ask a supervisor to look at schedule.toml"),

@@ -5,16 +5,22 @@
 //!
 //! | mode | counting | last day on a rest day | basis |
 //! |---|---|---|---|
-//! | civil | the first day is not counted; the corresponding day, else the month's last | rolls forward | 民法典 200-204 |
+//! | civil | the first day is not counted; the corresponding day, else the month's last | rolls forward; counted backwards, earlier | 民法典 200-204 |
 //! | workdays | workdays after the start | cannot be | 行政许可法 82 |
 //! | retention | as civil; the day after is too late | never forward; the last day the office is open | holder's rule |
 //! | retention_next_year | from 1 January of the next year, that day counted | as retention | 会计档案管理办法 14 |
 //! | elapsed | hours run through holidays | stays | 民法典 201(2) |
 //! | business_hours | hours inside opening windows | cannot be | configuration |
-//! | insurance_months | calendar months after the last paid one, to the month's end | earlier | 医保转移接续暂行办法 |
-//! | promise | as workdays; other units roll earlier | earlier | courtesy |
+//! | insurance_months | calendar months after the last paid one, to the month's end | as retention | 医保转移接续暂行办法 |
+//! | promise | as workdays; other units roll earlier, not to before the day it was made | earlier | courtesy |
+//!
+//! Negative lengths count backwards by the same rules. A counted first day makes a period one day shorter; it has no meaning for
+//! hours and insurance months. *Last safe day*: the last day on or before the end on which the office named is open, else the last
+//! workday. *Target*: the last safe day less the margin; for a civil end that rolled, at the latest the workday before the rest days.
 
 mod count;
+mod days;
+mod hours;
 mod parse;
 
 pub use count::{Counted, Counting, count, ending_on, explain};
@@ -22,10 +28,10 @@ pub use parse::{ParseError, Start};
 
 use std::fmt;
 
-use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::calendar::{FIRST_DAY, LAST_DAY, OutOfRange};
+use crate::domain::text::Said;
 
 /// The unit of a period, as its suffix writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +113,7 @@ pub enum PeriodError {
     OutOfRange,
     /// The office does not open within two years.
     NeverOpen,
-    /// A margin may be in days, workdays, weeks, months or years.
+    /// A margin is not negative, and in hours only where the period is.
     Margin,
 }
 
@@ -117,25 +123,53 @@ impl From<OutOfRange> for PeriodError {
     }
 }
 
-impl fmt::Display for PeriodError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PeriodError {
+    /// What is wrong, and what is allowed.
+    pub fn said(&self) -> Said {
         match self {
             Self::Unit { unit, mode, allowed } => {
-                write!(
-                    f,
-                    "{} cannot be counted in mode {}; allowed: {allowed}",
-                    unit.name(),
-                    mode.name()
+                let (suffix, mode) = (unit.suffix(), mode.name());
+                Said::new(
+                    format!("{mode} 方式不能用单位 {suffix};可用: {allowed}"),
+                    format!(
+                        "mode {mode} does not count in {} ({suffix}); allowed: {allowed}",
+                        unit.name()
+                    ),
                 )
             }
-            Self::OutOfRange => write!(f, "it leaves the calendar; allowed: {FIRST_DAY} to {LAST_DAY}"),
-            Self::NeverOpen => f.write_str("the office does not open near that day; check its opening days"),
-            Self::Margin => f.write_str("a margin is counted in days; allowed: wd, d, w, m, y"),
+            Self::OutOfRange => Said::new(
+                format!("超出日历范围;可用: {FIRST_DAY} 至 {LAST_DAY}"),
+                format!("it leaves the calendar; allowed: {FIRST_DAY} to {LAST_DAY}"),
+            ),
+            Self::NeverOpen => Said::new(
+                "该单位在那前后两年都不办公;请检查其开放日",
+                "the office does not open within two years of that day; check its opening days",
+            ),
+            Self::Margin => Said::new(
+                "预留时间不能为负,期限以日计的不能用小时;可用: wd, d, w, m, y(期限以小时计的还有 h, bh)",
+                "a margin is not negative, and in hours only where the period is; allowed: wd, d, w, m, y (h, bh too where the period is in hours)",
+            ),
         }
     }
 }
 
+impl fmt::Display for PeriodError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said().en)
+    }
+}
+
 impl std::error::Error for PeriodError {}
+
+impl Period {
+    /// 10年 / 10 years
+    pub fn words(self) -> Said {
+        let Self { n, unit } = self;
+        let name = unit.name();
+        let name = if n == 1 { name.trim_end_matches('s') } else { name };
+        Said::new(format!("{n}{}", unit.name_zh()), format!("{n} {name}"))
+    }
+}
 
 impl PeriodUnit {
     const ALL: [Self; 7] = [
@@ -215,6 +249,3 @@ impl Mode {
         matches!(self, Self::Elapsed | Self::BusinessHours)
     }
 }
-
-/// The window of a workday for business hours where no office is named.
-pub const BUSINESS_HOURS: (Time, Time) = (Time::constant(9, 0, 0, 0), Time::constant(17, 0, 0, 0));

@@ -4,33 +4,56 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::period::{Mode, Period, PeriodUnit};
+use crate::domain::text::Said;
 
 /// What is wrong, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
-    pub what: String,
-    pub allowed: &'static str,
+    pub what: Said,
+    pub allowed: Said,
+}
+
+impl ParseError {
+    fn new(what: Said, (zh, en): (&str, &str)) -> Self {
+        Self {
+            what,
+            allowed: Said::new(zh, en),
+        }
+    }
+
+    pub fn said(&self) -> Said {
+        Said::new(
+            format!("{};可写: {}", self.what.zh, self.allowed.zh),
+            format!("{}; allowed: {}", self.what.en, self.allowed.en),
+        )
+    }
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; allowed: {}", self.what, self.allowed)
+        f.write_str(&self.said().en)
     }
 }
 
 impl std::error::Error for ParseError {}
 
-const PERIODS: &str =
-    "a whole number and a unit: 10y, 3m, 2w, 60d, 5wd (workdays), 24h, 4bh (business hours); up to 100000";
-const STARTS: &str =
-    "a day 2016-02-29, a month 2026-05, a local time 2026-02-14T16:30, or an instant 2026-03-01T16:30Z";
-const MODES: &str =
-    "civil, retention, retention_next_year, workdays, elapsed, business_hours, insurance_months, promise";
+const PERIODS: (&str, &str) = (
+    "整数加单位: 10y(年), 3m(月), 2w(周), 60d(日), 5wd(工作日), 24h(小时), 4bh(营业小时);最多 100000;负数往前数",
+    "a whole number and a unit: 10y, 3m, 2w, 60d, 5wd (workdays), 24h, 4bh (business hours); up to 100000; negative counts back",
+);
+const STARTS: (&str, &str) = (
+    "日 2016-02-29, 月 2026-05, 当地时间 2026-02-14T16:30, 或带时区的时刻 2026-03-01T16:30Z",
+    "a day 2016-02-29, a month 2026-05, a local time 2026-02-14T16:30, or an instant 2026-03-01T16:30Z",
+);
+const MODES: (&str, &str) = (
+    "civil, retention, retention_next_year, workdays, elapsed, business_hours, insurance_months, promise",
+    "civil, retention, retention_next_year, workdays, elapsed, business_hours, insurance_months, promise",
+);
 /// More of any unit than this leaves the calendar or is a typing mistake; 100,000 days are 273 years.
 const N_MAX: i64 = 100_000;
 
@@ -38,9 +61,9 @@ impl FromStr for Period {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let wrong = || ParseError {
-            what: format!("\"{text}\" is no period"),
-            allowed: PERIODS,
+        let wrong = || {
+            let what = Said::new(format!("“{text}”不是期限"), format!("\"{text}\" is no period"));
+            ParseError::new(what, PERIODS)
         };
         let trimmed = text.trim();
         let split = trimmed
@@ -52,7 +75,7 @@ impl FromStr for Period {
             .find(|unit| unit.suffix() == suffix)
             .ok_or_else(wrong)?;
         let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !is_digits(digits) {
             return Err(wrong());
         }
         let n: i64 = number.parse().map_err(|_| wrong())?;
@@ -73,13 +96,10 @@ impl FromStr for Mode {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.name() == text)
-            .ok_or_else(|| ParseError {
-                what: format!("\"{text}\" is no mode"),
-                allowed: MODES,
-            })
+        Self::ALL.into_iter().find(|mode| mode.name() == text).ok_or_else(|| {
+            let what = Said::new(format!("“{text}”不是计算方式"), format!("\"{text}\" is no mode"));
+            ParseError::new(what, MODES)
+        })
     }
 }
 
@@ -115,31 +135,71 @@ impl FromStr for Start {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let text = text.trim();
-        let month = || {
-            let (year, month) = text.split_once('-')?;
-            let digits = |part: &str, len| part.len() == len && part.bytes().all(|byte| byte.is_ascii_digit());
-            let (true, true) = (digits(year, 4), digits(month, 2)) else {
-                return None;
-            };
-            let (year, month) = (year.parse().ok()?, month.parse().ok()?);
-            Date::new(year, month, 1).ok().map(|_| Self::Month { year, month })
-        };
-        let day = || (text.len() == 10).then(|| text.parse().ok().map(Self::Day)).flatten();
-        let instant = || text.parse().ok().map(Self::Instant);
-        let local = || {
-            (text.len() > 10)
-                .then(|| text.replace(' ', "T").parse().ok().map(Self::Local))
-                .flatten()
-        };
-        day()
-            .or_else(month)
-            .or_else(instant)
-            .or_else(local)
-            .ok_or_else(|| ParseError {
-                what: format!("\"{text}\" is no day or time"),
-                allowed: STARTS,
-            })
+        day(text)
+            .map(Self::Day)
+            .or_else(|| month(text))
+            .or_else(|| text.parse().ok().map(Self::Instant))
+            .or_else(|| local(text).map(Self::Local))
+            .ok_or_else(|| ParseError::new(no_start(text), STARTS))
     }
+}
+
+/// `YYYY-MM-DD`, nothing else.
+fn day(text: &str) -> Option<Date> {
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let plain = [year, month, day].map(|part| is_digits(part).then_some(part.len())) == [Some(4), Some(2), Some(2)];
+    if plain && parts.next().is_none() {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// `YYYY-MM`
+fn month(text: &str) -> Option<Start> {
+    let first = day(&format!("{text}-01"))?;
+    Some(Start::Month {
+        year: first.year(),
+        month: first.month(),
+    })
+}
+
+/// A day and a time of day without offset or zone: what they say would be lost.
+fn local(text: &str) -> Option<DateTime> {
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let date = day(date)?;
+    let plain = time.bytes().all(|byte| byte.is_ascii_digit() || b":.".contains(&byte));
+    let time: Time = if plain && time.contains(':') {
+        time.parse().ok()?
+    } else {
+        return None;
+    };
+    Some(date.to_datetime(time))
+}
+
+fn no_start(text: &str) -> Said {
+    let date = text.split(['T', 't', ' ']).next().unwrap_or(text);
+    let looks_right = date.len() == 10
+        && date.bytes().enumerate().all(|(at, byte)| {
+            if at == 4 || at == 7 {
+                byte == b'-'
+            } else {
+                byte.is_ascii_digit()
+            }
+        });
+    if looks_right && day(date).is_none() {
+        Said::new(format!("没有 {date} 这一天"), format!("there is no day {date}"))
+    } else {
+        Said::new(
+            format!("“{text}”不是日期或时刻"),
+            format!("\"{text}\" is no day or time"),
+        )
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Display for Start {

@@ -142,12 +142,7 @@ fn counted(rules: &Rulebook, kind: &PeriodKind, deadline: &Deadline) -> Option<R
 }
 
 fn counting<'a>(rules: &'a Rulebook, kind: &'a PeriodKind, deadline: &'a Deadline) -> Counting<'a> {
-    let office = rules.office_of(kind, deadline.office.as_ref());
-    Counting {
-        calendar: &rules.calendar,
-        zone: &rules.zone,
-        office,
-    }
+    rules.counting(rules.office_of(kind, deadline.office.as_ref()))
 }
 
 fn start(deadline: &Deadline) -> Option<Start> {
@@ -160,15 +155,20 @@ fn start(deadline: &Deadline) -> Option<Start> {
 
 fn deadline_milestones(counted: &Counted, kind: &PeriodKind, deadline: &Deadline, zone: &TimeZone) -> Milestones {
     let opened = Moment::Day(zone.to_datetime(deadline.set_at).date());
-    let (end, after) = if kind.rule.mode.is_in_hours() {
-        (Moment::Instant(counted.end_at), Moment::Instant(counted.end_at))
+    let (target, end, after) = if kind.rule.mode.is_in_hours() {
+        let end = Moment::Instant(counted.end_at);
+        (Moment::Instant(counted.target_at), end, end)
     } else {
         let next = counted.legal_end.tomorrow().unwrap_or(counted.legal_end);
-        (Moment::Day(counted.legal_end), Moment::Day(next))
+        (
+            Moment::Day(counted.target_by),
+            Moment::Day(counted.legal_end),
+            Moment::Day(next),
+        )
     };
     let lasting = [
         (Milestone::Opened, opened),
-        (Milestone::TargetBy, Moment::Day(counted.target_by)),
+        (Milestone::TargetBy, target),
         (Milestone::LastSafeDay, Moment::Day(counted.last_safe_day)),
         (Milestone::End, end),
     ];
