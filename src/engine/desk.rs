@@ -11,7 +11,7 @@ use crate::domain::org::Staff;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::Said;
+use crate::domain::text::{Said, shown};
 use crate::engine::new_person;
 use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, cases, commit, events, people, reminders};
 
@@ -20,7 +20,7 @@ use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, cases, commit, 
 pub enum DeskError {
     #[error("{0}")]
     Refused(Refusal),
-    #[error("没有案件 {0}。用 xixin case list 查看。\nthere is no case {0}; see xixin case list")]
+    #[error("没有案件 {id}。用 xixin case list 查看。\nthere is no case {id}; see xixin case list", id = shown(.0.as_str()))]
     NoCase(CaseId),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -46,6 +46,7 @@ const TRIES: usize = 5;
 impl<'a> Desk<'a> {
     pub fn new(store: &'a Store, rules: &'a Rulebook, actor: &StaffId) -> Result<Self, DeskError> {
         let Some(actor) = rules.org.staff.get(actor) else {
+            let actor = shown(actor.as_str());
             let known: Vec<&str> = rules.org.staff.keys().map(StaffId::as_str).collect();
             return Err(DeskError::Refused(Refusal {
                 field: Some("--as".to_owned()),

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::period::{Mode, Period, PeriodUnit};
+use crate::domain::text::shown;
 
 /// What is wrong, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let wrong = || ParseError {
-            what: format!("\"{text}\" is no period"),
+            what: format!("\"{}\" is no period", shown(text)),
             allowed: PERIODS,
         };
         let trimmed = text.trim();
@@ -77,7 +78,7 @@ impl FromStr for Mode {
             .into_iter()
             .find(|mode| mode.name() == text)
             .ok_or_else(|| ParseError {
-                what: format!("\"{text}\" is no mode"),
+                what: format!("\"{}\" is no mode", shown(text)),
                 allowed: MODES,
             })
     }
@@ -136,7 +137,7 @@ impl FromStr for Start {
             .or_else(instant)
             .or_else(local)
             .ok_or_else(|| ParseError {
-                what: format!("\"{text}\" is no day or time"),
+                what: format!("\"{}\" is no day or time", shown(text)),
                 allowed: STARTS,
             })
     }
