@@ -221,6 +221,10 @@ pub(super) fn promise(
     let by = by.unwrap_or_else(|| context.actor.id.clone());
     known_staff("by", &by, context)?;
     let due = match due {
+        // A promise that is taken over from older records may be overdue already.
+        Some(text) if change.case.imported_at == Some(context.now) => {
+            fields::parse_due("due", &text, &context.rules.zone)?
+        }
         Some(text) => future_due(context, &text)?,
         None => {
             let end = count_from_now(context, &context.rules.schedule.callback_period)?;

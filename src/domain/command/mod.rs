@@ -7,7 +7,7 @@ mod items;
 mod open;
 
 pub use fields::{parse_due, parse_local};
-pub use open::{NewCase, NewPerson, NewRelative, Opened, open};
+pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
