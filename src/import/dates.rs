@@ -140,7 +140,7 @@ pub(super) fn written(text: &str) -> Result<Written, Fault> {
             letter => letter,
         })
         .collect();
-    let plain = plain.replace("- ", "-");
+    let plain = plain.replace("- ", "-").replace(" -", "-");
     let (day, time) = match plain.split_once(char::is_whitespace) {
         Some((day, time)) => (day, time.trim()),
         None => (plain.as_str(), ""),
