@@ -10,10 +10,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Place, poke};
+use crate::cli::document::{self, Fields};
 use crate::cli::{ReadArgs, say};
 use crate::clock::SystemClock;
-use crate::domain::command::{Change, Command, NewCase};
+use crate::domain::command::{Change, NewCase, Refusal};
 use crate::domain::ids::{CaseId, StaffId, UnitId};
+use crate::domain::text::shown;
 use crate::engine::desk::Desk;
 use crate::store::cases::Filter;
 
@@ -109,8 +111,8 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
 }
 
 async fn add(file: &PathBuf, actor: &Actor, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
-    let text = document(file)?;
-    let new: NewCase = parse(&text)?;
+    let text = text_of(file)?;
+    let new: NewCase = document::read_object(&text)?;
     let app = App::open(place.clone(), Arc::new(SystemClock)).await?;
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
@@ -126,7 +128,7 @@ async fn act(
     read: &ReadArgs,
     place: Place,
 ) -> anyhow::Result<u8> {
-    let command: Command = parse(&command_json(command, values)?.to_string())?;
+    let command = document::read_command(command_fields(command, values)?)?;
     let app = App::open(place.clone(), Arc::new(SystemClock)).await?;
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
@@ -164,7 +166,7 @@ async fn list(filter: &Filter, read: &ReadArgs, place: Place) -> anyhow::Result<
 }
 
 /// Reads a document, refusing what cannot be one.
-fn document(file: &PathBuf) -> anyhow::Result<String> {
+fn text_of(file: &PathBuf) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     let name = file.display();
     let too_large = || {
@@ -190,47 +192,40 @@ fn document(file: &PathBuf) -> anyhow::Result<String> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
-/// Reads JSON; an error names line, column and field.
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> anyhow::Result<T> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        let place = if path == "." {
-            String::new()
-        } else {
-            format!("{path}: ")
-        };
-        anyhow::anyhow!("内容有误 / the document is wrong: {place}{inner}")
-    })
-}
-
 /// `key=value` pairs or one JSON object, as a command document. Values that look like JSON lists, objects, booleans or null are taken
 /// as such; everything else is text, so that phone numbers and dates stay what they are.
-fn command_json(command: &str, values: &[String]) -> anyhow::Result<Value> {
+fn command_fields(command: &str, values: &[String]) -> anyhow::Result<Map<String, Value>> {
     let mut map = Map::new();
     if let [single] = values
         && single.trim_start().starts_with('{')
     {
-        map = parse(single)?;
+        let Fields(given) = document::read(single)?;
+        map = given;
     } else {
         for pair in values {
             let (key, value) = pair
                 .split_once('=')
-                .with_context(|| format!("“{pair}” 应写成 key=value / write \"{pair}\" as key=value"))?;
+                .with_context(|| format!("“{0}” 应写成 key=value / write \"{0}\" as key=value", shown(pair)))?;
             let value = match value.chars().next() {
-                Some('[' | '{') => parse(value)?,
-                _ if matches!(value, "true" | "false" | "null") => parse(value)?,
-                _ if key == "born" => parse(value)?,
+                Some('[' | '{') => document::read(value).map_err(|refusal| within(refusal, key))?,
+                _ if matches!(value, "true" | "false" | "null") => {
+                    document::read(value).map_err(|refusal| within(refusal, key))?
+                }
+                _ if key == "born" => document::read(value).map_err(|refusal| within(refusal, key))?,
                 _ => Value::String(value.to_owned()),
             };
             if map.insert(key.to_owned(), value).is_some() {
-                anyhow::bail!("{key} 写了两次 / {key} is given twice");
+                anyhow::bail!("{0} 写了两次 / {0} is given twice", shown(key));
             }
         }
     }
     map.insert("do".to_owned(), Value::String(command.replace('-', "_")));
-    Ok(Value::Object(map))
+    Ok(map)
+}
+
+fn within(refusal: Refusal, key: &str) -> Refusal {
+    let field = Some(shown(key));
+    Refusal { field, ..refusal }
 }
 
 /// An instant in the zone of the halls.

@@ -10,6 +10,7 @@ mod ctl;
 mod demo;
 mod digest;
 mod doctor;
+mod document;
 mod import;
 mod ledger;
 mod notice;

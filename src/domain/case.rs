@@ -10,6 +10,7 @@ use crate::domain::ids::{CaseId, ItemId, MatterId, OfficeId, PeriodId, PersonId,
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::Moment;
 use crate::domain::period::Start;
+use crate::domain::text::shown;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,27 +174,32 @@ impl std::fmt::Display for Trigger {
 impl std::str::FromStr for Trigger {
     type Err = String;
 
+    /// The error is told in both languages, in one line.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == "unknown" {
             return Ok(Self::Unknown);
         }
+        let wrong = |part: &str| {
+            let part = shown(part);
+            format!(
+                "“{part}”不是起算日,可写日期 2012-03-10、月份 2026-05、时刻 2026-02-14T16:30、范围 2012-03-01..2012-05-31 或 unknown / \
+                 \"{part}\" is no trigger; allowed: a date 2012-03-10, a month 2026-05, a time 2026-02-14T16:30, a range \
+                 2012-03-01..2012-05-31, or unknown"
+            )
+        };
         if let Some((from, to)) = text.split_once("..") {
-            let day = |text: &str| {
-                text.trim()
-                    .parse::<Date>()
-                    .map_err(|_| format!("\"{text}\" is no date like 2012-03-01"))
-            };
+            let day = |text: &str| text.trim().parse::<Date>().map_err(|_| wrong(text));
             let (from, to) = (day(from)?, day(to)?);
             return if from <= to {
                 Ok(Self::Range { from, to })
             } else {
-                Err(format!("the range starts on {from}, after its end {to}"))
+                Err(format!(
+                    "范围的开始 {from} 晚于结束 {to},请对调 / the range starts on {from}, after its end {to}; swap them"
+                ))
             };
         }
-        text.parse().map(Self::Known).map_err(|error| {
-            format!("\"{text}\": {error}; allowed: a date 2012-03-10, a month 2026-05, an instant 2026-02-14T16:30, a range 2012-03-01..2012-05-31, or unknown")
-        })
+        text.parse().map(Self::Known).map_err(|_| wrong(text))
     }
 }
 

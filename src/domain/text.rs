@@ -173,6 +173,15 @@ pub enum TextProblem {
     LineBreak {
         at: usize,
     },
+    /// A character that shows nothing: two texts that look alike would differ.
+    Hidden {
+        at: usize,
+        code: u32,
+    },
+    /// U+FFFD, which a conversion leaves where it lost a character.
+    Lost {
+        at: usize,
+    },
 }
 
 impl TextProblem {
@@ -193,13 +202,24 @@ impl TextProblem {
             Self::LineBreak { at } => {
                 Said::new(format!("第{at}个字符是换行"), format!("character {at} is a line break"))
             }
+            Self::Hidden { at, code } => Said::new(
+                format!("第{at}个字符 U+{code:04X} 看不见"),
+                format!("character {at} is the invisible U+{code:04X}"),
+            ),
+            Self::Lost { at } => Said::new(
+                format!("第{at}个字符在转换编码时已丢失(�)"),
+                format!("character {at} was lost in a conversion (�)"),
+            ),
         }
     }
 
     pub fn fix(&self) -> Said {
         match self {
             Self::TooLong { .. } => Said::new("请缩短", "shorten it"),
-            Self::Control { .. } | Self::Bidi { .. } => Said::new("请删去该字符", "delete that character"),
+            Self::Control { .. } | Self::Bidi { .. } | Self::Hidden { .. } => {
+                Said::new("请删去该字符", "delete that character")
+            }
+            Self::Lost { .. } => Said::new("请重新输入原来的字", "type the original character again"),
             Self::LineBreak { .. } => Said::new("此栏只能一行", "this field takes a single line"),
         }
     }
@@ -231,14 +251,54 @@ fn clean(text: &str, max: usize, lines: bool) -> Result<String, TextProblem> {
                     code: u32::from(letter),
                 });
             }
-            // Embeddings, overrides, isolates and marks (Unicode Standard Annex 9).
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}' => {
-                return Err(TextProblem::Bidi { at });
+            letter if is_bidi(letter) => return Err(TextProblem::Bidi { at }),
+            '\u{fffd}' => return Err(TextProblem::Lost { at }),
+            letter if is_hidden(letter) => {
+                return Err(TextProblem::Hidden {
+                    at,
+                    code: u32::from(letter),
+                });
             }
             _ => {}
         }
     }
     Ok(text.to_owned())
+}
+
+/// A foreign text as it may be repeated in a message: at most 40 characters, and what hides or moves others by its code.
+pub fn shown(text: &str) -> String {
+    const MAX: usize = 40;
+    let mut shown = String::new();
+    for (index, letter) in text.chars().enumerate() {
+        if index == MAX {
+            shown.push('…');
+            break;
+        }
+        if letter.is_control() || is_line_break(letter) || is_bidi(letter) || is_hidden(letter) {
+            shown.push_str(&format!("<U+{:04X}>", u32::from(letter)));
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// Embeddings, overrides, isolates and marks (Unicode Standard Annex 9).
+fn is_bidi(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}'
+    )
+}
+
+/// Soft hyphen, zero-width space and non-joiner, word joiner and its kin, byte order mark, interlinear marks, tags, noncharacters. The
+/// zero-width joiner and the variation selectors stay: emoji are made with them.
+fn is_hidden(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}' | '\u{34f}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    ) || u32::from(letter) & 0xfffe == 0xfffe
 }
 
 fn is_line_break(letter: char) -> bool {

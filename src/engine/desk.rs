@@ -11,7 +11,8 @@ use crate::domain::org::Staff;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::Said;
+use crate::domain::text::{Said, shown};
+use crate::engine::alike::{self, Likeness};
 use crate::engine::new_person;
 use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, cases, commit, events, people, reminders};
 
@@ -20,8 +21,13 @@ use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, cases, commit, 
 pub enum DeskError {
     #[error("{0}")]
     Refused(Refusal),
-    #[error("没有案件 {0}。用 xixin case list 查看。\nthere is no case {0}; see xixin case list")]
+    #[error("没有案件 {id}。用 xixin case list 查看。\nthere is no case {id}; see xixin case list", id = shown(.0.as_str()))]
     NoCase(CaseId),
+    #[error(
+        "同样的诉求已经立案({0}),刚刚由别人录入。没有写入;请重新预览。\n\
+         the same request is open already ({0}): somebody else has just entered it; nothing was written, look at the preview again"
+    )]
+    Repeated(CaseId),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -46,6 +52,7 @@ const TRIES: usize = 5;
 impl<'a> Desk<'a> {
     pub fn new(store: &'a Store, rules: &'a Rulebook, actor: &StaffId) -> Result<Self, DeskError> {
         let Some(actor) = rules.org.staff.get(actor) else {
+            let actor = shown(actor.as_str());
             let known: Vec<&str> = rules.org.staff.keys().map(StaffId::as_str).collect();
             return Err(DeskError::Refused(Refusal {
                 field: Some("--as".to_owned()),
@@ -70,21 +77,45 @@ impl<'a> Desk<'a> {
 
     /// Opens many cases, all or none. `imported` marks them as history: nothing that was due before now is ever sent.
     pub async fn open_all(&self, new: Vec<NewCase>, imported: bool, now: Timestamp) -> Result<Vec<Change>, DeskError> {
-        let year = self.rules.zone.to_datetime(now).year();
         let mut tx = self.store.begin().await?;
         let mut opened = Vec::with_capacity(new.len());
         for new in new {
-            let id = cases::next_number(&mut tx, year).await?;
-            let mut change = command::open(id, new, imported, &self.context(now))?;
-            if let Some(known) = self.known(&mut tx, &change).await? {
-                change.adopt(&known);
-            }
-            cases::insert(&mut tx, &change.case, now).await?;
-            self.write_rest(&mut tx, &change, now).await?;
-            opened.push(change);
+            opened.push(self.open_one(&mut tx, new, imported, now).await?);
         }
         commit(tx, "open cases").await?;
         Ok(opened)
+    }
+
+    /// Takes cases over as history, all or none, and returns their numbers. Refuses when one of `unless` is open already: somebody
+    /// else may have taken the same list over since it was looked through.
+    pub async fn import(
+        &self,
+        new: Vec<NewCase>,
+        unless: &[Likeness],
+        now: Timestamp,
+    ) -> Result<Vec<CaseId>, DeskError> {
+        let mut tx = self.store.begin().await?;
+        if let Some((_, case)) = alike::repeated(&mut tx, unless).await?.first() {
+            return Err(DeskError::Repeated(case.clone()));
+        }
+        let mut opened = Vec::with_capacity(new.len());
+        for new in new {
+            opened.push(self.open_one(&mut tx, new, true, now).await?.case.id);
+        }
+        commit(tx, "take cases over").await?;
+        Ok(opened)
+    }
+
+    async fn open_one(&self, tx: &mut Tx, new: NewCase, imported: bool, now: Timestamp) -> Result<Change, DeskError> {
+        let year = self.rules.zone.to_datetime(now).year();
+        let id = cases::next_number(tx, year).await?;
+        let mut change = command::open(id, new, imported, &self.context(now))?;
+        if let Some(known) = self.known(tx, &change).await? {
+            change.adopt(&known);
+        }
+        cases::insert(tx, &change.case, now).await?;
+        self.write_rest(tx, &change, now).await?;
+        Ok(change)
     }
 
     /// The resident of a new case, if they have been here before.

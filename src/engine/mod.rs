@@ -5,6 +5,7 @@
 //!                                   digests ── one a day ──→ ledger        recorder ←── outcomes ──┘
 //! ```
 
+pub mod alike;
 pub mod breaker;
 pub mod desk;
 pub mod digest_content;

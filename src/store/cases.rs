@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
@@ -220,6 +220,47 @@ impl Store {
             .await
             .during("count the open cases")
     }
+}
+
+/// An open case and whose it is, as far as it helps to recognise the same request made twice.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct OpenCase {
+    pub id: String,
+    pub matter: String,
+    pub phone: Option<String>,
+    pub name: String,
+}
+
+/// The open cases of residents with one of these numbers, and of residents without a number who have one of these names.
+pub async fn open_cases_of(
+    connection: &mut SqliteConnection,
+    phones: &[&str],
+    names: &[&str],
+) -> Result<Vec<OpenCase>, StoreError> {
+    const SQL: &str = "
+        select cases.id, cases.matter, people.phone, people.record ->> 'name' as name
+        from people
+        join cases on cases.resident = people.id
+        where people.phone in (select value from json_each($1))
+          and people.relative_of is null
+          and cases.status <> 'closed'
+        union all
+        select cases.id, cases.matter, people.phone, people.record ->> 'name' as name
+        from people
+        join cases on cases.resident = people.id
+        where people.phone is null
+          and people.relative_of is null
+          -- an empty list spares the scan
+          and json_array_length($2) > 0
+          and people.record ->> 'name' in (select value from json_each($2))
+          and cases.status <> 'closed'
+        order by 1";
+    sqlx::query_as(SQL)
+        .bind(json(&phones))
+        .bind(json(&names))
+        .fetch_all(connection)
+        .await
+        .during("look for open cases of the same residents")
 }
 
 /// A new case; it wakes at once.

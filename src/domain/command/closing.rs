@@ -93,7 +93,7 @@ pub(super) fn assign(change: &mut Change, context: &Context<'_>, owner: StaffId)
 }
 
 pub(super) fn prioritise(change: &mut Change, context: &Context<'_>, reason: String) -> Result<(), Refusal> {
-    let lane = grant(&reason, context)?;
+    let lane = grant("reason", &reason, context)?;
     change.events.push(Event::PriorityGranted {
         by: lane.granted_by.clone(),
     });
@@ -147,7 +147,12 @@ pub(super) fn resume(change: &mut Change) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn change_person(change: &mut Change, people: &People, new: PersonChange) -> Result<(), Refusal> {
+pub(super) fn change_person(
+    change: &mut Change,
+    people: &People,
+    context: &Context<'_>,
+    new: PersonChange,
+) -> Result<(), Refusal> {
     let wanted = new.person.as_ref().unwrap_or(&change.case.party.person);
     let Some(person) = people.all().find(|person| person.id == *wanted) else {
         let known: Vec<String> = people.all().map(|person| person.id.to_string()).collect();
@@ -183,7 +188,8 @@ pub(super) fn change_person(change: &mut Change, people: &People, new: PersonCha
         changed("email");
     }
     if let Some(born) = new.born {
-        person.born = Some(born);
+        let this_year = context.rules.zone.to_datetime(context.now).year();
+        person.born = Some(fields::year_of_birth("born", born, this_year)?);
         changed("born");
     }
     if let Some(opted_out) = new.opted_out {

@@ -10,36 +10,48 @@ use crate::domain::milestone::instant;
 use crate::domain::person::is_mobile;
 use crate::domain::text::{Said, clean_line, clean_text};
 
-pub(super) const NAME_MAX: usize = 60;
-pub(super) const SHORT_MAX: usize = 200;
-pub(super) const LONG_MAX: usize = 4_000;
+pub(crate) const NAME_MAX: usize = 60;
+pub(crate) const SHORT_MAX: usize = 200;
+pub(crate) const LONG_MAX: usize = 4_000;
+/// No number is longer, however it is spaced.
+const PHONE_MAX: usize = 40;
+/// RFC 5321 4.5.3.1.3, less the angle brackets.
+const EMAIL_MAX: usize = 254;
 
 /// A single-line text that must say something.
-pub(super) fn line(field: &str, text: &str, max: usize) -> Result<String, Refusal> {
+pub(crate) fn line(field: &str, text: &str, max: usize) -> Result<String, Refusal> {
     let text = optional_line(field, text, max)?;
-    if text.is_empty() {
-        return Err(Refusal::at(
-            field,
-            Said::new("不能为空", "it is empty"),
-            Said::new("请填写", "fill it in"),
-        ));
-    }
-    Ok(text)
+    if text.is_empty() { Err(empty(field)) } else { Ok(text) }
 }
 
-pub(super) fn optional_line(field: &str, text: &str, max: usize) -> Result<String, Refusal> {
+fn empty(field: &str) -> Refusal {
+    Refusal::at(
+        field,
+        Said::new("不能为空", "it is empty"),
+        Said::new("请填写", "fill it in"),
+    )
+}
+
+pub(crate) fn optional_line(field: &str, text: &str, max: usize) -> Result<String, Refusal> {
     clean_line(text, max).map_err(|problem| Refusal::at(field, problem.what(), problem.fix()))
 }
 
 /// A text of several lines; line ends are normalised to `\n`.
-pub(super) fn note(field: &str, text: &str) -> Result<String, Refusal> {
+pub(crate) fn note(field: &str, text: &str) -> Result<String, Refusal> {
     clean_text(text, LONG_MAX).map_err(|problem| Refusal::at(field, problem.what(), problem.fix()))
 }
 
+/// A text of several lines that must say something.
+pub(crate) fn required_note(field: &str, text: &str) -> Result<String, Refusal> {
+    let text = note(field, text)?;
+    if text.is_empty() { Err(empty(field)) } else { Ok(text) }
+}
+
 /// Digits of a mainland mobile, landline with area code or 400 number; full-width digits, spaces, hyphens and +86 are taken.
-pub(super) fn phone(field: &str, text: &str) -> Result<String, Refusal> {
+pub(crate) fn phone(field: &str, text: &str) -> Result<String, Refusal> {
+    let text = optional_line(field, text, PHONE_MAX)?;
     let mut digits = String::new();
-    for letter in text.trim().chars() {
+    for letter in text.chars() {
         match letter {
             '0'..='9' => digits.push(letter),
             '０'..='９' => digits.push(char::from(b'0' + u8::try_from(u32::from(letter) - 0xFF10).unwrap_or(0))),
@@ -49,7 +61,7 @@ pub(super) fn phone(field: &str, text: &str) -> Result<String, Refusal> {
         }
     }
     let local = match digits.strip_prefix("0086").or_else(|| digits.strip_prefix("86")) {
-        Some(rest) if is_mobile(rest) || text.trim().starts_with(['+', '＋']) => rest,
+        Some(rest) if is_mobile(rest) || text.starts_with(['+', '＋']) => rest,
         _ => digits.as_str(),
     };
     let landline = local.starts_with('0') && (10..=12).contains(&local.len());
@@ -73,9 +85,9 @@ fn bad_phone(field: &str) -> Refusal {
 }
 
 /// An address that a mail server could take: one @, a domain with a dot, nothing but visible ASCII before the domain.
-pub(super) fn email(field: &str, text: &str) -> Result<String, Refusal> {
-    let text = text.trim();
-    let plausible = text.len() <= 254
+pub(crate) fn email(field: &str, text: &str) -> Result<String, Refusal> {
+    let text = optional_line(field, text, EMAIL_MAX)?;
+    let plausible = text.len() <= EMAIL_MAX
         && text.split_once('@').is_some_and(|(local, domain)| {
             let local_ok = !local.is_empty()
                 && local.len() <= 64
@@ -95,12 +107,31 @@ pub(super) fn email(field: &str, text: &str) -> Result<String, Refusal> {
             local_ok && domain.contains('.') && domain.split('.').all(label_ok)
         });
     if plausible {
-        return Ok(text.to_owned());
+        return Ok(text);
     }
     Err(Refusal::at(
         field,
         Said::new("不是可用的邮箱地址", "it is no usable e-mail address"),
         Said::new("形如 name@example.org", "write it like name@example.org"),
+    ))
+}
+
+/// A year in which somebody alive can have been born.
+pub(crate) fn year_of_birth(field: &str, born: i16, this_year: i16) -> Result<i16, Refusal> {
+    let first = this_year - 130;
+    if (first..=this_year).contains(&born) {
+        return Ok(born);
+    }
+    Err(Refusal::at(
+        field,
+        Said::new(
+            format!("出生年份{born}不可信"),
+            format!("the year of birth {born} cannot be right"),
+        ),
+        Said::new(
+            format!("应在{first}至{this_year}之间"),
+            format!("give a year from {first} to {this_year}"),
+        ),
     ))
 }
 
@@ -146,7 +177,7 @@ pub fn parse_due(field: &str, text: &str, zone: &TimeZone) -> Result<Due, Refusa
 }
 
 /// Days outside 1900 to 2200 are typing mistakes.
-pub(super) fn in_range(field: &str, day: Date) -> Result<Date, Refusal> {
+pub(crate) fn in_range(field: &str, day: Date) -> Result<Date, Refusal> {
     if (1900..=2200).contains(&day.year()) {
         return Ok(day);
     }

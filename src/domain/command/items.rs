@@ -7,7 +7,7 @@ use crate::domain::case::{
     Acknowledgement, Appointment, AppointmentState, Attempt, AttemptResult, Callback, Contact, ContactKind, Deadline,
     Direction, Due, Item, Mark, Trigger,
 };
-use crate::domain::command::open::{known_staff, unknown};
+use crate::domain::command::open::{known_staff, too_many, unknown};
 use crate::domain::command::{Change, Context, Refusal, fields};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, PeriodId, StaffId};
@@ -15,7 +15,7 @@ use crate::domain::milestone::instant;
 use crate::domain::period::{Mode, PeriodRule, Start, count};
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::text::Said;
+use crate::domain::text::{Said, shown};
 
 /// What `book` was asked for.
 pub(super) struct Booking {
@@ -29,6 +29,8 @@ pub(super) struct Booking {
 
 /// An appointment without an end is taken to last this long, in minutes.
 const DEFAULT_VISIT_MIN: i64 = 60;
+/// Nobody carries more things to an appointment.
+const BRING_MAX: usize = 20;
 /// More items than this belong to several cases.
 const ITEMS_MAX: u32 = 200;
 
@@ -210,17 +212,14 @@ pub(super) fn promise(
     due: Option<String>,
     by: Option<StaffId>,
 ) -> Result<(), Refusal> {
-    let words = fields::note("words", &words)?;
-    if words.is_empty() {
-        return Err(Refusal::at(
-            "words",
-            Said::new("没有写明承诺了什么", "it does not say what was promised"),
-            Said::new("用居民的话写下承诺", "write the promise down in the resident's words"),
-        ));
-    }
+    let words = fields::required_note("words", &words)?;
     let by = by.unwrap_or_else(|| context.actor.id.clone());
     known_staff("by", &by, context)?;
     let due = match due {
+        // A promise that is taken over from older records may be overdue already.
+        Some(text) if change.case.imported_at == Some(context.now) => {
+            fields::parse_due("due", &text, &context.rules.zone)?
+        }
         Some(text) => future_due(context, &text)?,
         None => {
             let end = count_from_now(context, &context.rules.schedule.callback_period)?;
@@ -395,11 +394,11 @@ pub(super) fn book(change: &mut Change, context: &Context<'_>, booking: Booking)
     known_staff("with", &with, context)?;
     known_office(context, Some(&booking.office))?;
     let (start, end) = visit(context, &booking.office, &booking.start, booking.end.as_deref())?;
-    let bring = booking
-        .bring
-        .iter()
-        .map(|thing| fields::line("bring", thing, fields::NAME_MAX))
-        .collect::<Result<_, _>>()?;
+    if booking.bring.len() > BRING_MAX {
+        return Err(too_many("bring", BRING_MAX));
+    }
+    let thing = |(index, thing): (usize, &String)| fields::line(&format!("bring[{index}]"), thing, fields::NAME_MAX);
+    let bring = booking.bring.iter().enumerate().map(thing).collect::<Result<_, _>>()?;
     let id = next_id(change, 'a')?;
     change.events.push(Event::AppointmentBooked {
         item: id.clone(),
@@ -614,6 +613,7 @@ fn open_appointment<'a>(change: &'a mut Change, item: &ItemId) -> Result<&'a mut
 }
 
 fn already_over(item: &ItemId) -> Refusal {
+    let item = shown(item.as_str());
     Refusal::at(
         "item",
         Said::new(format!("事项 {item} 已经结束"), format!("item {item} is over already")),
@@ -631,6 +631,7 @@ fn no_item(case: &crate::domain::case::Case, item: &ItemId) -> Refusal {
     } else {
         known.join(", ")
     };
+    let item = shown(item.as_str());
     Refusal::at(
         "item",
         Said::new(

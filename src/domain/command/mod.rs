@@ -2,12 +2,12 @@
 //! refusal that says why and what to do.
 
 mod closing;
-mod fields;
+pub(crate) mod fields;
 mod items;
 mod open;
 
 pub use fields::{parse_due, parse_local};
-pub use open::{NewCase, NewPerson, NewRelative, Opened, open};
+pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -357,7 +357,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         Command::ClearFlag { flag } => closing::clear_flag(&mut change, flag),
         Command::Wait { on } => closing::wait(&mut change, context, on)?,
         Command::Resume => closing::resume(&mut change)?,
-        Command::ChangePerson(new) => closing::change_person(&mut change, people, new)?,
+        Command::ChangePerson(new) => closing::change_person(&mut change, people, context, new)?,
         Command::AddRelative(new) => open::add_relative(&mut change, context, new)?,
         Command::Close(close) => closing::close(&mut change, context, close)?,
         Command::Reopen => closing::reopen(&mut change)?,

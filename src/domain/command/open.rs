@@ -10,7 +10,7 @@ use crate::domain::command::{Change, Context, Refusal, fields, items};
 use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, MatterId, OfficeId, PeriodId, PersonId, StaffId, UnitId};
 use crate::domain::person::{Gender, Language, MayKnow, Person, PersonFlag, Relative};
-use crate::domain::text::Said;
+use crate::domain::text::{Said, shown};
 
 /// A case as it comes in. Unknown fields are refused, so that a typing mistake loses nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,6 +123,9 @@ pub struct NewAppointment {
     pub bring: Vec<String>,
 }
 
+/// More relatives than this are a list of something else.
+const RELATIVES_MAX: usize = 20;
+
 /// A new case with the people it brought along.
 pub type Opened = Change;
 
@@ -139,27 +142,29 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
     }
     let owner = new.owner.unwrap_or_else(|| context.actor.id.clone());
     known_staff("owner", &owner, context)?;
-    let resident = person((context.new_person)(), &new.resident, "resident", context)?;
+    let resident = person((context.new_person)(), &new.resident, "resident.", context)?;
     let mut flags = new.flags;
     if matter.bereaved {
         flags.insert(CaseFlag::SensitiveTone);
     }
-    let priority = new.priority.map(|reason| grant(&reason, context)).transpose()?;
+    let priority = new
+        .priority
+        .map(|reason| grant("priority", &reason, context))
+        .transpose()?;
     let opened_at = received_at(new.received_at.as_deref(), context)?;
     let case = Case {
         id,
         opened_at,
         party: Party {
             person: resident.id.clone(),
-            enterprise: new
-                .enterprise
-                .map(|name| fields::line("enterprise", &name, fields::SHORT_MAX))
+            enterprise: given(new.enterprise.as_deref())
+                .map(|name| fields::line("enterprise", name, fields::SHORT_MAX))
                 .transpose()?,
         },
         unit: unit.clone(),
         owner: owner.clone(),
         matter: new.matter.clone(),
-        request: fields::note("request", &new.request)?,
+        request: fields::required_note("request", &new.request)?,
         origin: new.origin,
         priority,
         flags,
@@ -191,8 +196,11 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
         events: vec![event],
         tasks_done: Vec::new(),
     };
-    for relative in new.relatives {
-        add_relative(&mut change, context, relative)?;
+    if new.relatives.len() > RELATIVES_MAX {
+        return Err(too_many("relatives", RELATIVES_MAX));
+    }
+    for (index, relative) in new.relatives.into_iter().enumerate() {
+        add_relative(&mut change, context, relative).map_err(|refusal| within(refusal, "relatives", index))?;
     }
     add_items(
         &mut change,
@@ -278,36 +286,30 @@ fn received_at(text: Option<&str>, context: &Context<'_>) -> Result<Timestamp, R
     Ok(at)
 }
 
+/// A text field that was filled in: blank is the same as absent.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
+/// `place` is what stands before the names of the fields: `resident.` or nothing.
 fn person(id: PersonId, new: &NewPerson, place: &str, context: &Context<'_>) -> Result<Person, Refusal> {
-    let at = |field: &str| format!("{place}.{field}");
+    let at = |field: &str| format!("{place}{field}");
     let this_year = context.rules.zone.to_datetime(context.now).year();
-    if let Some(born) = new.born
-        && !(this_year - 130..=this_year).contains(&born)
-    {
-        return Err(Refusal::at(
-            &at("born"),
-            Said::new(
-                format!("出生年份{born}不可信"),
-                format!("the year of birth {born} cannot be right"),
-            ),
-            Said::new(
-                format!("应在{}至{this_year}之间", this_year - 130),
-                format!("{} to {this_year}", this_year - 130),
-            ),
-        ));
-    }
-    let optional = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let born = new
+        .born
+        .map(|born| fields::year_of_birth(&at("born"), born, this_year))
+        .transpose()?;
     Ok(Person {
         id,
         name: fields::line(&at("name"), &new.name, fields::NAME_MAX)?,
         gender: new.gender,
-        phone: optional(&new.phone)
-            .map(|text| fields::phone(&at("phone"), &text))
+        phone: given(new.phone.as_deref())
+            .map(|text| fields::phone(&at("phone"), text))
             .transpose()?,
-        email: optional(&new.email)
-            .map(|text| fields::email(&at("email"), &text))
+        email: given(new.email.as_deref())
+            .map(|text| fields::email(&at("email"), text))
             .transpose()?,
-        born: new.born,
+        born,
         flags: new.flags.clone(),
         language: new.language,
         deceased: false,
@@ -325,10 +327,10 @@ pub(super) fn add_relative(change: &mut Change, context: &Context<'_>, new: NewR
         email: new.email,
         ..NewPerson::default()
     };
-    let mut relative = person((context.new_person)(), &base, "relative", context)?;
+    let mut relative = person((context.new_person)(), &base, "", context)?;
     relative.relative = Some(Relative {
         of: change.case.party.person.clone(),
-        relation: fields::line("relative.relation", &new.relation, fields::NAME_MAX)?,
+        relation: fields::line("relation", &new.relation, fields::NAME_MAX)?,
         opted_in: new.opted_in,
         may_know: new.may_know,
     });
@@ -340,10 +342,10 @@ pub(super) fn add_relative(change: &mut Change, context: &Context<'_>, new: NewR
     Ok(())
 }
 
-pub(super) fn grant(reason: &str, context: &Context<'_>) -> Result<PriorityLane, Refusal> {
+pub(super) fn grant(field: &str, reason: &str, context: &Context<'_>) -> Result<PriorityLane, Refusal> {
     if !context.actor.role.is_supervisory() {
         return Err(Refusal::at(
-            "priority",
+            field,
             Said::new("优先办理须由主管批准", "only a supervisor may grant priority"),
             Said::new(
                 "请主管用自己的身份(--as)办理",
@@ -351,7 +353,7 @@ pub(super) fn grant(reason: &str, context: &Context<'_>) -> Result<PriorityLane,
             ),
         ));
     }
-    let reason = fields::line("reason", reason, fields::SHORT_MAX)?;
+    let reason = fields::line(field, reason, fields::SHORT_MAX)?;
     Ok(PriorityLane {
         reason,
         granted_by: context.actor.id.clone(),
@@ -367,8 +369,14 @@ pub(super) fn known_staff(field: &str, staff: &StaffId, context: &Context<'_>) -
 
 /// A name that the rules do not know, with those they do.
 pub(super) fn unknown<I: std::fmt::Display>(field: &str, name: &str, known: impl Iterator<Item = I>) -> Refusal {
-    let known: Vec<String> = known.map(|id| id.to_string()).collect();
-    let list = known.join(", ");
+    /// A longer list helps nobody.
+    const LISTED_MAX: usize = 40;
+    let mut known: Vec<String> = known.map(|id| id.to_string()).collect();
+    if known.len() > LISTED_MAX {
+        known.truncate(LISTED_MAX);
+        known.push("…".to_owned());
+    }
+    let (name, list) = (shown(name), known.join(", "));
     Refusal::at(
         field,
         Said::new(
@@ -376,5 +384,13 @@ pub(super) fn unknown<I: std::fmt::Display>(field: &str, name: &str, known: impl
             format!("the configuration knows no \"{name}\""),
         ),
         Said::new(format!("可用的有: {list}"), format!("known are: {list}")),
+    )
+}
+
+pub(super) fn too_many(field: &str, max: usize) -> Refusal {
+    Refusal::at(
+        field,
+        Said::new(format!("最多{max}项"), format!("at most {max} fit")),
+        Said::new("请减少,或另立案件", "give fewer, or open another case"),
     )
 }

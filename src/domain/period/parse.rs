@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::period::{Mode, Period, PeriodUnit};
-use crate::domain::text::Said;
+use crate::domain::text::{Said, shown};
 
 /// What is wrong, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,7 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let wrong = || {
+            let text = shown(text);
             let what = Said::new(format!("“{text}”不是期限"), format!("\"{text}\" is no period"));
             ParseError::new(what, PERIODS)
         };
@@ -97,6 +98,7 @@ impl FromStr for Mode {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         Self::ALL.into_iter().find(|mode| mode.name() == text).ok_or_else(|| {
+            let text = shown(text);
             let what = Said::new(format!("“{text}”不是计算方式"), format!("\"{text}\" is no mode"));
             ParseError::new(what, MODES)
         })
@@ -191,6 +193,7 @@ fn no_start(text: &str) -> Said {
     if looks_right && day(date).is_none() {
         Said::new(format!("没有 {date} 这一天"), format!("there is no day {date}"))
     } else {
+        let text = shown(text);
         Said::new(
             format!("“{text}”不是日期或时刻"),
             format!("\"{text}\" is no day or time"),
