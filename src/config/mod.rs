@@ -122,6 +122,12 @@ pub fn load(dir: &Path, environment: &BTreeMap<String, String>) -> Result<Loaded
     })
 }
 
+/// Reads and checks the operators' settings and nothing else.
+pub fn settings_alone(dir: &Path, environment: &BTreeMap<String, String>) -> Result<Settings, Problems> {
+    let mut heard = Vec::new();
+    settings::load(dir, environment, &mut heard).ok_or_else(|| Problems::new(heard))
+}
+
 /// Rungs that name a text which does not exist for their audience and way.
 pub fn missing_texts(loaded: &Loaded, has: impl Fn(&TextId, Way, Audience) -> bool) -> Vec<Problem> {
     let mut heard = Vec::new();
