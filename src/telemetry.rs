@@ -1,16 +1,58 @@
-//! What the process says about itself: logs and metric names. Logs carry ids only, never names, numbers, addresses or bodies.
+//! What the process says about itself: logs and metrics. Logs carry ids only, never names, numbers, addresses or bodies; neither do
+//! the labels of metrics.
 
-use crate::config::settings::Log;
+use std::io::IsTerminal as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing::error;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Registry, fmt};
+
+use crate::config::settings::{Log, LogFormat};
 
 /// Attempts at sending, by way and outcome.
 pub const ATTEMPTS: &str = "xixin_attempts_total";
 
 #[derive(Debug, thiserror::Error)]
-#[error("log.filter cannot be used")]
-pub struct TelemetryError(#[from] tracing_subscriber::filter::ParseError);
+pub enum TelemetryError {
+    #[error("log.filter \"{filter}\" cannot be used; write it like \"info\" or \"info,xixin::engine=debug\"")]
+    Filter {
+        filter: String,
+        source: tracing_subscriber::filter::ParseError,
+    },
+    #[error("logging was started before")]
+    Twice(#[from] TryInitError),
+}
 
-pub fn start(_log: &Log) -> Result<(), TelemetryError> {
+/// Starts logs, metrics and the report of panics. Once in a process.
+pub fn start(log: &Log) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(&log.filter).map_err(|source| TelemetryError::Filter {
+        filter: log.filter.clone(),
+        source,
+    })?;
+    tracing_subscriber::registry()
+        .with(lines(log.format, into_journal()).with_filter(filter))
+        .try_init()?;
+    std::panic::set_hook(Box::new(report_panic));
+    metrics();
     Ok(())
+}
+
+/// The metrics of this process, which begin to count with the first call.
+pub fn metrics() -> &'static PrometheusHandle {
+    static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+    METRICS.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        // An error means that somebody else counts already; then these stay empty.
+        if metrics::set_global_recorder(recorder).is_ok() {
+            metrics::describe_counter!(ATTEMPTS, "Attempts at sending, by way and outcome");
+        }
+        handle
+    })
 }
 
 /// An error with its causes, each said once.
@@ -26,4 +68,56 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Where log lines go: to the journal as fields when it reads us, else to standard error. The journal has clocks of its own.
+fn lines(format: LogFormat, into_journal: bool) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let to_stderr = fmt::layer().with_writer(std::io::stderr);
+    match (format, into_journal) {
+        (LogFormat::Auto, true) => match tracing_journald::layer() {
+            Ok(journal) => journal.boxed(),
+            Err(_) => to_stderr.without_time().with_ansi(false).boxed(),
+        },
+        (LogFormat::Json, true) => to_stderr.json().without_time().boxed(),
+        (LogFormat::Json, false) => to_stderr.json().boxed(),
+        (LogFormat::Text, true) => to_stderr.without_time().with_ansi(false).boxed(),
+        (LogFormat::Auto | LogFormat::Text, false) => to_stderr.with_ansi(std::io::stderr().is_terminal()).boxed(),
+    }
+}
+
+/// Whether standard error is the journal's: `$JOURNAL_STREAM` is its device and inode (systemd.exec(5)).
+fn into_journal() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    std::fs::metadata("/proc/self/fd/2").is_ok_and(|stderr| stream == *format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+/// Where it happened, and never the message: it may quote a value with somebody's name in it.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    match panic.location() {
+        Some(place) => error!(thread, "panicked at {place}"),
+        None => error!(thread, "panicked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open {0}")]
+    struct Outer(&'static str, #[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Inner(&'static str);
+
+    #[test]
+    fn a_cause_that_was_said_already_is_not_said_again() {
+        assert_eq!(chain(&Outer("x", Inner("disk full"))), "cannot open x: disk full");
+        assert_eq!(chain(&Outer("disk full", Inner("disk full"))), "cannot open disk full");
+    }
 }

@@ -113,11 +113,11 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
 async fn add(file: &PathBuf, actor: &Actor, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
     let text = text_of(file)?;
     let new: NewCase = document::read_object(&text)?;
-    let app = App::open(place.clone(), Arc::new(SystemClock)).await?;
+    let app = App::open(place, Arc::new(SystemClock)).await?;
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
     let change = desk.open(new, read.now()).await?;
-    finish(&app, &place, &change, read).await
+    finish(&app, &change, read).await
 }
 
 async fn act(
@@ -129,16 +129,16 @@ async fn act(
     place: Place,
 ) -> anyhow::Result<u8> {
     let command = document::read_command(command_fields(command, values)?)?;
-    let app = App::open(place.clone(), Arc::new(SystemClock)).await?;
+    let app = App::open(place, Arc::new(SystemClock)).await?;
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
     let change = desk.act(&CaseId::from(case), command, read.now()).await?;
-    finish(&app, &place, &change, read).await
+    finish(&app, &change, read).await
 }
 
-async fn finish(app: &App, place: &Place, change: &Change, read: &ReadArgs) -> anyhow::Result<u8> {
+async fn finish(app: &App, change: &Change, read: &ReadArgs) -> anyhow::Result<u8> {
     let rules = app.engine.live.get();
-    poke(&rules.settings, place, Some(change.case.id.to_string())).await;
+    poke(&rules.settings, Some(change.case.id.to_string())).await;
     if read.json {
         say(&json!({ "case": change.case, "events": change.events }).to_string());
     } else {

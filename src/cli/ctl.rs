@@ -1,10 +1,198 @@
-//! `xixin ctl`.
+//! `xixin ctl status|pause|resume|reload`: speaks to the running daemon. It works while a rule file is broken, as long as the
+//! operators' settings can be read or `--socket` says where the daemon answers.
 
-use crate::app::Place;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::app::{Place, control_to_ask};
+use crate::cli::{EXIT_CONFIG, EXIT_FAILED, say};
+use crate::control::{self, Answer, Request};
+
+/// How long the daemon may take; a reload renders every text.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Where the daemon answers, when the settings do not tell / 控制套接字
+    #[arg(long, global = true, value_name = "PATH", env = "XIXIN_SOCKET")]
+    socket: Option<PathBuf>,
+    /// Prints JSON / 输出 JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
 
-pub(super) async fn run(_args: Args, _place: Place) -> anyhow::Result<u8> {
-    unimplemented!()
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// What the daemon is doing / 运行状态
+    Status,
+    /// Stops sending until it is resumed; planning goes on, nothing is lost / 暂停发送
+    Pause {
+        /// One way only / 只暂停一个渠道
+        #[arg(long, value_parser = ["email", "sms"])]
+        channel: Option<String>,
+        /// Why, for everybody who looks / 理由
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Lets sending go on / 恢复发送
+    Resume {
+        /// One way only / 只恢复一个渠道
+        #[arg(long, value_parser = ["email", "sms"])]
+        channel: Option<String>,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Reads the configuration again; a bad one changes nothing / 重新载入配置
+    Reload,
+}
+
+#[derive(Debug, clap::Args)]
+struct Who {
+    /// Who does it; the login name when left out / 经办人
+    #[arg(long = "as", env = "XIXIN_AS", value_name = "NAME")]
+    who: Option<String>,
+}
+
+impl Who {
+    fn name(self, place: &Place) -> String {
+        let login = ["SUDO_USER", "LOGNAME", "USER"]
+            .into_iter()
+            .find_map(|name| place.environment.get(name).filter(|value| !value.is_empty()));
+        self.who
+            .or_else(|| login.cloned())
+            .unwrap_or_else(|| "operator".to_owned())
+    }
+}
+
+pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
+    let socket = match args.socket {
+        Some(socket) => socket,
+        None => socket_of(&place)?,
+    };
+    let status = matches!(args.verb, Verb::Status);
+    let request = match args.verb {
+        Verb::Status => Request::Status,
+        Verb::Reload => Request::Reload,
+        Verb::Pause { channel, reason, who } => Request::Pause {
+            channel,
+            reason,
+            who: who.name(&place),
+        },
+        Verb::Resume { channel, who } => Request::Resume {
+            channel,
+            who: who.name(&place),
+        },
+    };
+    let answer = control::ask(&socket, &request, PATIENCE).await?;
+    if args.json {
+        say(&json!(answer).to_string());
+    } else {
+        say(&in_words(&answer, status));
+    }
+    Ok(code_of(&answer))
+}
+
+/// Under systemd the runtime directory tells, and no file has to be read for it.
+fn socket_of(place: &Place) -> anyhow::Result<PathBuf> {
+    if let Some(socket) = place.runtime_control().filter(|socket| socket.exists()) {
+        return Ok(socket);
+    }
+    Ok(control_to_ask(&place.settings()?))
+}
+
+fn code_of(answer: &Answer) -> u8 {
+    match (answer.ok, answer.data.get("problems")) {
+        (true, _) => 0,
+        (false, Some(_)) => EXIT_CONFIG,
+        (false, None) => EXIT_FAILED,
+    }
+}
+
+fn in_words(answer: &Answer, status: bool) -> String {
+    let mut text = String::new();
+    for problem in list(&answer.data, "problems") {
+        let _ = writeln!(text, "{}", word(problem));
+    }
+    let _ = write!(text, "{} / {}", answer.zh, answer.en);
+    if status && answer.ok {
+        text.push_str(&status_in_words(&answer.data));
+    }
+    text
+}
+
+fn status_in_words(data: &Value) -> String {
+    let mut text = String::new();
+    let mut line = |zh: &str, en: &str, value: &str| {
+        let _ = write!(text, "\n  {zh} / {en}: {value}");
+    };
+    line(
+        "版本",
+        "version",
+        &format!("{} (pid {})", word(&data["version"]), word(&data["pid"])),
+    );
+    line("数据库", "database", &word(&data["database"]));
+    line("配置", "configuration", &word(&data["config"]));
+    let rules = word(&data["rules"]);
+    let rules = rules.get(..12).unwrap_or(&rules);
+    line(
+        "规则",
+        "rules",
+        &format!("{rules} (generation {})", word(&data["generation"])),
+    );
+    line(
+        "健康检查",
+        "health and metrics",
+        &format!("http://{}", word(&data["http"])),
+    );
+    line("下次计划", "next planning", &word(&data["next_wake"]));
+    line("下次每日待办", "next digests", &word(&data["next_digest"]));
+    for count in list(data, "queue") {
+        let value = format!(
+            "{} {} {}",
+            word(&count["way"]),
+            word(&count["state"]),
+            word(&count["count"])
+        );
+        line("队列", "queue", &value);
+    }
+    for switch in list(data, "paused") {
+        let value = format!(
+            "{} — {}: {}",
+            word(&switch["name"]),
+            word(&switch["who"]),
+            word(&switch["reason"])
+        );
+        line("已暂停", "paused", &value);
+    }
+    for provider in list(data, "providers").filter(|provider| !provider["trouble"].is_null()) {
+        let value = format!("{}: {}", word(&provider["way"]), word(&provider["trouble"]));
+        line("服务商故障", "provider in trouble", &value);
+    }
+    for name in list(data, "hanging") {
+        line("没有进展", "makes no progress", &word(name));
+    }
+    if let Some(fault) = data["storage_fault"].as_str() {
+        line("数据库不能写入", "the database cannot be written", fault);
+    }
+    text
+}
+
+fn list<'a>(data: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    data[key].as_array().into_iter().flatten()
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

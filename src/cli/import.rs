@@ -87,7 +87,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
         None
     };
     if written.is_some() {
-        poke(&rules.settings, &place, None).await;
+        poke(&rules.settings, None).await;
     }
     if args.read.json {
         say(&table.json(&args, written.as_deref()).to_string());

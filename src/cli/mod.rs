@@ -1,7 +1,7 @@
 //! The command line: one file per verb.
 //!
-//! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 the daemon cannot be reached, 75 the database is busy, 78 the
-//! configuration is wrong.
+//! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 the daemon cannot be reached, 73 another daemon has the database,
+//! 75 the database is busy, 78 the configuration is wrong or the database is of a newer version.
 
 mod ahead;
 mod case;
@@ -24,6 +24,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use jiff::Timestamp;
@@ -32,16 +33,20 @@ use crate::app::{App, Place, now_or};
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::problem::Problems;
 use crate::control::ControlError;
+use crate::lock::LockError;
 use crate::store::StoreError;
 
 pub(crate) const EXIT_FAILED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
 const EXIT_UNAVAILABLE: u8 = 69;
+const EXIT_HELD: u8 = 73;
 const EXIT_BUSY: u8 = 75;
 pub(crate) const EXIT_CONFIG: u8 = 78;
 
 /// Where an installation keeps its configuration.
 const DEFAULT_CONFIG: &str = "/etc/xixin";
+/// How long work in the background may go on when the verb is done.
+const LEFTOVERS_MAX: Duration = Duration::from_secs(1);
 
 /// 悉心: queue and reminders for follow-up work in public-service halls / 政务服务大厅跟进事项的排队与提醒服务
 #[derive(Debug, Parser)]
@@ -130,7 +135,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    match runtime.block_on(run(cli)) {
+    let done = runtime.block_on(run(cli));
+    // A write that hangs on a dead disk must not keep the process from ending.
+    runtime.shutdown_timeout(LEFTOVERS_MAX);
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             complain(&explain(&error));
@@ -201,6 +209,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     }
     if error.is::<ControlError>() {
         return EXIT_UNAVAILABLE;
+    }
+    if let Some(LockError::Held { .. }) = error.downcast_ref() {
+        return EXIT_HELD;
     }
     let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
     match store {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::app::{App, Place, control_path};
+use crate::app::{App, Place, control_to_ask};
 use crate::cli::{EXIT_FAILED, EXIT_USAGE, complain, say};
 use crate::clock::SystemClock;
 use crate::control::{self, ControlError, Request};
@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
         }
     };
     let request = Request::SendTest { way, to: to.clone() };
-    let (sent, said) = match control::ask(&control_path(&loaded.settings, &place), &request, PATIENCE).await {
+    let (sent, said) = match control::ask(&control_to_ask(&loaded.settings), &request, PATIENCE).await {
         Ok(answer) => (answer.ok, Said::new(answer.zh, answer.en)),
         Err(ControlError::Absent { .. }) => {
             let app = App::open_for_service(place, Arc::new(SystemClock)).await?;

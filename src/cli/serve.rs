@@ -10,9 +10,9 @@ use crate::telemetry;
 pub(super) async fn run(place: Place) -> anyhow::Result<u8> {
     // Handlers come first: a SIGHUP before them would end the process.
     let lifecycle = Lifecycle::new()?;
-    let (loaded, _) = place.load()?;
+    let (loaded, texts) = place.load()?;
     telemetry::start(&loaded.settings.log)?;
-    let app = App::open_for_service(place, Arc::new(SystemClock)).await?;
+    let app = App::for_service(place, loaded, texts, Arc::new(SystemClock)).await?;
     app.serve(lifecycle, None).await?;
     Ok(0)
 }

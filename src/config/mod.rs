@@ -178,6 +178,15 @@ pub fn boot_only_changes(old: &Settings, new: &Loaded) -> Vec<Problem> {
         .collect()
 }
 
+/// Reads and checks the operators' settings and nothing else.
+pub fn settings_alone(dir: &Path, environment: &BTreeMap<String, String>) -> Result<Settings, Problems> {
+    let mut heard = Vec::new();
+    match layers::load(Source::Directory(dir), environment, &mut heard) {
+        Some((settings, _)) => Ok(settings),
+        None => Err(Problems::new(heard)),
+    }
+}
+
 /// Rungs that name a text which does not exist for their audience and way.
 fn missing_texts(file: &Read<LaddersFile>, has_text: HasText<'_>, heard: &mut Vec<Problem>) {
     for (name, ladder) in &file.value.ladder {

@@ -4,11 +4,12 @@
 //! recorded is not sent.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -49,8 +50,8 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
         while batches.try_join_next().is_some() {}
         let pause = pause_before_next(&engine, way).await;
         if pause.is_zero() && !stop.is_cancelled() {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                return;
+            let Some(slot) = free_slot(&slots, &beat, &stop).await else {
+                break;
             };
             let (engine, recorder) = (engine.clone(), recorder.clone());
             match claim(&engine, way, engine.clock.now()).await {
@@ -83,6 +84,19 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
         }
     }
     while batches.join_next().await.is_some() {}
+}
+
+/// A free slot; `None` when told to stop. While a slow provider holds all of them, the loop still shows that it comes round: the
+/// watchdog must not end a process for the fault of a mail server.
+async fn free_slot(slots: &Arc<Semaphore>, beat: &Beat, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    let mut free = pin!(Arc::clone(slots).acquire_owned());
+    loop {
+        tokio::select! {
+            slot = &mut free => return slot.ok(),
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(POLL) => beat.now(),
+        }
+    }
 }
 
 /// Zero when something may be claimed now.

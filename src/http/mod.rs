@@ -1,21 +1,83 @@
-//! The administrative listener on loopback: /healthz, /readyz, /metrics.
+//! The administrative listener on loopback: /healthz, /readyz, /metrics. It only reads: nothing is sent, planned or changed here.
+//!
+//! One request a connection, and a connection lives ten seconds at the most, so that no client can use up the daemon's descriptors.
 
+mod bounded;
+pub mod health;
+mod metrics;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::engine::Engine;
+use crate::lifecycle::Pulse;
 
 #[derive(Clone)]
 pub struct AdminState {
-    #[expect(dead_code, reason = "placeholder")]
-    engine: Engine,
+    pub engine: Engine,
+    pub pulse: Pulse,
 }
 
-pub fn admin_state(engine: &Engine) -> AdminState {
-    AdminState { engine: engine.clone() }
+/// Answers until `stop`.
+pub async fn serve(listener: TcpListener, state: AdminState, stop: CancellationToken) -> std::io::Result<()> {
+    axum::serve(bounded::Bounded::new(listener), router(state))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
-pub async fn serve(_listener: TcpListener, _state: AdminState, stop: CancellationToken) -> std::io::Result<()> {
-    stop.cancelled().await;
-    Ok(())
+fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .fallback(elsewhere)
+        .with_state(state)
+}
+
+/// The process answers; nothing more is claimed.
+async fn healthz() -> Response {
+    close((StatusCode::OK, "ok\n"))
+}
+
+async fn readyz(State(state): State<AdminState>) -> Response {
+    let health = health::health(&state.engine, &state.pulse).await;
+    let status = if health.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let json = serde_json::to_string(&health).expect("plain structures always serialise");
+    close((status, [(header::CONTENT_TYPE, "application/json")], json + "\n"))
+}
+
+async fn scrape(State(state): State<AdminState>) -> Response {
+    match metrics::render(&state.engine, &state.pulse).await {
+        // The text format 0.0.4 of Prometheus.
+        Ok(text) => close((
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            text,
+        )),
+        Err(error) => {
+            warn!(error = %crate::telemetry::chain(&error), "the queue cannot be measured");
+            close((StatusCode::SERVICE_UNAVAILABLE, "the database cannot be read\n"))
+        }
+    }
+}
+
+async fn elsewhere(method: Method) -> Response {
+    if method == Method::GET || method == Method::HEAD {
+        close((StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"))
+    } else {
+        close((StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n"))
+    }
+}
+
+fn close(answer: impl IntoResponse) -> Response {
+    ([(header::CONNECTION, "close")], answer).into_response()
 }

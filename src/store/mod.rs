@@ -6,12 +6,14 @@
 pub mod agenda;
 pub mod cases;
 pub mod events;
+pub mod inspect;
 pub mod people;
 pub mod queue;
 pub mod reminders;
 pub mod runs;
 pub mod switches;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,7 +99,10 @@ impl Store {
     /// Opens (and makes, if it is missing) the database at `path` and brings it up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir).map_err(|source| StoreError::Directory {
+            // What is in it concerns people: for its owner only.
+            let mut make = std::fs::DirBuilder::new();
+            make.recursive(true).mode(0o700);
+            make.create(dir).map_err(|source| StoreError::Directory {
                 path: dir.to_owned(),
                 source,
             })?;
@@ -133,6 +138,15 @@ impl Store {
             reader,
             path: path.to_owned(),
         })
+    }
+
+    /// A store over one connection that can only read.
+    fn over(pool: SqlitePool, path: &Path) -> Self {
+        Self {
+            writer: pool.clone(),
+            reader: pool,
+            path: path.to_owned(),
+        }
     }
 
     pub fn path(&self) -> &Path {

@@ -87,6 +87,18 @@ pub struct EndedAttempt {
     pub reason: Option<String>,
 }
 
+/// States in which somebody or something still has to act.
+pub const LIVE_STATES: [&str; 6] = ["queued", "claimed", "attempting", "task", "held", "uncertain"];
+
+/// The oldest of what one way still has to send.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+pub struct Wait {
+    pub way: String,
+    /// Since when the first of them may go; in the future when all of them wait.
+    pub not_before_ms: i64,
+    pub due_ms: i64,
+}
+
 impl Store {
     /// Leases up to `limit` reminders of one way whose time has come: most pressing first, then the one that goes stale first.
     pub async fn claim_due(
@@ -136,6 +148,42 @@ impl Store {
             .fetch_optional(self.reader())
             .await;
         Ok(next.during("find the next reminder to send")?.map(instant_of))
+    }
+
+    /// How many rows each live state holds, by way. Every part reads a partial index: the size of the ledger does not matter.
+    pub async fn queue_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
+        const SQL: &str = "
+            select way, state, count(*) from reminders where state = 'queued' group by way, state
+            union all
+            select way, state, count(*) from reminders where state in ('claimed', 'attempting') group by way, state
+            union all
+            select way, state, count(*) from reminders where state = 'task' group by way, state
+            union all
+            select way, state, count(*) from reminders
+            where state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt') and state in ('held', 'uncertain')
+            group by way, state
+            order by way, state";
+        sqlx::query_as(SQL)
+            .fetch_all(self.reader())
+            .await
+            .during("count the queue")
+    }
+
+    /// The oldest of the queue, by way.
+    pub async fn queue_waits(&self) -> Result<Vec<Wait>, StoreError> {
+        const SQL: &str = "
+            select way, min(not_before_ms) as not_before_ms, min(due_ms) as due_ms
+            from (
+                select way, not_before_ms, due_ms from reminders where state = 'queued'
+                union all
+                select way, not_before_ms, due_ms from reminders where state in ('claimed', 'attempting')
+            )
+            group by way
+            order by way";
+        sqlx::query_as(SQL)
+            .fetch_all(self.reader())
+            .await
+            .during("find the oldest of the queue")
     }
 
     /// Records that these attempts start now, durably, before any of them has an effect. Returns the ids of the attempts that may

@@ -220,19 +220,6 @@ impl Store {
             .during("read what went wrong")
     }
 
-    /// How many rows each state holds, for status and metrics.
-    pub async fn queue_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
-        const SQL: &str = "
-            select way, state, count(*) from reminders
-            where state in ('queued', 'claimed', 'attempting', 'task', 'held', 'uncertain')
-            group by way, state
-            order by way, state";
-        sqlx::query_as(SQL)
-            .fetch_all(self.reader())
-            .await
-            .during("count the queue")
-    }
-
     /// Attempts ended in `[from, to)`: accepted, and everything that went wrong for good.
     pub async fn outcome_counts(
         &self,

@@ -124,14 +124,32 @@ impl HttpGateway {
         })
     }
 
-    fn prove(&self) -> Result<(), GatewayError> {
-        let sample = Sms {
-            to: "13900000000".to_owned(),
-            text: "【示例】\"您好\"\\\n&再见".to_owned(),
-            signature: "示例".to_owned(),
-            id: "sample".to_owned(),
+    /// Opens a connection to the gateway's host and closes it again. Nothing is said: there is no request that every gateway takes for
+    /// a question.
+    pub(super) async fn probe(&self) -> Result<(), Outcome> {
+        let unreachable = || {
+            Outcome::of(
+                Fault::new(Blame::Provider, Stage::Connect),
+                "连不上短信网关 / the SMS gateway cannot be reached".to_owned(),
+                None,
+            )
         };
-        let prepared = self.prepare(&sample).map_err(|error| match error {
+        let url = self.prepare(&sample()).map_err(|_| unreachable())?.url;
+        let host = url
+            .host_str()
+            .ok_or_else(unreachable)?
+            .trim_matches(['[', ']'])
+            .to_owned();
+        let port = url.port_or_known_default().ok_or_else(unreachable)?;
+        let connecting = tokio::net::TcpStream::connect((host, port));
+        match tokio::time::timeout(CONNECT_TIMEOUT_MAX, connecting).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(unreachable()),
+        }
+    }
+
+    fn prove(&self) -> Result<(), GatewayError> {
+        let prepared = self.prepare(&sample()).map_err(|error| match error {
             BuildError::Template { key, detail } => GatewayError::Template { key, detail },
             other => GatewayError::Template {
                 key: "body".to_owned(),
@@ -221,6 +239,15 @@ impl HttpGateway {
             body: body.as_deref(),
         };
         judge(&self.settings, &answer)
+    }
+}
+
+fn sample() -> Sms {
+    Sms {
+        to: "13900000000".to_owned(),
+        text: "【示例】\"您好\"\\\n&再见".to_owned(),
+        signature: "示例".to_owned(),
+        id: "sample".to_owned(),
     }
 }
 

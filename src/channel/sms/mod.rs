@@ -66,6 +66,14 @@ impl SmsGateway {
         Ok(WireSms { wire, sha256 })
     }
 
+    /// Whether SMS could leave now, without sending any.
+    pub async fn probe(&self) -> Result<(), Outcome> {
+        match self {
+            Self::Http(gateway) => gateway.probe().await,
+            Self::File(_) => Ok(()),
+        }
+    }
+
     /// One attempt.
     pub async fn send(&self, sms: &WireSms) -> Outcome {
         match (self, &sms.wire) {

@@ -1,0 +1,116 @@
+//! Where everything is: the configuration, the database, the lock and the control socket.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::channel::Channels;
+use crate::channel::sms::{GatewayError, HttpGateway};
+use crate::config::problem::{Problem, Problems};
+use crate::config::settings::Settings;
+use crate::config::{self, Loaded};
+use crate::domain::ids::TextId;
+use crate::lock::DaemonLock;
+use crate::template::Texts;
+
+/// The name of the control socket in its directory.
+const CONTROL: &str = "control.sock";
+
+/// Where systemd keeps the credentials of the shipped unit (systemd.exec(5), `$CREDENTIALS_DIRECTORY`).
+const CREDENTIALS: &str = "/run/credentials/xixin.service";
+
+/// Where the configuration is and what surrounds it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub config: PathBuf,
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Place {
+    /// Variables that are not Unicode are none of ours.
+    pub fn new(config: PathBuf) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self {
+            config,
+            environment: std::env::vars_os().filter_map(text).collect(),
+        }
+    }
+
+    /// The channels that the settings describe, with their secrets.
+    pub fn channels(&self, settings: &Settings) -> anyhow::Result<Channels> {
+        let credentials = self.environment.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        // A verb that root runs beside the daemon reads what systemd keeps for it.
+        let credentials = credentials.or_else(|| Some(PathBuf::from(CREDENTIALS)).filter(|dir| dir.is_dir()));
+        Channels::open(settings, &settings.state_dir, credentials.as_deref())
+            .context("渠道无法启用 / a channel cannot be set up")
+    }
+
+    /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
+    pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
+        let (texts, mut problems) = Texts::load(&self.config.join("templates"));
+        let has_text = |text: &TextId, way, audience| texts.has(text, way, audience);
+        match config::load(&self.config, &self.environment, &has_text) {
+            Ok(loaded) => {
+                problems.extend(gateway_problem(&loaded));
+                if problems.is_empty() {
+                    return Ok((loaded, texts));
+                }
+            }
+            Err(more) => problems.extend(more.into_vec()),
+        }
+        Err(Problems::new(problems))
+    }
+
+    /// The operators' settings alone: enough to find the daemon while a rule file is broken.
+    pub fn settings(&self) -> Result<Settings, Problems> {
+        config::settings_alone(&self.config, &self.environment)
+    }
+
+    /// The control socket in the runtime directory that systemd gives.
+    pub fn runtime_control(&self) -> Option<PathBuf> {
+        // More than one directory may be named, with colons between them (systemd.exec(5)); the first is the main one.
+        let first = self.environment.get("RUNTIME_DIRECTORY")?.split(':').next()?;
+        Some(PathBuf::from(first).join(CONTROL))
+    }
+
+    /// Where a daemon opens its control socket: in the runtime directory, else beside the database.
+    pub fn control_to_open(&self, settings: &Settings) -> PathBuf {
+        self.runtime_control()
+            .unwrap_or_else(|| settings.state_dir.join(CONTROL))
+    }
+}
+
+pub fn database_path(settings: &Settings) -> PathBuf {
+    let file = settings.database.strip_prefix("sqlite:").unwrap_or(&settings.database);
+    settings.state_dir.join(file)
+}
+
+pub fn lock_path(settings: &Settings) -> PathBuf {
+    database_path(settings).with_extension("lock")
+}
+
+/// Where the daemon of this database answers: as it wrote beside its lock, since other processes do not see its runtime directory.
+pub fn control_to_ask(settings: &Settings) -> PathBuf {
+    let told = DaemonLock::last(&lock_path(settings)).and_then(|holder| holder.control);
+    told.unwrap_or_else(|| settings.state_dir.join(CONTROL))
+}
+
+/// A template of the SMS gateway that cannot be rendered. Secrets are not needed for that: only the service can read them.
+fn gateway_problem(loaded: &Loaded) -> Option<Problem> {
+    let gateway = loaded.settings.sms.http.as_ref()?;
+    match HttpGateway::new(gateway, None) {
+        Err(GatewayError::Template { key, detail }) => {
+            let fix = "allowed: to, text, signature, id, secret.NAME and the filters md5, sha256, hmac_sha256, base64, urlencode, tojson";
+            Some(loaded.setting_problem(&format!("sms.http.{key}"), &detail, fix))
+        }
+        Err(GatewayError::NotJson) => {
+            let fix = "write {{ text|tojson }}, without quotes around it";
+            let what = "the headers say JSON, but with quotes and line breaks in the text it is none";
+            Some(loaded.setting_problem("sms.http.body", what, fix))
+        }
+        Ok(_) | Err(GatewayError::Method(_) | GatewayError::Secret { .. } | GatewayError::Client(_)) => None,
+    }
+}

@@ -1,0 +1,80 @@
+//! Whether reminders leave as they should: the database answers, every loop makes progress, nothing is on hold.
+//!
+//! A provider that is down does not count against xixin (the queue waits for it); it is named as a warning.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::domain::ladder::Way;
+use crate::domain::text::Said;
+use crate::engine::Engine;
+use crate::lifecycle::Pulse;
+
+/// A database that takes longer to answer is not reachable.
+const DATABASE_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    pub ready: bool,
+    /// What keeps reminders from leaving.
+    pub problems: Vec<Trouble>,
+    pub warnings: Vec<Trouble>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// `database`, `loop`, `sending` or `provider`.
+    pub what: &'static str,
+    /// The loop or the way; empty for the database.
+    pub which: &'static str,
+    pub zh: String,
+    pub en: String,
+}
+
+/// Looks now.
+pub async fn health(engine: &Engine, pulse: &Pulse) -> Health {
+    let mut problems = Vec::new();
+    let reached = tokio::time::timeout(DATABASE_MAX, engine.store.ping()).await;
+    if !matches!(reached, Ok(Ok(()))) {
+        problems.push(trouble(
+            "database",
+            "",
+            Said::new("数据库无法读取", "the database cannot be read"),
+        ));
+    }
+    for name in pulse.stale() {
+        let said = Said::new(
+            format!("{name} 循环没有进展"),
+            format!("the {name} loop makes no progress"),
+        );
+        problems.push(trouble("loop", name, said));
+    }
+    let mut warnings = Vec::new();
+    for way in [Way::Email, Way::Sms] {
+        if let Some(said) = engine.gate.closed(way) {
+            problems.push(trouble("sending", way.name(), said));
+        }
+        if crate::engine::sender::breaker(engine, way).trouble().is_some() {
+            let said = Said::new(
+                "服务商没有接收,稍后再试",
+                "the provider takes nothing; it is tried again",
+            );
+            warnings.push(trouble("provider", way.name(), said));
+        }
+    }
+    Health {
+        ready: problems.is_empty(),
+        problems,
+        warnings,
+    }
+}
+
+fn trouble(what: &'static str, which: &'static str, said: Said) -> Trouble {
+    Trouble {
+        what,
+        which,
+        zh: said.zh,
+        en: said.en,
+    }
+}

@@ -1,0 +1,99 @@
+//! A look at the database that changes nothing: it is neither made nor brought up to date, whoever looks.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+
+use crate::store::switches::Switch;
+use crate::store::{MIGRATIONS, Store, StoreError};
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    pub version: Version,
+    /// What `pragma quick_check` complains about; empty when it does not.
+    pub damage: Vec<String>,
+    /// What is in it; `None` when it is of another version.
+    pub contents: Option<Contents>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    Current,
+    /// The next start brings it up to date.
+    Older {
+        found: i64,
+        ours: i64,
+    },
+    Newer {
+        found: i64,
+        ours: i64,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    pub newest_decision: Option<Timestamp>,
+    pub paused: Vec<Switch>,
+    /// The oldest of each way's queue: the way, and since when it may go.
+    pub waits: Vec<(String, Timestamp)>,
+    pub next_wake: Option<Timestamp>,
+}
+
+/// Looks at the database at `path`; it has to exist.
+pub async fn inspect(path: &Path) -> Result<Inspection, StoreError> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .map_err(|source| StoreError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+    let found = look(&pool, path).await;
+    pool.close().await;
+    found
+}
+
+async fn look(pool: &SqlitePool, path: &Path) -> Result<Inspection, StoreError> {
+    let during = |action: &'static str| move |source| StoreError::Database { action, source };
+    let damage: Vec<String> = sqlx::query_scalar("pragma quick_check(20)")
+        .fetch_all(pool)
+        .await
+        .map_err(during("check the database"))?;
+    let damage: Vec<String> = damage.into_iter().filter(|line| line != "ok").collect();
+    let found: i64 = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
+        .fetch_one(pool)
+        .await
+        .map_err(during("read the version of the database"))?;
+    let ours = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let version = match found.cmp(&ours) {
+        std::cmp::Ordering::Equal => Version::Current,
+        std::cmp::Ordering::Less => Version::Older { found, ours },
+        std::cmp::Ordering::Greater => Version::Newer { found, ours },
+    };
+    let contents = match version {
+        Version::Current => Some(contents(&Store::over(pool.clone(), path)).await?),
+        Version::Older { .. } | Version::Newer { .. } => None,
+    };
+    Ok(Inspection {
+        version,
+        damage,
+        contents,
+    })
+}
+
+async fn contents(store: &Store) -> Result<Contents, StoreError> {
+    let waits = store.queue_waits().await?;
+    Ok(Contents {
+        newest_decision: store.newest_decision().await?,
+        paused: store.switches().await?,
+        waits: waits
+            .into_iter()
+            .map(|wait| (wait.way, crate::store::instant_of(wait.not_before_ms)))
+            .collect(),
+        next_wake: store.next_wake().await?,
+    })
+}
