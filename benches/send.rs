@@ -58,13 +58,12 @@ async fn throughput(port: u16, count: usize) {
         > 0
     {}
     app.engine.store.can_write().await.expect("the database takes writes");
-    let waiting = accepted(&app).await;
 
     let postfix = smtp_source(port, count, 4_000);
     clock.set(due);
     let loops = Loops::start(&app);
     let start = Instant::now();
-    while accepted(&app).await < waiting + count {
+    while !all_sent(&app, due).await {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let elapsed = start.elapsed().as_secs_f64();
@@ -141,14 +140,15 @@ async fn promise_at(app: &App, count: usize, at: Timestamp, now: Timestamp) {
     promise_calls(app, count, &local, now).await;
 }
 
-async fn accepted(app: &App) -> usize {
-    let (accepted, _) = app
-        .engine
-        .store
-        .outcome_counts(Timestamp::MIN, Timestamp::MAX)
-        .await
-        .expect("the ledger can be read");
-    usize::try_from(accepted).unwrap_or(0)
+/// Whether every case is planned up to `due` and nothing waits to be sent.
+async fn all_sent(app: &App, due: Timestamp) -> bool {
+    let store = &app.engine.store;
+    let next = store.next_wake().await.expect("the database can be read");
+    let queue = store.queue_counts().await.expect("the database can be read");
+    let waiting = queue
+        .iter()
+        .filter(|(_, state, _)| matches!(state.as_str(), "queued" | "claimed" | "attempting"));
+    next.is_none_or(|next| next > due) && waiting.count() == 0
 }
 
 /// The planner and the sender of e-mail, as the daemon runs them.
