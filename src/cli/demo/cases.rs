@@ -4,6 +4,7 @@ use jiff::civil::{Date, Time};
 use jiff::{SignedDuration, Span, Timestamp};
 use serde_json::{Value, json};
 
+use crate::domain::case::Case;
 use crate::domain::command::{Command, NewCase};
 use crate::domain::ids::OfficeId;
 use crate::domain::milestone::instant;
@@ -15,7 +16,18 @@ pub(super) struct Invented {
     pub(super) by: &'static str,
     pub(super) at: Timestamp,
     pub(super) case: NewCase,
-    pub(super) then: Vec<(Command, Timestamp)>,
+    pub(super) then: Vec<(Then, Timestamp)>,
+}
+
+/// What is done to a case, given its facts after the opening.
+type Then = fn(&Case) -> Value;
+
+impl Invented {
+    /// The commands that follow the opening.
+    pub(super) fn commands(&self, case: &Case) -> anyhow::Result<Vec<(Command, Timestamp)>> {
+        let read = |(then, at): &(Then, Timestamp)| Ok((serde_json::from_value(then(case))?, *at));
+        self.then.iter().map(read).collect()
+    }
 }
 
 /// All of them.
@@ -41,20 +53,16 @@ struct Story {
     by: &'static str,
     at: Timestamp,
     case: Value,
-    then: Vec<(Value, Timestamp)>,
+    then: Vec<(Then, Timestamp)>,
 }
 
 impl Story {
     fn read(self) -> anyhow::Result<Invented> {
-        let then = self
-            .then
-            .into_iter()
-            .map(|(command, at)| Ok((serde_json::from_value(command)?, at)));
         Ok(Invented {
             by: self.by,
             at: self.at,
             case: serde_json::from_value(self.case)?,
-            then: then.collect::<anyhow::Result<_>>()?,
+            then: self.then,
         })
     }
 }
@@ -197,7 +205,7 @@ fn call_overdue(days: &Days<'_>) -> Story {
             "callbacks": [{ "words": "问过单位就告诉您", "due": days.in_days(-5).to_string() }],
         }),
         then: vec![(
-            json!({ "do": "attempt", "item": "c1", "result": "no_answer", "note": "响了很久" }),
+            |case| json!({ "do": "attempt", "item": case.callbacks[0].id, "result": "no_answer", "note": "响了很久" }),
             days.ago(5),
         )],
     }
@@ -257,7 +265,7 @@ fn opted_out(days: &Days<'_>) -> Story {
             "request": "换工作中间断了几个月。",
             "deadlines": [{ "kind": "medical_gap", "trigger": days.in_days(-95).strftime("%Y-%m").to_string() }],
         }),
-        then: vec![(json!({ "do": "change_person", "opted_out": true }), days.ago(6))],
+        then: vec![(|_| json!({ "do": "change_person", "opted_out": true }), days.ago(6))],
     }
 }
 
@@ -288,7 +296,7 @@ fn waiting(days: &Days<'_>) -> Story {
             "request": "家里两人吃药,想申请认定。",
             "deadlines": [{ "kind": "low_income", "trigger": days.in_days(-11).to_string() }],
         }),
-        then: vec![(json!({ "do": "wait", "on": "民政核对结果" }), days.ago(9))],
+        then: vec![(|_| json!({ "do": "wait", "on": "民政核对结果" }), days.ago(9))],
     }
 }
 

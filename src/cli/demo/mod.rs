@@ -153,10 +153,10 @@ async fn seed(app: &App, now: Timestamp) -> anyhow::Result<()> {
         })
         .await?;
     if known.is_empty() {
-        for cases::Invented { by, at, case, then } in cases::invented(&rules.rulebook, now)? {
-            let desk = Desk::new(store, &rules.rulebook, &StaffId::from(by))?;
-            let opened = desk.open(case, at).await?;
-            for (command, at) in then {
+        for invented in cases::invented(&rules.rulebook, now)? {
+            let desk = Desk::new(store, &rules.rulebook, &StaffId::from(invented.by))?;
+            let opened = desk.open(invented.case.clone(), invented.at).await?;
+            for (command, at) in invented.commands(&opened.case)? {
                 desk.act(&opened.case.id, command, at).await?;
             }
         }

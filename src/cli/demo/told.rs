@@ -49,10 +49,12 @@ async fn look(engine: &Engine, dir: &Path, since: Timestamp, told: &mut HashSet<
     Ok(())
 }
 
+/// Whether somebody was told, or has to act. What was decided against stands in the ledger only: `xixin why` shows it.
 fn is_settled(row: &LedgerRow) -> bool {
+    use State::{Attempting, Claimed, Queued, Skipped, Superseded};
     !matches!(
         State::parse(&row.state),
-        Some(State::Queued | State::Claimed | State::Attempting)
+        Some(Queued | Claimed | Attempting | Skipped | Superseded)
     )
 }
 
