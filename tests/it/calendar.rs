@@ -48,6 +48,31 @@ fn certainty(is_settled: bool) -> Certainty {
     }
 }
 
+/// The files that are shipped say the same of every day, and settle no day that is not published.
+#[test]
+fn the_shipped_calendar_agrees_with_the_published_days() {
+    let shipped = xixin::config::shipped_rulebook().calendar;
+    for day in DAYS.iter() {
+        assert_eq!(shipped.is_workday(day.date), day.is_workday, "{}", day.date);
+        assert_eq!(shipped.certainty(day.date), certainty(day.is_settled), "{}", day.date);
+        assert_eq!(
+            shipped.is_holiday(day.date),
+            CALENDAR.is_holiday(day.date),
+            "{}",
+            day.date
+        );
+        let name = day.is_listed().then_some(day.name.as_str());
+        assert_eq!(shipped.name_of(day.date), name, "{}", day.date);
+    }
+    let mut day = FIRST_DAY;
+    while day < LAST_DAY {
+        if !(2022..=2027).contains(&day.year()) {
+            assert_eq!(shipped.certainty(day), Certainty::Provisional, "{day}");
+        }
+        day = day.tomorrow().unwrap();
+    }
+}
+
 #[test]
 fn makeup_workdays_are_the_published_ones() {
     let published: Vec<Date> = DAYS

@@ -26,17 +26,17 @@ use crate::support::published;
 use crate::support::rulebook::{at, at_in, callback, case, day, deadline, ladder, rung};
 
 /// One row of the file, read by the names of its columns.
-struct Vector {
-    id: String,
-    mode: String,
-    start: String,
-    period: String,
-    params: String,
-    expected: String,
+pub(crate) struct Vector {
+    pub(crate) id: String,
+    pub(crate) mode: String,
+    pub(crate) start: String,
+    pub(crate) period: String,
+    pub(crate) params: String,
+    pub(crate) expected: String,
     weekday_answer: String,
 }
 
-fn vectors() -> Vec<Vector> {
+pub(crate) fn vectors() -> Vec<Vector> {
     let mut reader = csv::Reader::from_reader(include_str!("../data/deadline_vectors.csv").as_bytes());
     let headers = reader.headers().unwrap().clone();
     let column = |row: &csv::StringRecord, name: &str| {

@@ -19,10 +19,10 @@ impl<'a> Count<'a> {
         let end_at = add_hours(self.starts_at(start, day), hours)?;
         let end = self.counting.zone.to_datetime(end_at);
         self.tell(|| {
-            let end = shown_time(end);
+            let (length, end) = (in_hours(hours).words(), shown_time(end));
             Said::new(
-                format!("连续计{hours}小时,夜间和节假日照算: {end}"),
-                format!("{hours} hours, running through nights and holidays: {end}"),
+                format!("连续计{},夜间和节假日照算: {end}", length.zh),
+                format!("{}, running through nights and holidays: {end}", length.en),
             )
         });
         if self.counting.office.is_some() {
@@ -47,14 +47,14 @@ impl<'a> Count<'a> {
         let office = self.counting.office;
         let hall = self.counting.business_hours;
         self.tell(|| {
-            let (end, hall) = (shown_time(end), hall.to_string());
+            let (length, end) = (in_hours(n).words(), shown_time(end));
             let (of_zh, of_en) = match office {
                 Some(office) => (format!("{}的办公时间", office.name), office.name_en.clone()),
-                None => (format!("工作日 {hall}"), format!("workdays {hall}")),
+                None => (format!("工作日 {hall} "), format!("workdays {hall}")),
             };
             Said::new(
-                format!("只计{of_zh}内的{n}小时: {end}"),
-                format!("{n} hours, only those open count ({of_en}): {end}"),
+                format!("只计{of_zh}内的{}: {end}", length.zh),
+                format!("{} while it is open ({of_en}): {end}", length.en),
             )
         });
         self.conclude_hours(end_at)
@@ -211,6 +211,13 @@ fn clock_hours(period: Period) -> Option<i64> {
         PeriodUnit::Days => Some(period.n.saturating_mul(24)),
         PeriodUnit::Weeks => Some(period.n.saturating_mul(24 * 7)),
         _ => None,
+    }
+}
+
+fn in_hours(n: i64) -> Period {
+    Period {
+        n,
+        unit: PeriodUnit::Hours,
     }
 }
 
