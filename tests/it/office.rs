@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::{Date, Time, date};
-use xixin::domain::calendar::Certainty;
+use xixin::domain::calendar::{Calendar, CalendarSource, Certainty, DayOverride};
 use xixin::domain::office::{Office, OfficeDays, Window};
 
 use crate::support::published::CALENDAR;
@@ -68,6 +68,23 @@ fn saturday_service_is_for_ordinary_saturdays_only() {
     ] {
         assert_eq!(open_hours(&office, day), hours, "{day}");
     }
+}
+
+#[test]
+fn a_saturday_off_has_no_service_whether_it_has_a_name_or_not() {
+    let saturday = date(2030, 3, 2);
+    let off = DayOverride {
+        workday: false,
+        name: String::new(),
+    };
+    let source = CalendarSource {
+        name: "test".to_owned(),
+        covers: None,
+        days: BTreeMap::from([(saturday, off)]),
+    };
+    let office = saturday_service();
+    assert!(office.is_open(&Calendar::default(), saturday));
+    assert!(!office.is_open(&Calendar::new(&[source]), saturday));
 }
 
 #[test]
