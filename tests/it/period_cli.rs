@@ -8,7 +8,7 @@ use xixin::cli::period::{PeriodArgs, run};
 use xixin::domain::rulebook::Rulebook;
 
 use crate::office::{own_weekdays, saturday_service};
-use crate::period::vectors;
+use crate::period_vectors::vectors;
 use crate::support::published;
 
 #[derive(Debug, clap::Parser)]

@@ -42,13 +42,13 @@ pub struct Counted {
 
 /// Counts; takes no memory.
 pub fn count(start: &Start, rule: &PeriodRule, counting: &Counting<'_>) -> Result<Counted, PeriodError> {
-    Count::new(rule, counting, None).from_start(start)
+    Count::new(rule, counting, None).run(start)
 }
 
 /// Counts and tells each step.
 pub fn explain(start: &Start, rule: &PeriodRule, counting: &Counting<'_>) -> Result<(Counted, Vec<Said>), PeriodError> {
     let mut steps = Vec::new();
-    let counted = Count::new(rule, counting, Some(&mut steps)).from_start(start)?;
+    let counted = Count::new(rule, counting, Some(&mut steps)).run(start)?;
     Ok((counted, steps))
 }
 
@@ -86,7 +86,7 @@ impl<'a> Count<'a> {
         }
     }
 
-    fn from_start(mut self, start: &Start) -> Result<Counted, PeriodError> {
+    fn run(mut self, start: &Start) -> Result<Counted, PeriodError> {
         let day = start
             .day(self.counting.zone)
             .filter(|day| (FIRST_DAY..=LAST_DAY).contains(day))
