@@ -32,6 +32,9 @@ pub struct Case {
     /// Taken over from older records at this instant: what was due before it is history and is never sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_at: Option<Timestamp>,
+    /// Closed and taken up again, the last time at this instant: what was due meanwhile is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deadlines: Vec<Deadline>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,6 +45,10 @@ pub struct Case {
     pub contacts: Vec<Contact>,
     /// The number the next item gets. Numbers are never used twice.
     pub next_item: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Whose matter it is.
@@ -142,6 +149,9 @@ pub struct Deadline {
     pub office: Option<OfficeId>,
     /// When the present trigger was entered.
     pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Mark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,6 +256,9 @@ pub struct Callback {
     pub words: String,
     pub due: Due,
     pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -306,6 +319,9 @@ pub struct Appointment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bring: Vec<String>,
     pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
     pub state: AppointmentState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
@@ -386,6 +402,14 @@ impl<'a> Item<'a> {
         }
     }
 
+    pub fn moves(&self) -> u32 {
+        match self {
+            Self::Deadline(item) => item.moves,
+            Self::Callback(item) => item.moves,
+            Self::Appointment(item) => item.moves,
+        }
+    }
+
     pub fn is_open(&self) -> bool {
         match self {
             Self::Deadline(item) => item.done.is_none(),
@@ -426,6 +450,12 @@ impl Case {
 
     pub fn is_closed(&self) -> bool {
         matches!(self.status, Status::Closed { .. })
+    }
+
+    /// From when on the dates of an item are watched: what would have been reminded of before then is late.
+    pub fn taken_up_at(&self, item: Item<'_>) -> Timestamp {
+        self.reopened_at
+            .map_or(item.set_at(), |reopened| reopened.max(item.set_at()))
     }
 
     /// The last time anybody was in contact, or the opening.

@@ -8,5 +8,6 @@ mod naive_period;
 mod office;
 mod period;
 mod period_cli;
+mod plan_laws;
 mod sms;
 mod support;

@@ -13,9 +13,9 @@ use xixin::domain::office::{Office, OfficeDays, Window};
 use xixin::domain::period::{
     Counted, Mode, MonthEnd, Period, PeriodError, PeriodRule, PeriodUnit, Start, count, ending_on, explain,
 };
-use xixin::domain::plan::decide::into_sending_hours;
 use xixin::domain::plan::milestones::Dated;
 use xixin::domain::plan::occurrence::comings;
+use xixin::domain::plan::release::into_sending_hours;
 use xixin::domain::plan::{People, plan};
 use xixin::domain::reminder::Decided;
 use xixin::domain::rulebook::Rulebook;

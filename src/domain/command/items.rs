@@ -53,6 +53,7 @@ pub(super) fn add_deadline(
         fixed_end: None,
         office,
         set_at: context.now,
+        moves: 0,
         done: None,
         acknowledged: None,
     };
@@ -241,6 +242,7 @@ pub(super) fn promise(
         words,
         due,
         set_at: context.now,
+        moves: 0,
         attempts: Vec::new(),
         kept: None,
         acknowledged: None,
@@ -415,6 +417,7 @@ pub(super) fn book(change: &mut Change, context: &Context<'_>, booking: Booking)
         with,
         bring,
         set_at: context.now,
+        moves: 0,
         state: AppointmentState::Booked,
         acknowledged: None,
     });
