@@ -1,6 +1,6 @@
 //! The facts of a case: everything known, as one document. Nothing in it is derived and nothing is a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,7 +10,7 @@ use crate::domain::ids::{CaseId, ItemId, MatterId, OfficeId, PeriodId, PersonId,
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::Moment;
 use crate::domain::period::Start;
-use crate::domain::text::shown;
+use crate::domain::text::{Said, shown};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -348,7 +348,7 @@ pub struct Contact {
     pub note: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The resident turned to us.
@@ -357,7 +357,7 @@ pub enum Direction {
     Out,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactKind {
     Phone,
@@ -366,6 +366,30 @@ pub enum ContactKind {
     Sms,
     Email,
     Letter,
+}
+
+impl ContactKind {
+    /// In words. A meeting has no direction.
+    fn name(self, direction: Direction) -> Said {
+        let (zh, en) = match (self, direction) {
+            (Self::Phone, Direction::In) => ("来电", "calls from them"),
+            (Self::Phone, Direction::Out) => ("去电", "calls from us"),
+            (Self::Meeting, _) => ("面谈", "meetings"),
+            (Self::HomeVisit, _) => ("上门", "home visits"),
+            (Self::Sms, Direction::In) => ("来短信", "SMS from them"),
+            (Self::Sms, Direction::Out) => ("发短信", "SMS from us"),
+            (Self::Email, Direction::In) => ("来邮件", "e-mails from them"),
+            (Self::Email, Direction::Out) => ("发邮件", "e-mails from us"),
+            (Self::Letter, Direction::In) => ("来信", "letters from them"),
+            (Self::Letter, Direction::Out) => ("去信", "letters from us"),
+        };
+        Said::new(zh, en)
+    }
+
+    /// Two sides meet, whoever asked for it.
+    fn has_direction(self) -> bool {
+        !matches!(self, Self::Meeting | Self::HomeVisit)
+    }
 }
 
 /// One followable item of a case, whatever its kind.
@@ -456,6 +480,26 @@ impl Case {
     pub fn taken_up_at(&self, item: Item<'_>) -> Timestamp {
         self.reopened_at
             .map_or(item.set_at(), |reopened| reopened.max(item.set_at()))
+    }
+
+    /// The contacts in words: 来电14次,面谈4次. Who turned to whom matters.
+    pub fn contact_tally(&self) -> Said {
+        let mut tally: BTreeMap<(Direction, ContactKind), u32> = BTreeMap::new();
+        for contact in &self.contacts {
+            let direction = if contact.kind.has_direction() {
+                contact.direction
+            } else {
+                Direction::In
+            };
+            *tally.entry((direction, contact.kind)).or_default() += 1;
+        }
+        let words = tally.into_iter().map(|((direction, kind), n)| {
+            let Said { zh, en } = kind.name(direction);
+            Said::new(format!("{zh}{n}次"), format!("{en}: {n}"))
+        });
+        words
+            .reduce(|all, more| Said::new(all.zh + "," + &more.zh, all.en + ", " + &more.en))
+            .unwrap_or_default()
     }
 
     /// The last time anybody was in contact, or the opening.

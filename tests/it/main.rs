@@ -11,3 +11,4 @@ mod period_cli;
 mod plan_laws;
 mod sms;
 mod support;
+mod traps;

@@ -156,7 +156,7 @@ fn decide_one(scene: &Scene<'_>, candidate: &Candidate<'_>, decided: &Decided, d
         match reach {
             Reach::Staff(staff) => {
                 let why = why.and(&words::stands_in(&applied, audience, staff));
-                due.push(tell_staff(&applied, staff, why, proto));
+                due.push(tell_staff(staff, &applied.rung.by, why, proto));
             }
             Reach::Person(person) => tell_person(scene, &applied, person, &why, &proto, due),
         }
@@ -254,17 +254,12 @@ fn rungs<'a>(applied: &Applied<'a>) -> impl Iterator<Item = (usize, Applied<'a>)
         .filter_map(move |(index, rung)| Some((index, Applied::new(rules, case, dated, rung)?)))
 }
 
-/// By the first way of the rung that is open, else by any: better told than not.
-fn tell_staff(applied: &Applied<'_>, staff: &Staff, why: Said, proto: Decision) -> Decision {
-    let reach = Reach::Staff(staff);
-    let asked = applied.rung.by.iter().copied();
-    let mut ways: Vec<Way> = asked.filter(|way| reach.reachable_by(*way)).collect();
+/// By the first of `asked` that is open, else by any way: better told than not.
+fn tell_staff(staff: &Staff, asked: &[Way], why: Said, proto: Decision) -> Decision {
+    let open = |way: &Way| Reach::Staff(staff).reachable_by(*way);
+    let mut ways: Vec<Way> = asked.iter().copied().filter(open).collect();
     if ways.is_empty() {
-        ways.extend(
-            [Way::Email, Way::Sms]
-                .into_iter()
-                .filter(|way| reach.reachable_by(*way)),
-        );
+        ways.extend([Way::Email, Way::Sms].into_iter().filter(open));
     }
     match ways.split_first() {
         Some((&way, rest)) => queued(way, rest.to_vec(), why, &proto),
@@ -350,6 +345,6 @@ fn call(scene: &Scene<'_>, applied: &Applied<'_>, reason: Said, proto: &Decision
     };
     if !is_told_already(due, &notice) {
         let reason = Said::new("有电话要打,通知经办人", "tells whoever makes the call");
-        due.push(tell_staff(applied, staff, reason, notice));
+        due.push(tell_staff(staff, &[Way::Email, Way::Sms], reason, notice));
     }
 }
