@@ -8,11 +8,10 @@ use serde_json::json;
 use crate::app::{App, Place};
 use crate::cli::case::local;
 use crate::cli::{EXIT_USAGE, ReadArgs, say};
-use crate::domain::case::Item;
+use crate::domain::case::{Case, Item};
 use crate::domain::ids::{CaseId, ReminderId};
-use crate::domain::plan::decide::is_silenced;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::plan::occurrence::comings;
+use crate::domain::plan::release::Applied;
 use crate::domain::reminder::MarkText;
 use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
@@ -129,7 +128,7 @@ pub(super) async fn why_not(args: WhyNotArgs, place: Place) -> anyhow::Result<u8
         answers.push("案件已办结 / the case is closed".to_owned());
     } else {
         for item in stored.case.items() {
-            answers.extend(about_item(book, item, &args.rung, &ledger, now));
+            answers.extend(about_item(book, &stored.case, item, &args.rung, &ledger, now));
         }
     }
     if answers.is_empty() {
@@ -143,7 +142,14 @@ pub(super) async fn why_not(args: WhyNotArgs, place: Place) -> anyhow::Result<u8
     Ok(0)
 }
 
-fn about_item(book: &Rulebook, item: Item<'_>, name: &str, ledger: &[LedgerRow], now: Timestamp) -> Option<String> {
+fn about_item(
+    book: &Rulebook,
+    case: &Case,
+    item: Item<'_>,
+    name: &str,
+    ledger: &[LedgerRow],
+    now: Timestamp,
+) -> Option<String> {
     let dated = Dated::new(book, item);
     let ladder = dated.ladder?;
     let rung = ladder.rungs.iter().find(|rung| rung.name.as_str() == name)?;
@@ -151,17 +157,19 @@ fn about_item(book: &Rulebook, item: Item<'_>, name: &str, ledger: &[LedgerRow],
     if !item.is_open() {
         return Some(format!("{id}: 该事项已结束 / the item is over"));
     }
-    let milestone = rung.when.point().milestone;
-    let Some(moment) = dated.at(milestone) else {
+    let Some(applied) = Applied::new(book, case, &dated, rung) else {
+        let milestone = rung.when.point().milestone;
         return Some(format!("{id}: 还没有“{milestone}”这一日期 / it has no {milestone} yet"));
     };
-    if is_silenced(&dated, ladder, rung, now) {
-        return Some(format!("{id}: 已有人确认,暂不提醒 / somebody acknowledged it"));
+    if let Some(until) = applied.silenced_until(now) {
+        let until = local(until, &book.zone);
+        return Some(format!("{id}: 已有人确认,{until} 前不提醒 / acknowledged until then"));
     }
-    let comings = comings(book, rung, moment, now);
+    let comings = applied.comings(now);
+    let anchor = applied.anchor.to_string();
     let decided = ledger.iter().find(|row| {
         MarkText::parse(&row.mark)
-            .is_some_and(|mark| mark.item == *id && mark.rung.as_str() == name && mark.anchor == moment.to_string())
+            .is_some_and(|mark| mark.item == *id && mark.rung.as_str() == name && mark.anchor == anchor)
     });
     let zone = &book.zone;
     Some(match (comings.last, comings.next, decided) {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::app::{App, Place};
 use crate::cli::case::local;
 use crate::cli::{ReadArgs, ahead, say};
-use crate::domain::case::{Case, Closing, Direction, Item, Status};
+use crate::domain::case::{Case, Closing, Item, Status};
 use crate::domain::command::Change;
 use crate::domain::ids::CaseId;
 use crate::domain::plan::People;
@@ -62,19 +62,7 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     }
     if !stored.case.contacts.is_empty() {
         text.push_str("\n联系记录 / contacts\n");
-        let (came, went) = stored
-            .case
-            .contacts
-            .iter()
-            .partition::<Vec<_>, _>(|contact| contact.direction == Direction::In);
-        let _ = writeln!(
-            text,
-            "  来访来电 {} 次,我方联系 {} 次 / {} from the resident, {} from us",
-            came.len(),
-            went.len(),
-            came.len(),
-            went.len()
-        );
+        let _ = writeln!(text, "  {}", stored.case.contact_tally());
     }
     say(text.trim_end());
     Ok(0)

@@ -1,6 +1,6 @@
 //! The facts of a case: everything known, as one document. Nothing in it is derived and nothing is a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,7 +10,7 @@ use crate::domain::ids::{CaseId, ItemId, MatterId, OfficeId, PeriodId, PersonId,
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::Moment;
 use crate::domain::period::Start;
-use crate::domain::text::shown;
+use crate::domain::text::{Said, shown};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +32,9 @@ pub struct Case {
     /// Taken over from older records at this instant: what was due before it is history and is never sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_at: Option<Timestamp>,
+    /// Closed and taken up again, the last time at this instant: what was due meanwhile is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deadlines: Vec<Deadline>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,6 +45,10 @@ pub struct Case {
     pub contacts: Vec<Contact>,
     /// The number the next item gets. Numbers are never used twice.
     pub next_item: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Whose matter it is.
@@ -142,6 +149,9 @@ pub struct Deadline {
     pub office: Option<OfficeId>,
     /// When the present trigger was entered.
     pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Mark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,6 +256,9 @@ pub struct Callback {
     pub words: String,
     pub due: Due,
     pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -306,6 +319,9 @@ pub struct Appointment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bring: Vec<String>,
     pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
     pub state: AppointmentState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
@@ -332,7 +348,7 @@ pub struct Contact {
     pub note: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The resident turned to us.
@@ -341,7 +357,7 @@ pub enum Direction {
     Out,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactKind {
     Phone,
@@ -350,6 +366,30 @@ pub enum ContactKind {
     Sms,
     Email,
     Letter,
+}
+
+impl ContactKind {
+    /// In words. A meeting has no direction.
+    fn name(self, direction: Direction) -> Said {
+        let (zh, en) = match (self, direction) {
+            (Self::Phone, Direction::In) => ("来电", "calls from them"),
+            (Self::Phone, Direction::Out) => ("去电", "calls from us"),
+            (Self::Meeting, _) => ("面谈", "meetings"),
+            (Self::HomeVisit, _) => ("上门", "home visits"),
+            (Self::Sms, Direction::In) => ("来短信", "SMS from them"),
+            (Self::Sms, Direction::Out) => ("发短信", "SMS from us"),
+            (Self::Email, Direction::In) => ("来邮件", "e-mails from them"),
+            (Self::Email, Direction::Out) => ("发邮件", "e-mails from us"),
+            (Self::Letter, Direction::In) => ("来信", "letters from them"),
+            (Self::Letter, Direction::Out) => ("去信", "letters from us"),
+        };
+        Said::new(zh, en)
+    }
+
+    /// Two sides meet, whoever asked for it.
+    fn has_direction(self) -> bool {
+        !matches!(self, Self::Meeting | Self::HomeVisit)
+    }
 }
 
 /// One followable item of a case, whatever its kind.
@@ -383,6 +423,14 @@ impl<'a> Item<'a> {
             Self::Deadline(item) => item.set_at,
             Self::Callback(item) => item.set_at,
             Self::Appointment(item) => item.set_at,
+        }
+    }
+
+    pub fn moves(&self) -> u32 {
+        match self {
+            Self::Deadline(item) => item.moves,
+            Self::Callback(item) => item.moves,
+            Self::Appointment(item) => item.moves,
         }
     }
 
@@ -426,6 +474,32 @@ impl Case {
 
     pub fn is_closed(&self) -> bool {
         matches!(self.status, Status::Closed { .. })
+    }
+
+    /// From when on the dates of an item are watched: what would have been reminded of before then is late.
+    pub fn taken_up_at(&self, item: Item<'_>) -> Timestamp {
+        self.reopened_at
+            .map_or(item.set_at(), |reopened| reopened.max(item.set_at()))
+    }
+
+    /// The contacts in words: 来电14次,面谈4次. Who turned to whom matters.
+    pub fn contact_tally(&self) -> Said {
+        let mut tally: BTreeMap<(Direction, ContactKind), u32> = BTreeMap::new();
+        for contact in &self.contacts {
+            let direction = if contact.kind.has_direction() {
+                contact.direction
+            } else {
+                Direction::In
+            };
+            *tally.entry((direction, contact.kind)).or_default() += 1;
+        }
+        let words = tally.into_iter().map(|((direction, kind), n)| {
+            let Said { zh, en } = kind.name(direction);
+            Said::new(format!("{zh}{n}次"), format!("{en}: {n}"))
+        });
+        words
+            .reduce(|all, more| Said::new(all.zh + "," + &more.zh, all.en + ", " + &more.en))
+            .unwrap_or_default()
     }
 
     /// The last time anybody was in contact, or the opening.

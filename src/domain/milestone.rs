@@ -68,6 +68,15 @@ impl Milestone {
         }
     }
 
+    /// Whether something begins here that was not so before: telling of it earlier would be false. The others are aims: a reminder of
+    /// one may come earlier, never later.
+    pub fn begins_a_state(self) -> bool {
+        match self {
+            Self::Opened | Self::VerifyDate | Self::Expired | Self::Overdue | Self::Booked | Self::Missed => true,
+            Self::TargetBy | Self::LastSafeDay | Self::End | Self::Due | Self::Start => false,
+        }
+    }
+
     /// The kind of item that has this milestone.
     pub fn kind(self) -> ItemKind {
         match self {
@@ -86,7 +95,7 @@ impl fmt::Display for Milestone {
     }
 }
 
-/// When a milestone is: a civil day in the hall's zone, or an instant. Its text form is the *anchor value* of a reminder.
+/// When a milestone is: a civil day in the hall's zone, or an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Moment {
@@ -116,6 +125,26 @@ impl fmt::Display for Moment {
         match self {
             Self::Day(day) => day.fmt(f),
             Self::Instant(at) => at.fmt(f),
+        }
+    }
+}
+
+/// The *anchor value* of a reminder: what it counts from, and how often people have moved the item it belongs to.
+///
+/// The value alone would be silent when a date is moved and then moved back: whoever heard of the other date last would go by it. So
+/// every move arms the ladder anew, and only what nobody moved never repeats. A calendar that changes a date is no such move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    pub moment: Moment,
+    pub moves: u32,
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { moment, moves } = self;
+        match moves {
+            0 => moment.fmt(f),
+            moves => write!(f, "{moment}~{moves}"),
         }
     }
 }

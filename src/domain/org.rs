@@ -55,6 +55,9 @@ pub struct Staff {
     pub absences: Vec<Absence>,
 }
 
+/// Who answers for a unit, from the nearest upwards.
+const LINE: [Role; 3] = [Role::BusinessSupervisor, Role::Director, Role::DistrictLead];
+
 /// Away from `from` through `to`, both inclusive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absence {
@@ -91,7 +94,16 @@ impl Role {
 
 impl Staff {
     fn is_here(&self, on: Date) -> bool {
-        self.leaves.is_none_or(|last| on <= last) && self.absence_on(on).is_none()
+        !self.has_left(on) && self.absence_on(on).is_none()
+    }
+
+    fn has_left(&self, on: Date) -> bool {
+        self.leaves.is_some_and(|last| last < on)
+    }
+
+    /// Whether a message can reach this person at all.
+    pub fn has_address(&self) -> bool {
+        self.email.is_some() || self.mobile.is_some()
     }
 
     pub fn absence_on(&self, on: Date) -> Option<&Absence> {
@@ -118,10 +130,34 @@ impl Org {
             }
         }
         let unit = &self.staff.get(staff)?.unit;
-        [Role::BusinessSupervisor, Role::Director, Role::DistrictLead]
-            .into_iter()
+        LINE.into_iter()
             .flat_map(|role| self.with_role(unit, role))
             .find(|candidate| candidate.is_here(on))
+    }
+
+    /// Who takes what nobody of a role (or no clerk, without one) can take: the nearest of supervisor, director and district lead who
+    /// can be reached, upwards from that role first. When all of them are away, one who is away is better than nobody.
+    pub fn up_the_line(&self, unit: &UnitId, from: Option<Role>, on: Date) -> Option<&Staff> {
+        let start = LINE.iter().position(|role| Some(*role) == from).unwrap_or(0);
+        let everybody = || {
+            let roles = LINE[start..].iter().chain(LINE[..start].iter().rev());
+            let holders = roles.flat_map(|role| {
+                self.line_of(unit).flat_map(|unit| {
+                    self.staff
+                        .values()
+                        .filter(|staff| staff.role == *role && staff.unit == unit.id)
+                })
+            });
+            holders.filter(|staff| staff.has_address())
+        };
+        everybody()
+            .find(|staff| staff.is_here(on))
+            .or_else(|| everybody().find(|staff| !staff.has_left(on)))
+            // A unit that has gone from the file has no line; the district answers for it.
+            .or_else(|| {
+                let mut leads = self.staff.values().filter(|staff| staff.role == Role::DistrictLead);
+                leads.find(|staff| staff.has_address() && !staff.has_left(on))
+            })
     }
 
     /// Everybody with `role` in the nearest unit, from `unit` upwards, that has such a person.

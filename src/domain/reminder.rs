@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ItemId, LadderId, PersonId, RungName, StaffId, TextId};
 use crate::domain::ladder::{Audience, Priority, Way};
-use crate::domain::milestone::Moment;
+use crate::domain::milestone::Anchor;
 use crate::domain::text::Said;
 
 /// What makes a reminder the same reminder: item, anchor value, rung, occurrence and audience. The recipient and the way complete
@@ -16,15 +16,15 @@ use crate::domain::text::Said;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
     pub item: ItemId,
-    pub anchor: Moment,
+    pub anchor: Anchor,
     pub ladder: LadderId,
     pub rung: RungName,
     pub occurrence: Occurrence,
     pub audience: Audience,
 }
 
-/// Which time of a rung: the only one, or the one of a local day or hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which time of a rung: the only one, or the one of a local day or hour. Of one rung, a later one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Occurrence {
     Once,
     On(jiff::civil::Date),
@@ -38,6 +38,17 @@ impl fmt::Display for Occurrence {
             Self::On(day) => day.fmt(f),
             Self::At(at) => at.fmt(f),
         }
+    }
+}
+
+impl Occurrence {
+    /// Reads the text form back. `None` for a text that no version of xixin wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "once" {
+            return Some(Self::Once);
+        }
+        let day = text.parse().ok().map(Self::On).filter(|_| text.len() == 10);
+        day.or_else(|| text.parse().ok().map(Self::At))
     }
 }
 
@@ -55,14 +66,14 @@ impl fmt::Display for Mark {
     }
 }
 
-/// A mark as the ledger keeps it.
+/// A mark as read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkText {
     pub item: ItemId,
     pub anchor: String,
     pub ladder: LadderId,
     pub rung: RungName,
-    pub occurrence: String,
+    pub occurrence: Occurrence,
     pub audience: Audience,
 }
 
@@ -72,7 +83,7 @@ impl MarkText {
         let mut parts = text.split('|');
         let mut next = || parts.next();
         let (item, anchor, ladder, rung) = (next()?.into(), next()?.to_owned(), next()?.into(), next()?.into());
-        let (occurrence, audience) = (next()?.to_owned(), Audience::parse(next()?)?);
+        let (occurrence, audience) = (Occurrence::parse(next()?)?, Audience::parse(next()?)?);
         Some(Self {
             item,
             anchor,
@@ -89,8 +100,8 @@ impl MarkText {
 pub struct Decided(HashSet<String>);
 
 impl Decided {
-    pub fn contains(&self, mark: &str) -> bool {
-        self.0.contains(mark)
+    pub fn contains(&self, mark: &Mark) -> bool {
+        !self.0.is_empty() && self.0.contains(&mark.to_string())
     }
 
     pub fn insert(&mut self, mark: String) {

@@ -10,6 +10,7 @@ use crate::domain::ids::{CaseId, PersonId, StaffId};
 use crate::domain::org::Staff;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
+use crate::domain::reminder::Recipient;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, shown};
 use crate::engine::alike::{self, Likeness};
@@ -152,12 +153,30 @@ impl<'a> Desk<'a> {
             .await?
             .ok_or_else(|| DeskError::NoCase(id.clone()))?;
         let around = self.store.people_of(&stored.case.party.person).await?;
+        let command = self.with_whom_it_called(command).await?;
         let change = command::apply(&stored.case, &around, command, &self.context(now))?;
         let mut tx = self.store.begin().await?;
         cases::save(&mut tx, &change.case, stored.version, now).await?;
         self.write_rest(&mut tx, &change, now).await?;
         commit(tx, "carry out a command").await?;
         Ok(change)
+    }
+
+    /// A call task knows whom it was for; a wrong number is theirs.
+    async fn with_whom_it_called(&self, mut command: Command) -> Result<Command, DeskError> {
+        if let Command::TaskDone {
+            task,
+            person: person @ None,
+            ..
+        } = &mut command
+        {
+            let row = self.store.ledger_row(task).await?;
+            let recipient = row.and_then(|row| Recipient::parse(&row.recipient));
+            if let Some(Recipient::Person(id)) = recipient {
+                *person = Some(id);
+            }
+        }
+        Ok(command)
     }
 
     async fn write_rest(&self, tx: &mut Tx, change: &Change, now: Timestamp) -> Result<(), DeskError> {

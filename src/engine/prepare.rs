@@ -259,6 +259,7 @@ fn queued(row: &Claimed, way: Way) -> Option<Queued> {
         anchor: mark.anchor,
         ladder: mark.ladder,
         rung: mark.rung,
+        occurrence: mark.occurrence,
         audience: mark.audience,
         recipient,
         way,

@@ -12,5 +12,7 @@ mod period_hours;
 mod period_laws;
 mod period_vectors;
 mod quiet;
+mod plan_laws;
 mod sms;
 mod support;
+mod traps;

@@ -10,7 +10,7 @@ use xixin::domain::ladder::{Audience, Way};
 use xixin::domain::milestone::{Milestone, Moment};
 use xixin::domain::office::OfficeDays;
 use xixin::domain::period::{Counted, Mode, PeriodRule, Start, count};
-use xixin::domain::plan::decide::into_sending_hours;
+use xixin::domain::plan::release::into_sending_hours;
 use xixin::domain::plan::milestones::Dated;
 use xixin::domain::plan::occurrence::comings;
 use xixin::domain::plan::{People, plan};

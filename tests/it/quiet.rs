@@ -2,7 +2,7 @@
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
-use xixin::domain::plan::decide::into_sending_hours;
+use xixin::domain::plan::release::into_sending_hours;
 use xixin::domain::quiet::SendingHours;
 
 use crate::support::published;

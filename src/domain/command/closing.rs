@@ -1,12 +1,17 @@
 //! Commands on the case as a whole: contacts, ownership, priority, waiting, people, closing.
 
-use crate::domain::case::{AttemptResult, CaseFlag, Closing, Contact, ContactKind, Direction, Status};
+use crate::domain::case::{
+    Appointment, AppointmentState, AttemptResult, Case, CaseFlag, Closing, Contact, ContactKind, Deadline, Direction,
+    Status,
+};
 use crate::domain::command::items::{log_call, mark_number_wrong};
 use crate::domain::command::open::{grant, known_staff};
 use crate::domain::command::{Change, Close, CloseAs, Context, PersonChange, Refusal, fields};
 use crate::domain::event::Event;
-use crate::domain::ids::{ReminderId, StaffId};
+use crate::domain::ids::{ItemId, PersonId, ReminderId, StaffId};
+use crate::domain::person::{Person, Relative};
 use crate::domain::plan::People;
+use crate::domain::rulebook::Loss;
 use crate::domain::text::Said;
 
 /// A case with more contacts than this has become something else.
@@ -55,18 +60,31 @@ pub(super) fn contact(
     Ok(())
 }
 
+/// A call task that was carried out.
+pub(super) struct TaskCall {
+    pub task: ReminderId,
+    pub result: AttemptResult,
+    pub note: String,
+    pub person: Option<PersonId>,
+}
+
 pub(super) fn task_done(
     change: &mut Change,
     people: &People,
     context: &Context<'_>,
-    task: ReminderId,
-    result: AttemptResult,
-    note: String,
+    call: TaskCall,
 ) -> Result<(), Refusal> {
+    let TaskCall {
+        task,
+        result,
+        note,
+        person,
+    } = call;
     let note = fields::note("note", &note)?;
     log_call(change, context, note);
     if result == AttemptResult::WrongNumber {
-        mark_number_wrong(change, people);
+        let called = known_person(change, people, person.as_ref())?;
+        mark_number_wrong(change, called);
     }
     change.events.push(Event::TaskDone {
         reminder: task.clone(),
@@ -153,17 +171,7 @@ pub(super) fn change_person(
     context: &Context<'_>,
     new: PersonChange,
 ) -> Result<(), Refusal> {
-    let wanted = new.person.as_ref().unwrap_or(&change.case.party.person);
-    let Some(person) = people.all().find(|person| person.id == *wanted) else {
-        let known: Vec<String> = people.all().map(|person| person.id.to_string()).collect();
-        let list = known.join(", ");
-        return Err(Refusal::at(
-            "person",
-            Said::new("本案没有此人", "the case has no such person"),
-            Said::new(format!("现有: {list}"), format!("there are: {list}")),
-        ));
-    };
-    let mut person = person.clone();
+    let mut person = known_person(change, people, new.person.as_ref())?.clone();
     let mut fields_changed = Vec::new();
     let mut changed = |name: &str| fields_changed.push(name.to_owned());
     if let Some(name) = new.name {
@@ -201,18 +209,20 @@ pub(super) fn change_person(
         changed("deceased");
     }
     if let Some(opted_in) = new.opted_in {
-        let Some(relative) = person.relative.as_mut() else {
-            return Err(Refusal::at(
-                "opted_in",
-                Said::new("只有亲属需要同意接收", "only relatives opt in"),
-                Said::new(
-                    "用 person 指明亲属;居民退订用 opted_out",
-                    "name the relative with person; residents use opted_out",
-                ),
-            ));
-        };
-        relative.opted_in = opted_in;
+        relative_of(&mut person, "opted_in")?.opted_in = opted_in;
         changed("opted_in");
+    }
+    if let Some(may_know) = new.may_know {
+        relative_of(&mut person, "may_know")?.may_know = may_know;
+        changed("may_know");
+    }
+    if let Some(flags) = new.flags {
+        person.flags = flags;
+        changed("flags");
+    }
+    if let Some(language) = new.language {
+        person.language = language;
+        changed("language");
     }
     if fields_changed.is_empty() {
         return Err(Refusal::new(
@@ -228,27 +238,39 @@ pub(super) fn change_person(
     Ok(())
 }
 
+fn relative_of<'a>(person: &'a mut Person, field: &str) -> Result<&'a mut Relative, Refusal> {
+    person.relative.as_mut().ok_or_else(|| {
+        Refusal::at(
+            field,
+            Said::new("此项只用于亲属", "it is about relatives only"),
+            Said::new(
+                "用 person 指明亲属;居民退订用 opted_out",
+                "name the relative with person; residents use opted_out",
+            ),
+        )
+    })
+}
+
+/// The person named, or the resident.
+fn known_person<'a>(change: &Change, people: &'a People, named: Option<&PersonId>) -> Result<&'a Person, Refusal> {
+    let wanted = named.unwrap_or(&change.case.party.person);
+    people.all().find(|person| person.id == *wanted).ok_or_else(|| {
+        let known: Vec<String> = people.all().map(|person| person.id.to_string()).collect();
+        let list = if known.is_empty() {
+            "-".to_owned()
+        } else {
+            known.join(", ")
+        };
+        Refusal::at(
+            "person",
+            Said::new("本案没有此人", "the case has no such person"),
+            Said::new(format!("现有: {list}"), format!("there are: {list}")),
+        )
+    })
+}
+
 pub(super) fn close(change: &mut Change, context: &Context<'_>, close: Close) -> Result<(), Refusal> {
-    let open: Vec<&str> = change
-        .case
-        .callbacks
-        .iter()
-        .filter(|callback| callback.kept.is_none())
-        .map(|callback| callback.id.as_str())
-        .collect();
-    if !open.is_empty() {
-        let list = open.join(", ");
-        return Err(Refusal::new(
-            Said::new(
-                format!("还有没兑现的回电承诺 {list}"),
-                format!("a promised call-back is still open: {list}"),
-            ),
-            Said::new(
-                "先给居民回电并用 attempt 登记",
-                "phone the resident and record it with \"attempt\" first",
-            ),
-        ));
-    }
+    nothing_left_open(&change.case, context)?;
     let closing = match close.r#as {
         CloseAs::Done => Closing::Done {
             outcome: fields::line("outcome", &close.outcome, fields::SHORT_MAX)?,
@@ -273,6 +295,62 @@ pub(super) fn close(change: &mut Change, context: &Context<'_>, close: Close) ->
         closing,
     };
     change.events.push(Event::CaseClosed { r#as: name.to_owned() });
+    Ok(())
+}
+
+/// A closed case reminds nobody: what is still owed to the resident comes first.
+fn nothing_left_open(case: &Case, context: &Context<'_>) -> Result<(), Refusal> {
+    let list = |open: Vec<&ItemId>| open.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+    let promised = list(
+        case.callbacks
+            .iter()
+            .filter(|one| one.kept.is_none())
+            .map(|one| &one.id)
+            .collect(),
+    );
+    if !promised.is_empty() {
+        return Err(Refusal::new(
+            Said::new(
+                format!("还有没兑现的回电承诺 {promised}"),
+                format!("a promised call-back is still open: {promised}"),
+            ),
+            Said::new(
+                "先给居民回电并用 attempt 登记",
+                "phone the resident and record it with \"attempt\" first",
+            ),
+        ));
+    }
+    let booked = |one: &&Appointment| one.state == AppointmentState::Booked;
+    let booked = list(case.appointments.iter().filter(booked).map(|one| &one.id).collect());
+    if !booked.is_empty() {
+        return Err(Refusal::new(
+            Said::new(
+                format!("还有没了结的预约 {booked}"),
+                format!("an appointment is still open: {booked}"),
+            ),
+            Said::new(
+                "先用 attended 或 cancel_appointment 登记",
+                "record it with \"attended\" or \"cancel_appointment\" first",
+            ),
+        ));
+    }
+    let can_be_lost = |one: &&Deadline| {
+        let kind = context.rules.periods.get(&one.kind);
+        one.done.is_none() && kind.is_none_or(|kind| kind.loss == Loss::Irrecoverable)
+    };
+    let at_risk = list(case.deadlines.iter().filter(can_be_lost).map(|one| &one.id).collect());
+    if !at_risk.is_empty() && !context.actor.role.is_supervisory() {
+        return Err(Refusal::new(
+            Said::new(
+                format!("期限 {at_risk} 过期即失权,还没有办完"),
+                format!("deadline {at_risk} is not met, and the right may be lost for ever"),
+            ),
+            Said::new(
+                "已办完的用 done 登记;确不需要的,由主管用自己的身份(--as)关闭",
+                "record it with \"done\" if it was met; otherwise a supervisor closes the case under their own name (--as)",
+            ),
+        ));
+    }
     Ok(())
 }
 
@@ -310,7 +388,7 @@ fn refused(context: &Context<'_>, close: &Close) -> Result<Closing, Refusal> {
     })
 }
 
-pub(super) fn reopen(change: &mut Change) -> Result<(), Refusal> {
+pub(super) fn reopen(change: &mut Change, context: &Context<'_>) -> Result<(), Refusal> {
     if !change.case.is_closed() {
         return Err(Refusal::new(
             Said::new("案件没有办结", "the case is not closed"),
@@ -318,6 +396,7 @@ pub(super) fn reopen(change: &mut Change) -> Result<(), Refusal> {
         ));
     }
     change.case.status = Status::Open;
+    change.case.reopened_at = Some(context.now);
     change.events.push(Event::CaseReopened);
     Ok(())
 }

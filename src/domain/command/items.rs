@@ -11,10 +11,12 @@ use crate::domain::command::open::{known_staff, too_many, unknown};
 use crate::domain::command::{Change, Context, Refusal, fields};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, PeriodId, StaffId};
-use crate::domain::milestone::instant;
+use crate::domain::milestone::{Milestone, instant};
 use crate::domain::period::{Mode, PeriodRule, Start, count};
+use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
+use crate::domain::rulebook::Loss;
 use crate::domain::text::{Said, shown};
 
 /// What `book` was asked for.
@@ -53,10 +55,11 @@ pub(super) fn add_deadline(
         fixed_end: None,
         office,
         set_at: context.now,
+        moves: 0,
         done: None,
         acknowledged: None,
     };
-    countable(context, &deadline)?;
+    countable(context, &deadline, "trigger")?;
     change.case.deadlines.push(deadline);
     change.events.push(Event::DeadlineAdded { item: id, kind });
     Ok(())
@@ -69,25 +72,23 @@ pub(super) fn set_trigger(
     trigger: Trigger,
 ) -> Result<(), Refusal> {
     let deadline = open_deadline(change, item)?;
-    if deadline.trigger == trigger {
+    if deadline.trigger == trigger && deadline.fixed_end.is_none() {
         return Err(Refusal::at(
             "trigger",
             Said::new("起算日没有变化", "it is the same as before"),
             Said::new("无需重复登记", "there is nothing to change"),
         ));
     }
+    let text = trigger.to_string();
     let changed = Deadline {
-        trigger: trigger.clone(),
+        trigger,
         fixed_end: None,
-        set_at: context.now,
-        acknowledged: None,
         ..deadline.clone()
     };
-    countable(context, &changed)?;
-    *deadline = changed;
+    *deadline = redated(context, deadline, changed, "trigger")?;
     change.events.push(Event::TriggerSet {
         item: item.clone(),
-        trigger: trigger.to_string(),
+        trigger: text,
     });
     Ok(())
 }
@@ -95,14 +96,18 @@ pub(super) fn set_trigger(
 pub(super) fn set_end(change: &mut Change, context: &Context<'_>, item: &ItemId, end: Date) -> Result<(), Refusal> {
     fields::in_range("end", end)?;
     let deadline = open_deadline(change, item)?;
+    if deadline.fixed_end == Some(end) {
+        return Err(Refusal::at(
+            "end",
+            Said::new("期限没有变化", "it is the same as before"),
+            Said::new("无需重复登记", "there is nothing to change"),
+        ));
+    }
     let changed = Deadline {
         fixed_end: Some(end),
-        set_at: context.now,
-        acknowledged: None,
         ..deadline.clone()
     };
-    countable(context, &changed)?;
-    *deadline = changed;
+    *deadline = redated(context, deadline, changed, "end")?;
     change.events.push(Event::EndFixed {
         item: item.clone(),
         end,
@@ -110,8 +115,22 @@ pub(super) fn set_end(change: &mut Change, context: &Context<'_>, item: &ItemId,
     Ok(())
 }
 
+/// A deadline with another date, entered now. What was acknowledged was the date before.
+fn redated(context: &Context<'_>, old: &Deadline, new: Deadline, field: &str) -> Result<Deadline, Refusal> {
+    countable(context, &new, field)?;
+    let counted = |deadline: &Deadline| Dated::new(context.rules, Item::Deadline(deadline)).counted;
+    // The first date is no move.
+    let moved = counted(old).is_some_and(|before| counted(&new) != Some(before));
+    Ok(Deadline {
+        set_at: context.now,
+        moves: old.moves + u32::from(moved),
+        acknowledged: None,
+        ..new
+    })
+}
+
 /// Refuses a trigger that yields no date: the year 0001, or a period that runs past the end of the calendar.
-fn countable(context: &Context<'_>, deadline: &Deadline) -> Result<(), Refusal> {
+fn countable(context: &Context<'_>, deadline: &Deadline, field: &str) -> Result<(), Refusal> {
     match &deadline.trigger {
         Trigger::Known(start) => {
             if let Some(day) = start.day(&context.rules.zone) {
@@ -127,12 +146,12 @@ fn countable(context: &Context<'_>, deadline: &Deadline) -> Result<(), Refusal> 
     match Dated::new(context.rules, Item::Deadline(deadline)).trouble {
         None => Ok(()),
         Some(trouble) => Err(Refusal::at(
-            "trigger",
+            field,
             Said::new(
                 format!("由此算不出期限({})", trouble.said().zh),
                 format!("no period can be counted from it ({trouble})"),
             ),
-            Said::new("请核对起算日及其写法", "check the date and how it is written"),
+            Said::new("请核对日期及其写法", "check the date and how it is written"),
         )),
     }
 }
@@ -174,6 +193,19 @@ pub(super) fn acknowledge(change: &mut Change, context: &Context<'_>, item: &Ite
     if !found.is_open() {
         return Err(already_over(item));
     }
+    if is_lost(context, found) && !context.actor.role.is_supervisory() {
+        return Err(Refusal::at(
+            "item",
+            Said::new(
+                "此期限过期即失权,且已过期",
+                "the deadline has passed and the right may be lost for ever",
+            ),
+            Said::new(
+                "请主管用自己的身份(--as)确认",
+                "a supervisor has to acknowledge it under their own name (--as)",
+            ),
+        ));
+    }
     let case = &mut change.case;
     if let Some(deadline) = case.deadlines.iter_mut().find(|deadline| deadline.id == *item) {
         deadline.acknowledged = Some(acknowledgement);
@@ -187,6 +219,14 @@ pub(super) fn acknowledge(change: &mut Change, context: &Context<'_>, item: &Ite
         until,
     });
     Ok(())
+}
+
+/// Whether a right that cannot be restored has run out. Its escalation is for supervisors, so only they can silence it.
+fn is_lost(context: &Context<'_>, item: Item<'_>) -> bool {
+    let dated = Dated::new(context.rules, item);
+    let irrecoverable = dated.kind.is_some_and(|kind| kind.loss == Loss::Irrecoverable);
+    let expired = dated.at(Milestone::Expired);
+    irrecoverable && expired.is_some_and(|expired| expired.starts_at(&context.rules.zone) <= context.now)
 }
 
 fn count_from_now(context: &Context<'_>, rule: &PeriodRule) -> Result<Timestamp, Refusal> {
@@ -241,6 +281,7 @@ pub(super) fn promise(
         words,
         due,
         set_at: context.now,
+        moves: 0,
         attempts: Vec::new(),
         kept: None,
         acknowledged: None,
@@ -291,7 +332,17 @@ pub(super) fn attempt(
             ));
         }
         (AttemptResult::CallLater, Some(text)) => Some(future_due(context, &text)?),
-        (_, _) => None,
+        (_, Some(_)) => {
+            return Err(Refusal::at(
+                "due",
+                Said::new("只有居民要求改时间时才写 due", "due goes with call_later only"),
+                Said::new(
+                    "改用 call_later,或省略 due",
+                    "use call_later, or leave due out: the next try is on the next workday",
+                ),
+            ));
+        }
+        (_, None) => None,
     };
     let today = context.rules.zone.to_datetime(context.now).date();
     let next_workday = context.rules.calendar.next_workday(today);
@@ -322,6 +373,7 @@ pub(super) fn attempt(
             change.events.push(Event::CallbackKept { item: item.clone() });
         }
         Some(due) if is_later(context, callback.due, due) || result == AttemptResult::CallLater => {
+            callback.moves += u32::from(callback.due != due);
             callback.due = due;
             callback.set_at = context.now;
             callback.acknowledged = None;
@@ -332,8 +384,8 @@ pub(super) fn attempt(
         }
         Some(_) => {}
     }
-    if result == AttemptResult::WrongNumber {
-        mark_number_wrong(change, people);
+    if let (AttemptResult::WrongNumber, Some(resident)) = (result, &people.resident) {
+        mark_number_wrong(change, resident);
     }
     log_call(change, context, note);
     Ok(())
@@ -348,17 +400,18 @@ fn is_later(context: &Context<'_>, old: Due, new: Due) -> bool {
 }
 
 /// Nothing is sent to a number that turned out to be somebody else's.
-pub(super) fn mark_number_wrong(change: &mut Change, people: &People) {
-    if let Some(resident) = people.resident.as_ref().filter(|resident| !resident.phone_is_wrong) {
-        let mut resident = resident.clone();
-        resident.phone_is_wrong = true;
-        let fields = vec!["phone_is_wrong".to_owned()];
-        change.events.push(Event::PersonChanged {
-            person: resident.id.clone(),
-            fields,
-        });
-        change.people.push(resident);
+pub(super) fn mark_number_wrong(change: &mut Change, person: &Person) {
+    if person.phone_is_wrong {
+        return;
     }
+    change.events.push(Event::PersonChanged {
+        person: person.id.clone(),
+        fields: vec!["phone_is_wrong".to_owned()],
+    });
+    change.people.push(Person {
+        phone_is_wrong: true,
+        ..person.clone()
+    });
 }
 
 pub(super) fn log_call(change: &mut Change, context: &Context<'_>, note: String) {
@@ -379,6 +432,13 @@ pub(super) fn pass_callback(
 ) -> Result<(), Refusal> {
     known_staff("to", &to, context)?;
     let callback = open_callback(change, item)?;
+    if callback.by == to {
+        return Err(Refusal::at(
+            "to",
+            Said::new("承诺人没有变化", "the promise is theirs already"),
+            Said::new("无需转交", "there is nothing to hand over"),
+        ));
+    }
     let from = std::mem::replace(&mut callback.by, to.clone());
     change.events.push(Event::CallbackPassed {
         item: item.clone(),
@@ -394,6 +454,7 @@ pub(super) fn book(change: &mut Change, context: &Context<'_>, booking: Booking)
     known_staff("with", &with, context)?;
     known_office(context, Some(&booking.office))?;
     let (start, end) = visit(context, &booking.office, &booking.start, booking.end.as_deref())?;
+    no_clash(change, context, None, (start, end))?;
     if booking.bring.len() > BRING_MAX {
         return Err(too_many("bring", BRING_MAX));
     }
@@ -415,6 +476,7 @@ pub(super) fn book(change: &mut Change, context: &Context<'_>, booking: Booking)
         with,
         bring,
         set_at: context.now,
+        moves: 0,
         state: AppointmentState::Booked,
         acknowledged: None,
     });
@@ -494,7 +556,16 @@ pub(super) fn move_appointment(
 ) -> Result<(), Refusal> {
     let office = open_appointment(change, item)?.office.clone();
     let (start, end) = visit(context, &office, start, end)?;
+    no_clash(change, context, Some(item), (start, end))?;
     let appointment = open_appointment(change, item)?;
+    if (appointment.start, appointment.end) == (start, end) {
+        return Err(Refusal::at(
+            "start",
+            Said::new("预约时间没有变化", "it is the same as before"),
+            Said::new("无需改期", "there is nothing to move"),
+        ));
+    }
+    appointment.moves += u32::from(appointment.start != start);
     appointment.start = start;
     appointment.end = end;
     appointment.set_at = context.now;
@@ -504,6 +575,35 @@ pub(super) fn move_appointment(
         start,
     });
     Ok(())
+}
+
+/// Nobody can be at two offices at once.
+fn no_clash(
+    change: &Change,
+    context: &Context<'_>,
+    moving: Option<&ItemId>,
+    (start, end): (Timestamp, Timestamp),
+) -> Result<(), Refusal> {
+    let mut others = change.case.appointments.iter();
+    let clash = others.find(|other| {
+        other.state == AppointmentState::Booked && Some(&other.id) != moving && start < other.end && other.start < end
+    });
+    let Some(other) = clash else { return Ok(()) };
+    let zone = &context.rules.zone;
+    let (from, to) = (zone.to_datetime(other.start), zone.to_datetime(other.end));
+    let (from, to) = (from.strftime("%Y-%m-%d %H:%M"), to.strftime("%H:%M"));
+    let id = &other.id;
+    Err(Refusal::at(
+        "start",
+        Said::new(
+            format!("与本案预约 {id} 时间冲突({from} 至 {to})"),
+            format!("it clashes with appointment {id} of this case ({from} to {to})"),
+        ),
+        Said::new(
+            format!("另选时间,或先改期或取消 {id}"),
+            format!("choose another time, or move or cancel {id} first"),
+        ),
+    ))
 }
 
 pub(super) fn attended(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {

@@ -9,6 +9,8 @@ mod open;
 pub use fields::{parse_due, parse_local};
 pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use crate::domain::case::{AttemptResult, Case, CaseFlag, ContactKind, Direction,
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, PeriodId, PersonId, ReminderId, StaffId};
 use crate::domain::org::Staff;
-use crate::domain::person::Person;
+use crate::domain::person::{Language, MayKnow, Person, PersonFlag};
 use crate::domain::plan::People;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
@@ -118,6 +120,9 @@ pub enum Command {
         result: AttemptResult,
         #[serde(default)]
         note: String,
+        /// Who was called, when it was not the resident: whose number a wrong number is.
+        #[serde(default)]
+        person: Option<PersonId>,
     },
     Assign {
         owner: StaffId,
@@ -168,6 +173,14 @@ pub struct PersonChange {
     /// For relatives: whether they agreed to be told.
     #[serde(default)]
     pub opted_in: Option<bool>,
+    /// For relatives: how much they may be told.
+    #[serde(default)]
+    pub may_know: Option<MayKnow>,
+    /// Replaces all flags.
+    #[serde(default)]
+    pub flags: Option<BTreeSet<PersonFlag>>,
+    #[serde(default)]
+    pub language: Option<Language>,
 }
 
 /// How a case ends. Which fields are needed depends on `as`.
@@ -282,7 +295,12 @@ impl Refusal {
 
 /// Carries out one command on a case, or says why not.
 pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'_>) -> Result<Change, Refusal> {
-    if case.is_closed() && command != Command::Reopen && !matches!(command, Command::Contact { .. }) {
+    // People still call about a closed case, and what they say about themselves holds for their other cases too.
+    let of_closed = matches!(
+        command,
+        Command::Reopen | Command::Contact { .. } | Command::ChangePerson(_)
+    );
+    if case.is_closed() && !of_closed {
         return Err(Refusal::new(
             Said::new("案件已办结", "the case is closed"),
             Said::new("如确需继续,先用 reopen 重开", "reopen it first with \"reopen\""),
@@ -347,8 +365,19 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         } => {
             closing::contact(&mut change, context, direction, kind, note, at)?;
         }
-        Command::TaskDone { task, result, note } => {
-            closing::task_done(&mut change, people, context, task, result, note)?
+        Command::TaskDone {
+            task,
+            result,
+            note,
+            person,
+        } => {
+            let call = closing::TaskCall {
+                task,
+                result,
+                note,
+                person,
+            };
+            closing::task_done(&mut change, people, context, call)?;
         }
         Command::Assign { owner } => closing::assign(&mut change, context, owner)?,
         Command::Prioritise { reason } => closing::prioritise(&mut change, context, reason)?,
@@ -360,7 +389,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         Command::ChangePerson(new) => closing::change_person(&mut change, people, context, new)?,
         Command::AddRelative(new) => open::add_relative(&mut change, context, new)?,
         Command::Close(close) => closing::close(&mut change, context, close)?,
-        Command::Reopen => closing::reopen(&mut change)?,
+        Command::Reopen => closing::reopen(&mut change, context)?,
     }
     Ok(change)
 }

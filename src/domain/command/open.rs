@@ -170,6 +170,7 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
         flags,
         status: Status::Open,
         imported_at: imported.then_some(context.now),
+        reopened_at: None,
         deadlines: Vec::new(),
         callbacks: Vec::new(),
         appointments: Vec::new(),

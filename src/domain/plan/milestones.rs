@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 
 use crate::domain::case::{Appointment, Callback, Deadline, Item, Trigger};
 use crate::domain::ids::LadderId;
-use crate::domain::ladder::Ladder;
-use crate::domain::milestone::{Milestone, Moment};
+use crate::domain::ladder::{ItemKind, Ladder};
+use crate::domain::milestone::{Anchor, Milestone, Moment};
 use crate::domain::period::{Counted, Counting, PeriodError, Start, count, ending_on, explain};
 use crate::domain::rulebook::{Loss, PeriodKind, Rulebook};
 use crate::domain::text::Said;
@@ -97,6 +97,12 @@ impl<'a> Dated<'a> {
             .map(|(_, moment)| moment)
     }
 
+    /// What a reminder of this milestone counts from, as its identity has it.
+    pub fn anchor(&self, milestone: Milestone) -> Option<Anchor> {
+        let moves = self.item.moves();
+        self.at(milestone).map(|moment| Anchor { moment, moves })
+    }
+
     pub fn all(&self) -> impl Iterator<Item = (Milestone, Moment)> {
         self.milestones.0.iter().flatten().copied()
     }
@@ -106,7 +112,7 @@ fn dated_deadline<'a>(rules: &'a Rulebook, item: Item<'a>, deadline: &'a Deadlin
     let Some(kind) = rules.periods.get(&deadline.kind) else {
         return Dated {
             item,
-            ladder: None,
+            ladder: ladder_for_the_unknown(rules),
             kind: None,
             counted: None,
             trouble: None,
@@ -132,6 +138,16 @@ fn dated_deadline<'a>(rules: &'a Rulebook, item: Item<'a>, deadline: &'a Deadlin
     }
 }
 
+/// A deadline of a kind that the rules no longer know has no date, and somebody has to be told: the first ladder that asks for the
+/// date of a deadline is used.
+fn ladder_for_the_unknown(rules: &Rulebook) -> Option<&Ladder> {
+    let asks = |ladder: &&Ladder| {
+        let mut points = ladder.rungs.iter().map(|rung| rung.when.point());
+        ladder.item == ItemKind::Deadline && points.any(|point| point.milestone == Milestone::VerifyDate)
+    };
+    rules.ladders.values().find(asks)
+}
+
 /// Counts a deadline; `None` when its trigger is unknown. A range counts from its earliest bound.
 fn counted(rules: &Rulebook, kind: &PeriodKind, deadline: &Deadline) -> Option<Result<Counted, PeriodError>> {
     let counting = counting(rules, kind, deadline);
@@ -155,13 +171,15 @@ fn start(deadline: &Deadline) -> Option<Start> {
 
 fn deadline_milestones(counted: &Counted, kind: &PeriodKind, deadline: &Deadline, zone: &TimeZone) -> Milestones {
     let opened = Moment::Day(zone.to_datetime(deadline.set_at).date());
-    let (target, end, after) = if kind.rule.mode.is_in_hours() {
+    let (target, safe, end, after) = if kind.rule.mode.is_in_hours() {
+        // On the day on which the hours run out, a reminder has to come before they do.
         let end = Moment::Instant(counted.end_at);
-        (Moment::Instant(counted.target_at), end, end)
+        (Moment::Instant(counted.target_at), end, end, end)
     } else {
         let next = counted.legal_end.tomorrow().unwrap_or(counted.legal_end);
         (
             Moment::Day(counted.target_by),
+            Moment::Day(counted.last_safe_day),
             Moment::Day(counted.legal_end),
             Moment::Day(next),
         )
@@ -169,7 +187,7 @@ fn deadline_milestones(counted: &Counted, kind: &PeriodKind, deadline: &Deadline
     let lasting = [
         (Milestone::Opened, opened),
         (Milestone::TargetBy, target),
-        (Milestone::LastSafeDay, Moment::Day(counted.last_safe_day)),
+        (Milestone::LastSafeDay, safe),
         (Milestone::End, end),
     ];
     if kind.loss == Loss::Soft {

@@ -1,10 +1,11 @@
 //! The planner: from facts to decisions. Pure; the clock is an argument.
 //!
 //! Laws, each a property test: total (no panic for any valid rulebook and facts), deterministic, *settled* (planning again after
-//! deciding decides nothing more), explained (every decision carries a reason).
+//! deciding decides nothing more), explained (every decision carries a reason), and its wake-up is honest (nothing is decided between
+//! two wake-ups, so going from one to the next misses nothing).
 //!
 //! ```text
-//! facts ─ milestones ─ occurrence ─ recipients ─ decide ─→ decisions, and the next wake-up
+//! facts ─ milestones ─ occurrence ─ release ─ recipients ─ decide ─→ decisions, and the next wake-up
 //! ```
 //!
 //! A new kind of item needs its facts in `case`, its milestones in `plan::milestones`, its ladder in the configuration and its line
@@ -16,6 +17,8 @@ pub mod milestones;
 pub mod occurrence;
 pub mod recheck;
 pub mod recipients;
+pub mod release;
+mod words;
 
 use jiff::Timestamp;
 

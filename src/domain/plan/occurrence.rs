@@ -1,10 +1,11 @@
 //! When a rung comes: the last time at or before `now` and the next one after it, by arithmetic, never by walking the days.
 //!
 //! Everything is counted on the local calendar from the milestone itself; a day's occurrence keeps its civil date as identity, so a
-//! daylight-saving change can neither double nor drop it.
+//! daylight-saving change can neither double nor drop it. What counts towards a milestone always comes before it, what tells of it
+//! never does: no shift off a rest day crosses it.
 
 use jiff::civil::{Date, Time};
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 
 use crate::domain::calendar::OffDay;
 use crate::domain::ladder::{Point, Rung, Step, StepUnit, When};
@@ -13,7 +14,7 @@ use crate::domain::reminder::Occurrence;
 use crate::domain::rulebook::Rulebook;
 
 /// The time of day of a rung that counts from a day and names none.
-const DEFAULT_AT: Time = Time::constant(9, 0, 0, 0);
+pub const DEFAULT_AT: Time = Time::constant(9, 0, 0, 0);
 
 /// One coming of a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +23,10 @@ pub struct Coming {
     pub at: Timestamp,
 }
 
-/// The last coming at or before `now`, how many came before it, and the first one after `now`.
+/// The last coming at or before `now` and the first one after it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Comings {
     pub last: Option<Coming>,
-    pub earlier: u32,
     pub next: Option<Coming>,
 }
 
@@ -36,26 +36,33 @@ pub fn comings(rules: &Rulebook, rung: &Rung, moment: Moment, now: Timestamp) ->
         return Comings::default();
     };
     match rung.when {
-        When::Once(_) => around(
-            Coming {
-                occurrence: Occurrence::Once,
-                at: first.at,
-            },
-            now,
-        ),
+        When::Once(_) => once(first.at, now),
         When::Every {
             step: Step::Hours(hours),
             at_most,
             ..
         } => {
-            let end = rung.when.ends_with_milestone().then(|| moment_end(rules, moment));
+            let end = rung.when.ends_with_milestone().then(|| ends_at(rules, rung, moment));
             every_hours(first.at, hours, at_most, end, now)
         }
         When::Every { step, at_most, .. } => {
-            let end = rung.when.ends_with_milestone().then(|| moment.day(&rules.zone));
-            every_day(rules, first, step, at_most, end, now)
+            every_day(rules, rung, moment, &first, step == Step::Workday, at_most, now)
         }
     }
+}
+
+/// The instant a rung that counts towards its milestone is over: nothing of it comes then or later.
+pub fn ends_at(rules: &Rulebook, rung: &Rung, moment: Moment) -> Timestamp {
+    match moment {
+        Moment::Instant(at) => at,
+        Moment::Day(day) if rung.when.point().milestone.begins_a_state() => instant(day, Time::midnight(), &rules.zone),
+        Moment::Day(day) => instant(day.tomorrow().unwrap_or(day), Time::midnight(), &rules.zone),
+    }
+}
+
+/// Whether a rung speaks of something to come rather than of something that has come about.
+pub fn is_towards(point: Point) -> bool {
+    point.amount < 0 || (point.amount == 0 && !point.milestone.begins_a_state())
 }
 
 struct First {
@@ -66,20 +73,18 @@ struct First {
 
 fn first_coming(rules: &Rulebook, rung: &Rung, moment: Moment) -> Option<First> {
     let point = rung.when.point();
-    if let Some(at) = exact_instant(rules, point, moment, rung.at) {
-        let local = rules.zone.to_datetime(at?);
-        return Some(First {
-            day: local.date(),
-            time: local.time(),
-            at: at?,
-        });
+    if is_exact(rung, moment) {
+        let at = exact(rules, rung, moment)?;
+        let local = rules.zone.to_datetime(at);
+        let (day, time) = (local.date(), local.time());
+        return Some(First { day, time, at });
     }
     let time = rung.at.unwrap_or_else(|| match moment {
         Moment::Day(_) => DEFAULT_AT,
         Moment::Instant(at) => rules.zone.to_datetime(at).time(),
     });
-    let milestone_day = moment.day(&rules.zone);
-    let day = off_day(rules, rung, move_by(rules, milestone_day, point)?, milestone_day);
+    let day = move_by(rules, moment.day(&rules.zone), point)?;
+    let day = settled(rules, rung, moment, day, time)?;
     Some(First {
         day,
         time,
@@ -87,23 +92,28 @@ fn first_coming(rules: &Rulebook, rung: &Rung, moment: Moment) -> Option<First> 
     })
 }
 
-/// Distances in hours and minutes, and an instant taken as it is, are exact. `None` when the rung counts in days.
-#[expect(
-    clippy::option_option,
-    reason = "the outer says whether the question arises, the inner where the calendar ends"
-)]
-fn exact_instant(rules: &Rulebook, point: Point, moment: Moment, at: Option<Time>) -> Option<Option<Timestamp>> {
+/// Distances in hours and minutes, and an instant taken as it is, are exact; everything else is counted in days.
+fn is_exact(rung: &Rung, moment: Moment) -> bool {
+    let point = rung.when.point();
+    match point.unit {
+        StepUnit::Minutes | StepUnit::Hours => true,
+        _ => point.amount == 0 && rung.at.is_none() && matches!(moment, Moment::Instant(_)),
+    }
+}
+
+fn exact(rules: &Rulebook, rung: &Rung, moment: Moment) -> Option<Timestamp> {
+    let point = rung.when.point();
     let start = match moment {
         Moment::Instant(start) => start,
-        Moment::Day(day) => instant(day, at.unwrap_or(DEFAULT_AT), &rules.zone),
+        Moment::Day(day) => instant(day, rung.at.unwrap_or(DEFAULT_AT), &rules.zone),
     };
     let amount = i64::from(point.amount);
-    match point.unit {
-        StepUnit::Minutes => Some(start.checked_add(Span::new().minutes(amount)).ok()),
-        StepUnit::Hours => Some(start.checked_add(Span::new().hours(amount)).ok()),
-        _ if amount == 0 && at.is_none() && matches!(moment, Moment::Instant(_)) => Some(Some(start)),
-        _ => None,
-    }
+    let distance = match point.unit {
+        StepUnit::Minutes => SignedDuration::from_mins(amount),
+        StepUnit::Hours => SignedDuration::from_hours(amount),
+        _ => SignedDuration::ZERO,
+    };
+    start.checked_add(distance).ok()
 }
 
 fn move_by(rules: &Rulebook, day: Date, point: Point) -> Option<Date> {
@@ -117,53 +127,79 @@ fn move_by(rules: &Rulebook, day: Date, point: Point) -> Option<Date> {
     day.checked_add(span).ok()
 }
 
-/// Moves a rung off a rest day. No shift ever crosses the milestone it counts towards.
-fn off_day(rules: &Rulebook, rung: &Rung, day: Date, milestone_day: Date) -> Date {
-    let shifted = rules.calendar.shift(day, rung.off_day);
-    let crosses = rung.when.point().amount <= 0 && day <= milestone_day && shifted > milestone_day;
-    if crosses && rung.off_day == OffDay::Later {
-        rules.calendar.shift(day, OffDay::Earlier)
+/// Moves a rung off a rest day without crossing its milestone: towards it, it comes earlier rather than too late; afterwards, later
+/// rather than too early.
+fn settled(rules: &Rulebook, rung: &Rung, moment: Moment, day: Date, time: Time) -> Option<Date> {
+    let point = rung.when.point();
+    let shift = |day: Date, to: OffDay| rules.calendar.shift(day, to);
+    let against_instant = |day: Date, milestone: Timestamp| instant(day, time, &rules.zone).cmp(&milestone);
+    if is_towards(point) {
+        let too_late = |day: Date| match moment {
+            Moment::Day(milestone) => day > milestone,
+            Moment::Instant(milestone) => against_instant(day, milestone).is_ge(),
+        };
+        let day = if too_late(day) { day.yesterday().ok()? } else { day };
+        let shifted = shift(day, rung.off_day);
+        return Some(if too_late(shifted) {
+            shift(day, OffDay::Earlier)
+        } else {
+            shifted
+        });
+    }
+    let too_early = |day: Date| match moment {
+        // "1 day after" an aim must not fall back upon the aim itself.
+        Moment::Day(milestone) => day < milestone || (point.amount > 0 && day == milestone),
+        Moment::Instant(milestone) => against_instant(day, milestone).is_lt(),
+    };
+    let day = if too_early(day) { day.tomorrow().ok()? } else { day };
+    let shifted = shift(day, rung.off_day);
+    Some(if too_early(shifted) {
+        shift(day, OffDay::Later)
     } else {
         shifted
-    }
+    })
 }
 
-fn around(coming: Coming, now: Timestamp) -> Comings {
-    if coming.at <= now {
+fn once(at: Timestamp, now: Timestamp) -> Comings {
+    let coming = Some(Coming {
+        occurrence: Occurrence::Once,
+        at,
+    });
+    if at <= now {
         Comings {
-            last: Some(coming),
-            ..Comings::default()
+            last: coming,
+            next: None,
         }
     } else {
         Comings {
-            next: Some(coming),
-            ..Comings::default()
+            last: None,
+            next: coming,
         }
-    }
-}
-
-fn moment_end(rules: &Rulebook, moment: Moment) -> Timestamp {
-    match moment {
-        Moment::Instant(at) => at,
-        Moment::Day(day) => instant(day.tomorrow().unwrap_or(day), Time::midnight(), &rules.zone),
     }
 }
 
 fn every_hours(first: Timestamp, hours: u32, at_most: Option<u32>, end: Option<Timestamp>, now: Timestamp) -> Comings {
     let step_s = i64::from(hours.max(1)) * 3600;
-    let count_limit = at_most.map_or(i64::MAX, i64::from);
-    let end_limit = end.map_or(i64::MAX, |end| {
-        (end.as_second() - first.as_second()).div_euclid(step_s) + 1
+    // How many come before `end`, and how many have come by `now`.
+    let before_end = end.map_or(i64::MAX, |end| {
+        let room = end.duration_since(first);
+        let whole = room.as_secs() / step_s;
+        let exactly = room == SignedDuration::from_secs(whole * step_s);
+        if room.is_positive() {
+            whole + i64::from(!exactly)
+        } else {
+            0
+        }
     });
-    let limit = count_limit.min(end_limit);
+    let limit = at_most.map_or(i64::MAX, i64::from).min(before_end);
     let passed = if now < first {
         0
     } else {
-        ((now.as_second() - first.as_second()) / step_s + 1).min(limit)
+        (now.duration_since(first).as_secs() / step_s + 1).min(limit)
     };
     let coming = |index: i64| {
         let seconds = index.checked_mul(step_s)?;
-        let at = first.checked_add(Span::new().try_seconds(seconds).ok()?).ok()?;
+        let at = first.checked_add(SignedDuration::from_secs(seconds)).ok()?;
         Some(Coming {
             occurrence: Occurrence::At(at),
             at,
@@ -171,44 +207,38 @@ fn every_hours(first: Timestamp, hours: u32, at_most: Option<u32>, end: Option<T
     };
     Comings {
         last: if passed > 0 { coming(passed - 1) } else { None },
-        earlier: u32::try_from((passed - 1).max(0)).unwrap_or(u32::MAX),
         next: if passed < limit { coming(passed) } else { None },
     }
 }
 
 fn every_day(
     rules: &Rulebook,
-    first: First,
-    step: Step,
+    rung: &Rung,
+    moment: Moment,
+    first: &First,
+    workdays: bool,
     at_most: Option<u32>,
-    end: Option<Date>,
     now: Timestamp,
 ) -> Comings {
     let calendar = &rules.calendar;
-    let workdays = step == Step::Workday;
-    let first_day = if workdays {
-        calendar.workday_on_or_after(first.day)
-    } else {
-        first.day
+    let at = |day: Date| instant(day, first.time, &rules.zone);
+    let end = rung
+        .when
+        .ends_with_milestone()
+        .then(|| last_day(rules, rung, moment, first.time));
+    let first_day = match end {
+        _ if !workdays => first.day,
+        // The days before the milestone hold no workday any more: the last one before them has to do.
+        Some(end) if calendar.workday_on_or_after(first.day) > end => calendar.workday_on_or_before(first.day),
+        _ => calendar.workday_on_or_after(first.day),
     };
-    let nth_day = |n: u32| {
-        let n = i64::from(n);
-        if workdays && n > 0 {
-            calendar.add_workdays(first_day, n).ok()
-        } else {
-            first_day.checked_add(Span::new().days(n)).ok()
-        }
+    let nth_day = |n: u32| match i64::from(n) {
+        n if workdays && n > 0 => calendar.add_workdays(first_day, n).ok(),
+        n => first_day.checked_add(Span::new().days(n)).ok(),
     };
     let last_by_count = at_most.and_then(|n| nth_day(n.saturating_sub(1)));
     let last_day = [last_by_count, end].into_iter().flatten().min();
-    let at = |day: Date| instant(day, first.time, &rules.zone);
-    let coming = |day: Date| Coming {
-        occurrence: Occurrence::On(day),
-        at: at(day),
-    };
     let within = |day: Date| day >= first_day && last_day.is_none_or(|last| day <= last);
-
-    let today = rules.zone.to_datetime(now).date();
     let on_or_before = |day: Date| {
         if workdays {
             calendar.workday_on_or_before(day)
@@ -216,33 +246,37 @@ fn every_day(
             day
         }
     };
-    let candidate = on_or_before(last_day.map_or(today, |last| last.min(today)));
-    let candidate = if at(candidate) <= now {
-        Some(candidate)
-    } else {
-        candidate.yesterday().ok().map(on_or_before)
-    };
-    let last = candidate.filter(|day| within(*day));
 
+    let today = rules.zone.to_datetime(now).date();
+    let latest = on_or_before(last_day.map_or(today, |last| last.min(today)));
+    let latest = if at(latest) <= now {
+        Some(latest)
+    } else {
+        latest.yesterday().ok().map(on_or_before)
+    };
+    let last = latest.filter(|day| within(*day));
     let following = match last {
         Some(day) if workdays => Some(calendar.next_workday(day)),
         Some(day) => day.tomorrow().ok(),
-        None if first.at > now || at(first_day) > now => Some(first_day),
-        None => None,
+        None => Some(first_day),
     };
-    let earlier = last.map_or(0, |day| days_from(rules, first_day, day, workdays));
+    let coming = |day: Date| Coming {
+        occurrence: Occurrence::On(day),
+        at: at(day),
+    };
     Comings {
         last: last.map(coming),
-        earlier,
-        next: following.filter(|day| within(*day)).map(coming),
+        // At the end of the calendar the next workday is the day itself.
+        next: following
+            .filter(|day| within(*day))
+            .map(coming)
+            .filter(|next| next.at > now),
     }
 }
 
-fn days_from(rules: &Rulebook, first: Date, day: Date, workdays: bool) -> u32 {
-    let days = if workdays {
-        rules.calendar.workdays_between(first, day)
-    } else {
-        first.until(day).map_or(0, |span| i64::from(span.get_days()))
-    };
-    u32::try_from(days).unwrap_or(0)
+/// The last day on which a rung at `time` still comes before its milestone.
+fn last_day(rules: &Rulebook, rung: &Rung, moment: Moment, time: Time) -> Date {
+    let day = moment.day(&rules.zone);
+    let too_late = instant(day, time, &rules.zone) >= ends_at(rules, rung, moment);
+    if too_late { day.yesterday().unwrap_or(day) } else { day }
 }

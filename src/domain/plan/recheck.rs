@@ -5,11 +5,11 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{ItemId, LadderId, RungName};
 use crate::domain::ladder::{Audience, Way};
-use crate::domain::plan::decide::{Scene, into_sending_hours, is_silenced};
+use crate::domain::plan::decide::Scene;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::plan::occurrence::comings;
 use crate::domain::plan::recipients::{Reach, caller, resolve};
-use crate::domain::reminder::Recipient;
+use crate::domain::plan::release::{Applied, into_sending_hours};
+use crate::domain::reminder::{Occurrence, Recipient};
 use crate::domain::text::Said;
 
 /// What a queued row says about itself.
@@ -20,6 +20,7 @@ pub struct Queued {
     pub anchor: String,
     pub ladder: LadderId,
     pub rung: RungName,
+    pub occurrence: Occurrence,
     pub audience: Audience,
     pub recipient: Recipient,
     pub way: Way,
@@ -72,16 +73,17 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
     let Some(rung) = ladder.rungs.iter().find(|rung| rung.name == queued.rung) else {
         return Recheck::Cancel(Said::new("规则中已无此提醒", "the rules no longer have this rung"));
     };
-    let moment = dated.at(rung.when.point().milestone);
-    let Some(moment) = moment.filter(|moment| moment.to_string() == queued.anchor) else {
+    let applied = Applied::new(rules, case, &dated, rung);
+    let Some(applied) = applied.filter(|applied| applied.anchor.to_string() == queued.anchor) else {
         return Recheck::Cancel(Said::new("日期已变更", "the date has moved"));
     };
-    if is_silenced(&dated, ladder, rung, now) {
+    if applied.silenced_until(now).is_some() {
         return Recheck::Cancel(Said::new("已有人确认", "somebody has acknowledged it"));
     }
-    if comings(rules, rung, moment, now)
+    if applied
+        .comings(now)
         .last
-        .is_some_and(|last| last.at > queued.due)
+        .is_some_and(|last| last.occurrence > queued.occurrence)
     {
         return Recheck::Cancel(Said::new(
             "下一次提醒也已到时",
@@ -97,7 +99,7 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
     } else {
         resolve(rules, case, item, people, queued.audience, today)
     };
-    let Some(reach) = reached.into_iter().find(|reach| is_for(reach, &queued.recipient)) else {
+    let Some(reach) = reached.into_iter().find(|reach| reach.recipient() == queued.recipient) else {
         return Recheck::Cancel(Said::new(
             "收件人已不负责或不再同意接收",
             "the recipient is no longer meant, or withdrew consent",
@@ -113,12 +115,4 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
         }
     }
     Recheck::Send(Box::new(dated))
-}
-
-fn is_for(reach: &Reach<'_>, recipient: &Recipient) -> bool {
-    match (reach, recipient) {
-        (Reach::Staff(staff), Recipient::Staff(id)) => staff.id == *id,
-        (Reach::Person(person), Recipient::Person(id)) => person.id == *id,
-        _ => false,
-    }
 }

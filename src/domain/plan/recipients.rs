@@ -3,11 +3,11 @@
 use jiff::civil::Date;
 
 use crate::domain::case::{Case, Item};
-use crate::domain::ids::StaffId;
 use crate::domain::ladder::{Audience, Way};
 use crate::domain::org::{Org, Staff};
 use crate::domain::person::Person;
 use crate::domain::plan::People;
+use crate::domain::reminder::Recipient;
 use crate::domain::rulebook::Rulebook;
 
 /// Somebody an audience stands for.
@@ -17,7 +17,8 @@ pub enum Reach<'a> {
     Person(&'a Person),
 }
 
-/// Everybody an audience stands for on that day. The dead are never addressed; relatives only after they opted in.
+/// Everybody an audience stands for on that day. The dead are never addressed; relatives only after they opted in. Staff who are away
+/// or without an address are represented; what nobody of a role can take goes up the line.
 pub fn resolve<'a>(
     rules: &'a Rulebook,
     case: &Case,
@@ -26,42 +27,58 @@ pub fn resolve<'a>(
     audience: Audience,
     on: Date,
 ) -> Vec<Reach<'a>> {
-    let org = &rules.org;
+    let alive = |person: &&Person| !person.deceased;
     match audience {
-        Audience::Owner => org.acting_for(&case.owner, on).map(Reach::Staff).into_iter().collect(),
-        Audience::Assignee => caller(org, case, item, on).map(Reach::Staff).into_iter().collect(),
-        Audience::Resident => people
-            .resident
-            .iter()
-            .filter(|person| !person.deceased)
-            .map(Reach::Person)
-            .collect(),
+        Audience::Resident => people.resident.iter().filter(alive).map(Reach::Person).collect(),
         Audience::Relatives => people
             .relatives
             .iter()
-            .filter(|person| !person.deceased && person.relative.as_ref().is_some_and(|relative| relative.opted_in))
+            .filter(alive)
+            .filter(|person| person.relative.as_ref().is_some_and(|relative| relative.opted_in))
             .map(Reach::Person)
             .collect(),
-        Audience::Supervisor | Audience::Director | Audience::District => {
-            let Some(role) = audience.role() else { return Vec::new() };
-            let mut found: Vec<&Staff> = org
-                .with_role(&case.unit, role)
-                .filter_map(|staff| org.acting_for(&staff.id, on))
-                .collect();
-            found.sort_by(|a, b| a.id.cmp(&b.id));
-            found.dedup_by(|a, b| a.id == b.id);
-            found.into_iter().map(Reach::Staff).collect()
+        _ => {
+            let meant = staff(&rules.org, case, item, audience, on);
+            meant.into_iter().map(Reach::Staff).collect()
         }
     }
 }
 
 /// Who makes a call about this item: whoever the item names, else the owner; or who acts for them.
 pub fn caller<'a>(org: &'a Org, case: &Case, item: Item<'_>, on: Date) -> Option<&'a Staff> {
-    let named: &StaffId = item.assignee().unwrap_or(&case.owner);
-    org.acting_for(named, on).or_else(|| org.acting_for(&case.owner, on))
+    staff(org, case, item, Audience::Assignee, on).into_iter().next()
+}
+
+fn staff<'a>(org: &'a Org, case: &Case, item: Item<'_>, audience: Audience, on: Date) -> Vec<&'a Staff> {
+    let owner = || org.acting_for(&case.owner, on);
+    let mut meant: Vec<&Staff> = match audience.role() {
+        Some(role) => org
+            .with_role(&case.unit, role)
+            .filter_map(|staff| org.acting_for(&staff.id, on))
+            .collect(),
+        None if audience == Audience::Assignee => {
+            let named = item.assignee().and_then(|named| org.acting_for(named, on));
+            named.or_else(owner).into_iter().collect()
+        }
+        None => owner().into_iter().collect(),
+    };
+    meant.retain(|staff| staff.has_address());
+    meant.sort_by(|a, b| a.id.cmp(&b.id));
+    meant.dedup_by(|a, b| a.id == b.id);
+    if meant.is_empty() {
+        meant.extend(org.up_the_line(&case.unit, audience.role(), on));
+    }
+    meant
 }
 
 impl Reach<'_> {
+    pub fn recipient(&self) -> Recipient {
+        match self {
+            Self::Staff(staff) => Recipient::Staff(staff.id.clone()),
+            Self::Person(person) => Recipient::Person(person.id.clone()),
+        }
+    }
+
     pub fn reachable_by(&self, way: Way) -> bool {
         match self {
             Self::Staff(staff) => match way {

@@ -5,3 +5,4 @@ pub(crate) mod http_server;
 pub(crate) mod published;
 pub(crate) mod rulebook;
 pub(crate) mod smtp_server;
+pub(crate) mod timeline;

@@ -518,6 +518,7 @@ pub(crate) fn case(opened: &str) -> Case {
         flags: BTreeSet::new(),
         status: Status::Open,
         imported_at: None,
+        reopened_at: None,
         deadlines: Vec::new(),
         callbacks: Vec::new(),
         appointments: Vec::new(),
@@ -586,6 +587,7 @@ pub(crate) fn deadline<'a>(case: &'a mut Case, kind: &str, trigger: &str, set_at
         fixed_end: None,
         office: None,
         set_at: at(set_at),
+        moves: 0,
         done: None,
         acknowledged: None,
     });
@@ -609,6 +611,7 @@ pub(crate) fn callback<'a>(case: &'a mut Case, by: &str, promised: &str, due: &s
         words: "办好了联系您".to_owned(),
         due: Due::Day(day(due)),
         set_at: at(promised),
+        moves: 0,
         attempts: Vec::new(),
         kept: None,
         acknowledged: None,
@@ -629,6 +632,7 @@ pub(crate) fn appointment<'a>(case: &'a mut Case, with: &str, booked: &str, star
         with: with.into(),
         bring: vec!["身份证".to_owned()],
         set_at: at(booked),
+        moves: 0,
         state: AppointmentState::Booked,
         acknowledged: None,
     });
