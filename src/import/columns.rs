@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::config::problem::nearest;
 use crate::domain::ids::PeriodId;
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::shown;
+use crate::domain::text::{Said, shown};
 use crate::import::ImportError;
 use crate::import::cell::{Row, column_of, half_width, letters};
 
@@ -321,6 +321,20 @@ pub(super) enum Role {
     Field(Field),
     /// The column is named after what these kinds of period count from, such as 火化日期.
     TriggerOf(Vec<PeriodId>),
+    /// Named by hand: from when this kind counts.
+    TriggerFor(PeriodId),
+}
+
+/// A column that may date deadlines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TriggerColumn<'a> {
+    pub column: usize,
+    /// What may count from it.
+    pub kinds: &'a [PeriodId],
+    /// Named by hand: it dates its kind whatever the matter.
+    pub by_hand: bool,
+    /// It is used for something else as well, so a row for which nothing counts from it loses nothing.
+    pub serves_otherwise: bool,
 }
 
 /// The columns of a table.
@@ -328,6 +342,8 @@ pub(super) enum Role {
 pub(super) struct Columns {
     titles: Vec<String>,
     roles: BTreeMap<usize, Role>,
+    /// Fields that bear the name of what periods count from: 受理日期 is when the case was received, and from when it counts.
+    fields_that_trigger: BTreeMap<usize, Vec<PeriodId>>,
 }
 
 impl Columns {
@@ -357,7 +373,17 @@ impl Columns {
                 None => drop(roles.insert(column, role)),
             }
         }
-        let columns = Self { titles, roles };
+        let fields_that_trigger = roles
+            .iter()
+            .filter(|(_, role)| matches!(role, Role::Field(_)))
+            .map(|(column, _)| (*column, counting_from(&titles[*column], rules)))
+            .filter(|(_, kinds)| !kinds.is_empty())
+            .collect();
+        let columns = Self {
+            titles,
+            roles,
+            fields_that_trigger,
+        };
         let missing: Vec<String> = REQUIRED
             .into_iter()
             .filter(|field| columns.of(*field).is_none())
@@ -378,12 +404,28 @@ impl Columns {
         self.roles.iter().find(holds).map(|(column, _)| *column)
     }
 
-    /// Columns named after what periods count from.
-    pub(super) fn triggers(&self) -> impl Iterator<Item = (usize, &[PeriodId])> {
-        self.roles.iter().filter_map(|(column, role)| match role {
-            Role::TriggerOf(kinds) => Some((*column, kinds.as_slice())),
-            Role::Field(_) => None,
-        })
+    /// The columns that may date deadlines.
+    pub(super) fn triggers(&self) -> impl Iterator<Item = TriggerColumn<'_>> {
+        let own = self.roles.iter().filter_map(|(column, role)| {
+            let (kinds, by_hand) = match role {
+                Role::TriggerOf(kinds) => (kinds.as_slice(), false),
+                Role::TriggerFor(kind) => (std::slice::from_ref(kind), true),
+                Role::Field(_) => return None,
+            };
+            Some(TriggerColumn {
+                column: *column,
+                kinds,
+                by_hand,
+                serves_otherwise: false,
+            })
+        });
+        let shared = self.fields_that_trigger.iter().map(|(column, kinds)| TriggerColumn {
+            column: *column,
+            kinds,
+            by_hand: false,
+            serves_otherwise: true,
+        });
+        own.chain(shared)
     }
 
     pub(super) fn title(&self, column: usize) -> &str {
@@ -403,12 +445,12 @@ impl Columns {
         let line = |(column, role): (&usize, &Role)| {
             let name = match role {
                 Role::Field(field) => field.path().to_owned(),
-                Role::TriggerOf(kinds) => {
-                    let kinds: Vec<&str> = kinds.iter().map(PeriodId::as_str).collect();
-                    format!("deadline.trigger ({})", kinds.join(", "))
-                }
+                Role::TriggerOf(kinds) => format!("deadline.trigger ({})", ids(kinds)),
+                Role::TriggerFor(kind) => format!("trigger.{kind}"),
             };
-            format!("{} {} → {name}", letters(*column), self.title(*column))
+            let also = self.fields_that_trigger.get(column);
+            let also = also.map_or_else(String::new, |kinds| format!(", deadline.trigger ({})", ids(kinds)));
+            format!("{} {} → {name}{also}", letters(*column), self.title(*column))
         };
         self.roles.iter().map(line).collect()
     }
@@ -456,20 +498,24 @@ fn role_of(title: &str, rules: &Rulebook) -> Option<Role> {
     if let Some(field) = Field::of_header(title) {
         return Some(Role::Field(field));
     }
+    let kinds = counting_from(title, rules);
+    (!kinds.is_empty()).then_some(Role::TriggerOf(kinds))
+}
+
+/// The kinds of period that count from what is called so.
+fn counting_from(title: &str, rules: &Rulebook) -> Vec<PeriodId> {
     let wanted = plain(title);
-    if wanted.is_empty() {
-        return None;
-    }
-    let counts_from = |kind: &&crate::domain::rulebook::PeriodKind| {
-        plain(&kind.trigger.zh) == wanted || plain(&kind.trigger.en) == wanted
-    };
-    let kinds: Vec<PeriodId> = rules
+    let so_called = |said: &Said| plain(&said.zh) == wanted || plain(&said.en) == wanted;
+    let kinds = rules
         .periods
         .values()
-        .filter(counts_from)
-        .map(|kind| kind.id.clone())
-        .collect();
-    (!kinds.is_empty()).then_some(Role::TriggerOf(kinds))
+        .filter(|kind| so_called(&kind.trigger) && !wanted.is_empty());
+    kinds.map(|kind| kind.id.clone()).collect()
+}
+
+fn ids(kinds: &[PeriodId]) -> String {
+    let ids: Vec<&str> = kinds.iter().map(PeriodId::as_str).collect();
+    ids.join(", ")
 }
 
 fn assigned_role(assignment: &Assignment, rules: &Rulebook) -> Result<Role, ImportError> {
@@ -478,7 +524,7 @@ fn assigned_role(assignment: &Assignment, rules: &Rulebook) -> Result<Role, Impo
     }
     let kind = assignment.field.strip_prefix("trigger.").map(PeriodId::from);
     if let Some(kind) = kind.filter(|kind| rules.periods.contains_key(kind)) {
-        return Ok(Role::TriggerOf(vec![kind]));
+        return Ok(Role::TriggerFor(kind));
     }
     let names: Vec<String> = KNOWN
         .iter()
@@ -512,6 +558,7 @@ fn two_columns(role: &Role, titles: &[String], first: usize, second: usize) -> I
         field: match role {
             Role::Field(field) => field.path().to_owned(),
             Role::TriggerOf(kinds) => format!("trigger.{}", kinds[0]),
+            Role::TriggerFor(kind) => format!("trigger.{kind}"),
         },
         first: name(first),
         second: name(second),

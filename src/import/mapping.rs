@@ -15,11 +15,11 @@ use crate::domain::ids::{MatterId, OfficeId, PeriodId, StaffId, UnitId};
 use crate::domain::person::{Gender, Language, MayKnow, PersonFlag};
 use crate::domain::rulebook::{Matter, Rulebook};
 use crate::domain::text::{Said, shown};
-use crate::import::Problem;
 use crate::import::cell::{Cell, Fault, Row, half_width, letters};
-use crate::import::columns::{Columns, Field, plain};
+use crate::import::columns::{Columns, Field, TriggerColumn, plain};
 use crate::import::dates::{self, Written};
 use crate::import::intake::Taken;
+use crate::import::problem::{Problem, whole_row};
 
 pub(super) fn case(row: &Row, columns: &Columns, rules: &Rulebook, today: Date) -> Result<Taken, Vec<Problem>> {
     let mut reader = Reader {
@@ -27,6 +27,7 @@ pub(super) fn case(row: &Row, columns: &Columns, rules: &Rulebook, today: Date) 
         columns,
         rules,
         problems: Vec::new(),
+        idle: Vec::new(),
     };
     let reader = &mut reader;
     let resident = resident(reader, today);
@@ -61,9 +62,11 @@ pub(super) fn case(row: &Row, columns: &Columns, rules: &Rulebook, today: Date) 
             row: row.number,
             case: new,
             trigger_columns,
+            idle_columns: std::mem::take(&mut reader.idle),
         })
     } else {
-        Err(std::mem::take(&mut reader.problems))
+        reader.problems.sort_by_key(|(column, _)| *column);
+        Err(reader.problems.drain(..).map(|(_, problem)| problem).collect())
     }
 }
 
@@ -195,33 +198,35 @@ fn received_at(reader: &mut Reader<'_>) -> Option<String> {
     reader.settle(Field::ReceivedAt, checked)
 }
 
-/// The deadlines that a row dates: of the kind that it names, of the kinds that count from what a column is named after, or of the
-/// kinds that its matter has. What the matter has and no column dates is opened with an unknown date by `command::open`.
+/// The deadlines that a row dates: of the kind that it names, or of the kinds of its matter that count from what a column is named
+/// after, or of all kinds of its matter. What the matter has and no column dates is opened with an unknown date by `command::open`.
 fn deadlines(reader: &mut Reader<'_>, matter: Option<&Matter>) -> (Vec<NewDeadline>, Vec<Option<usize>>) {
     let office = reader.office(Field::DeadlineOffice);
     let mut dated: Vec<(PeriodId, Trigger, Option<usize>)> = Vec::new();
     let offered: &[PeriodId] = matter.map_or(&[], |matter| &matter.deadlines);
 
     let columns = reader.columns;
-    for (column, kinds) in columns.triggers() {
+    let named = period(reader);
+    for TriggerColumn {
+        column,
+        kinds,
+        by_hand,
+        serves_otherwise,
+    } in columns.triggers()
+    {
         let Some(trigger) = reader.trigger(column) else {
             continue;
         };
-        let mine: Vec<&PeriodId> = match kinds {
-            // Named by hand for one kind, or nothing else counts from it.
-            [only] => vec![only],
-            kinds => kinds.iter().filter(|kind| offered.contains(kind)).collect(),
-        };
-        if mine.is_empty() && matter.is_some() {
-            reader.fault_at(column, no_kind_for(columns.title(column)));
+        let mine = |kind: &&PeriodId| by_hand || offered.contains(kind) || named.as_ref() == Some(*kind);
+        let mine: Vec<&PeriodId> = kinds.iter().filter(mine).collect();
+        if mine.is_empty() && !serves_otherwise {
+            reader.idle.push(column);
         }
         dated.extend(
             mine.into_iter()
                 .map(|kind| (kind.clone(), trigger.clone(), Some(column))),
         );
     }
-
-    let named = period(reader);
     let column = columns.of(Field::Trigger);
     let trigger = column.and_then(|column| reader.trigger(column));
     match (named, trigger) {
@@ -284,15 +289,6 @@ fn one_trigger<'k>(offered: &'k [PeriodId], rules: &Rulebook) -> Result<&'k [Per
         format!("用这些名字作列名: {names}"),
         format!("use columns with these names: {names}"),
     ))
-}
-
-fn no_kind_for(title: &str) -> Fault {
-    Fault::new(
-        format!("该事项没有从“{title}”起算的期限"),
-        format!("no deadline of the matter counts from \"{title}\""),
-        "核对事项,或清空此格",
-        "check the matter, or clear the cell",
-    )
 }
 
 fn callback(reader: &mut Reader<'_>) -> Option<NewCallback> {
@@ -367,7 +363,10 @@ struct Reader<'a> {
     row: &'a Row,
     columns: &'a Columns,
     rules: &'a Rulebook,
-    problems: Vec<Problem>,
+    /// With the column of each; those of no single column come last.
+    problems: Vec<(usize, Problem)>,
+    /// Columns with a date from which nothing counts in this row.
+    idle: Vec<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -389,28 +388,33 @@ impl<'a> Reader<'a> {
         value
             .map_err(|fault| match self.columns.of(field) {
                 Some(column) => self.fault_at(column, fault),
-                None => self.problem(
-                    format!("第{0}行 / row {0}", self.row.number),
-                    field.header().to_owned(),
-                    fault,
-                ),
+                None => {
+                    let cell = whole_row(self.row.number);
+                    self.problem(usize::MAX, cell, field.header().to_owned(), fault);
+                }
             })
             .ok()
     }
 
     fn fault_at(&mut self, column: usize, fault: Fault) {
         let cell = format!("{}{}", letters(column), self.row.number);
-        self.problem(cell, self.columns.title(column).to_owned(), fault);
+        self.problem(column, cell, self.columns.title(column).to_owned(), fault);
     }
 
-    fn problem(&mut self, cell: String, header: String, fault: Fault) {
-        self.problems.push(Problem {
+    /// One problem a cell: a date that serves two fields is told once.
+    fn problem(&mut self, column: usize, cell: String, header: String, fault: Fault) {
+        let told = |(_, known): &(usize, Problem)| known.cell == cell && known.header == header;
+        if self.problems.iter().any(told) {
+            return;
+        }
+        let problem = Problem {
             row: self.row.number,
             cell,
             header,
             what: fault.what,
             fix: fault.fix,
-        });
+        };
+        self.problems.push((column, problem));
     }
 
     fn text(&mut self, field: Field) -> Option<String> {
@@ -576,7 +580,7 @@ fn of_words<T: Copy>(text: &str, known: &[(T, &[&str])]) -> Result<T, Fault> {
     let all: Vec<&str> = known.iter().map(|(_, words)| words[0]).collect();
     let codes: Vec<&str> = known
         .iter()
-        .filter_map(|(_, words)| words.iter().rfind(|word| word.is_ascii()))
+        .filter_map(|(_, words)| words.iter().find(|word| word.is_ascii()))
         .copied()
         .collect();
     let text = shown(text);
