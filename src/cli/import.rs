@@ -21,7 +21,7 @@ use crate::domain::command::Change;
 use crate::domain::ids::{CaseId, StaffId};
 use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::{day_words, mask_name, mask_phone};
+use crate::domain::text::{Said, day_words, mask_name, mask_phone};
 use crate::engine::alike::{self, Likeness};
 use crate::engine::desk::Desk;
 use crate::import::{self, Assignment, Found, Limits, Order};
@@ -132,7 +132,7 @@ struct Deadline {
     past: bool,
     provisional: bool,
     /// What can still be done when it is past.
-    alternative: Option<String>,
+    alternative: Option<Said>,
 }
 
 #[derive(Debug, Serialize)]
@@ -241,27 +241,33 @@ impl Deadline {
     fn text(&self, today: Date) -> String {
         let name = &self.name;
         let Some(day) = self.last_safe_day else {
-            return format!("{name}: 起算日不明,需核实 / the trigger date is unknown: to be found");
+            return format!("{name}: 起算日不明,需核实 / without a trigger date: it has to be found");
         };
-        let words = day_words(day);
-        let year = day.year();
-        let mut text = format!(
-            "{name}: 最晚可办日 {year}年{} / last safe day {} {year}",
-            words.zh, words.en
-        );
-        if self.past {
-            text.push_str(",已过 / past");
-            if let Some(other) = &self.alternative {
-                let _ = write!(text, ",可改走 {other}");
-            }
-        } else if let Ok(left) = today.until(day) {
-            let left = left.get_days();
-            let _ = write!(text, ",还有{left}天 / {left} days left");
-        }
-        if self.provisional {
-            text.push_str(" (暂定 / provisional)");
-        }
-        text
+        let (year, words) = (day.year(), day_words(day));
+        let left = today.until(day).map_or(0, |left| left.get_days());
+        let state = if self.past {
+            let other = self.alternative.as_ref();
+            other.map_or_else(
+                || Said::new("已过", "past"),
+                |other| {
+                    Said::new(
+                        format!("已过,可改走: {}", other.zh),
+                        format!("past; instead: {}", other.en),
+                    )
+                },
+            )
+        } else {
+            Said::new(format!("还有{left}天"), format!("{left} days left"))
+        };
+        let mark = if self.provisional {
+            Said::new(",暂定", ", provisional")
+        } else {
+            Said::default()
+        };
+        format!(
+            "{name}: 最晚可办日 {year}年{},{}{} / last safe day {} {year}, {}{}",
+            words.zh, state.zh, mark.zh, words.en, state.en, mark.en
+        )
     }
 }
 
@@ -283,7 +289,7 @@ fn deadline(book: &Rulebook, item: Item<'_>, today: Date) -> Option<Deadline> {
         alternative: kind
             .and_then(|kind| kind.alternative.as_ref())
             .filter(|_| past)
-            .map(ToString::to_string),
+            .cloned(),
     })
 }
 
@@ -324,6 +330,7 @@ impl Table {
             "file": args.file.display().to_string(),
             "sheet": self.found.sheet,
             "notes": self.found.notes,
+            "columns": self.found.columns(),
             "rows": self.rows,
             "problems": self.found.problems.kept(),
             "problem_count": self.found.problems.count(),
@@ -342,6 +349,11 @@ impl Table {
         for note in &self.found.notes {
             let _ = write!(text, "\n  · {note}");
         }
+        let _ = write!(
+            text,
+            "\n  · 读取的列 / columns taken: {}",
+            self.found.columns().join("; ")
+        );
         text.push('\n');
         for row in self.rows.iter().take(SHOWN_MAX) {
             text.push_str(&row.text(today));

@@ -2,6 +2,7 @@
 
 use jiff::civil::DateTime;
 
+use crate::domain::command::Refusal;
 use crate::domain::text::Said;
 
 /// One row as it stands in the file.
@@ -112,6 +113,15 @@ impl Fault {
             "改正公式,或直接填写",
             "mend the formula, or type the value",
         )
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            what: refusal.what,
+            fix: refusal.fix,
+        }
     }
 }
 

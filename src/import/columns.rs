@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::config::problem::nearest;
 use crate::domain::ids::PeriodId;
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::shown;
+use crate::domain::text::{Said, shown};
 use crate::import::ImportError;
 use crate::import::cell::{Row, column_of, half_width, letters};
 
@@ -51,197 +51,109 @@ pub(super) enum Field {
 /// Fields that every row must fill.
 pub(super) const REQUIRED: [Field; 3] = [Field::Name, Field::Matter, Field::Request];
 
-/// A field, its name for `--map`, and the headers that mean it, the first of them for people to read.
-const KNOWN: [(Field, &str, &[&str]); 33] = [
+/// A field, its name for `--map`, and the headers that mean it (the first of them for people to read), parted by |.
+const KNOWN: [(Field, &str, &str); 33] = [
     (
         Field::Name,
         "resident.name",
-        &[
-            "姓名",
-            "居民姓名",
-            "居民",
-            "申请人",
-            "申请人姓名",
-            "当事人",
-            "联系人",
-            "联系人姓名",
-            "name",
-            "resident",
-            "full name",
-        ],
+        "姓名|居民姓名|居民|申请人|申请人姓名|当事人|联系人|联系人姓名|name|resident|full name",
     ),
     (
         Field::Phone,
         "resident.phone",
-        &[
-            "电话",
-            "手机",
-            "手机号",
-            "手机号码",
-            "电话号码",
-            "联系电话",
-            "联系方式",
-            "居民电话",
-            "phone",
-            "mobile",
-            "tel",
-            "telephone",
-            "phone number",
-        ],
+        "电话|手机|手机号|手机号码|电话号码|联系电话|联系方式|居民电话|phone|mobile|tel|telephone|phone number",
     ),
-    (
-        Field::Email,
-        "resident.email",
-        &["邮箱", "电子邮箱", "电子邮件", "email", "mail"],
-    ),
-    (Field::Gender, "resident.gender", &["性别", "gender", "sex"]),
+    (Field::Email, "resident.email", "邮箱|电子邮箱|电子邮件|email|mail"),
+    (Field::Gender, "resident.gender", "性别|gender|sex"),
     (
         Field::Born,
         "resident.born",
-        &[
-            "出生年份",
-            "出生年",
-            "出生日期",
-            "出生年月",
-            "born",
-            "birth year",
-            "year of birth",
-            "date of birth",
-            "birthday",
-        ],
+        "出生年份|出生年|出生日期|出生年月|born|birth year|year of birth|date of birth|birthday",
     ),
     (
         Field::ResidentFlags,
         "resident.flags",
-        &["特殊情况", "人群", "人群类别", "居民标记"],
+        "特殊情况|人群|人群类别|居民标记",
     ),
-    (Field::Language, "resident.language", &["语言", "language"]),
+    (Field::Language, "resident.language", "语言|language"),
     (
         Field::Enterprise,
         "enterprise",
-        &["企业", "企业名称", "公司", "公司名称", "enterprise", "company"],
+        "企业|企业名称|公司|公司名称|enterprise|company",
     ),
-    (
-        Field::Matter,
-        "matter",
-        &["事项", "事项名称", "事项类型", "办理事项", "matter"],
-    ),
-    (
-        Field::Request,
-        "request",
-        &["诉求", "诉求内容", "具体诉求", "情况说明", "request"],
-    ),
+    (Field::Matter, "matter", "事项|事项名称|事项类型|办理事项|matter"),
+    (Field::Request, "request", "诉求|诉求内容|具体诉求|情况说明|request"),
     (
         Field::Unit,
         "unit",
-        &[
-            "窗口",
-            "受理窗口",
-            "街道",
-            "所属街道",
-            "中心",
-            "unit",
-            "centre",
-            "center",
-            "window",
-        ],
+        "窗口|受理窗口|街道|所属街道|中心|unit|centre|center|window",
     ),
-    (
-        Field::Owner,
-        "owner",
-        &["经办人", "承办人", "工作人员", "owner", "clerk"],
-    ),
-    (Field::Origin, "origin", &["来源", "来源渠道", "渠道", "origin"]),
-    (Field::Flags, "flags", &["标记", "案件标记", "flags"]),
-    (Field::Priority, "priority", &["优先理由", "优先原因", "priority"]),
+    (Field::Owner, "owner", "经办人|承办人|工作人员|owner|clerk"),
+    (Field::Origin, "origin", "来源|来源渠道|渠道|origin"),
+    (Field::Flags, "flags", "标记|案件标记|flags"),
+    (Field::Priority, "priority", "优先理由|优先原因|priority"),
     (
         Field::ReceivedAt,
         "received_at",
-        &[
-            "收件时间",
-            "收件日期",
-            "登记时间",
-            "登记日期",
-            "受理时间",
-            "受理日期",
-            "来访时间",
-            "来访日期",
-            "received",
-        ],
+        "收件时间|收件日期|登记时间|登记日期|受理时间|受理日期|来访时间|来访日期|received",
     ),
-    (
-        Field::DeadlineKind,
-        "deadline.kind",
-        &["期限", "期限类型", "期限种类", "deadline"],
-    ),
+    (Field::DeadlineKind, "deadline.kind", "期限|期限类型|期限种类|deadline"),
     (
         Field::Trigger,
         "deadline.trigger",
-        &["起算日", "起算日期", "trigger", "trigger date"],
+        "起算日|起算日期|trigger|trigger date",
     ),
-    (
-        Field::DeadlineOffice,
-        "deadline.office",
-        &["办理单位", "期限单位", "office"],
-    ),
+    (Field::DeadlineOffice, "deadline.office", "办理单位|期限单位|office"),
     (
         Field::CallbackWords,
         "callback.words",
-        &["承诺", "承诺内容", "回电内容", "promise", "callback"],
+        "承诺|承诺内容|回电内容|promise|callback",
     ),
     (
         Field::CallbackDue,
         "callback.due",
-        &["回电日期", "回电时间", "承诺回电日期", "call back on", "promised for"],
+        "回电日期|回电时间|承诺回电日期|call back on|promised for",
     ),
-    (Field::CallbackBy, "callback.by", &["回电人", "承诺人"]),
+    (Field::CallbackBy, "callback.by", "回电人|承诺人"),
     (
         Field::AppointmentWhat,
         "appointment.what",
-        &["预约事项", "预约内容", "appointment"],
+        "预约事项|预约内容|appointment",
     ),
-    (
-        Field::AppointmentOffice,
-        "appointment.office",
-        &["预约单位", "预约地点"],
-    ),
+    (Field::AppointmentOffice, "appointment.office", "预约单位|预约地点"),
     (
         Field::AppointmentStart,
         "appointment.start",
-        &["预约时间", "预约日期", "appointment time"],
+        "预约时间|预约日期|appointment time",
     ),
-    (Field::AppointmentWith, "appointment.with", &["陪同人", "陪同人员"]),
-    (
-        Field::AppointmentBring,
-        "appointment.bring",
-        &["携带材料", "需带材料", "bring"],
-    ),
+    (Field::AppointmentWith, "appointment.with", "陪同人|陪同人员"),
+    (Field::AppointmentBring, "appointment.bring", "携带材料|需带材料|bring"),
     (
         Field::RelativeName,
         "relative.name",
-        &["家属", "家属姓名", "亲属", "亲属姓名", "relative"],
+        "家属|家属姓名|亲属|亲属姓名|relative",
     ),
     (
         Field::RelativeRelation,
         "relative.relation",
-        &["关系", "与本人关系", "家属关系", "亲属关系", "relation"],
+        "关系|与本人关系|家属关系|亲属关系|relation",
     ),
     (
         Field::RelativePhone,
         "relative.phone",
-        &["家属电话", "家属手机", "亲属电话", "亲属手机"],
+        "家属电话|家属手机|亲属电话|亲属手机",
     ),
-    (Field::RelativeEmail, "relative.email", &["家属邮箱", "亲属邮箱"]),
+    (Field::RelativeEmail, "relative.email", "家属邮箱|亲属邮箱"),
     (
         Field::RelativeOptedIn,
         "relative.opted_in",
-        &["家属同意", "亲属同意", "同意告知", "consent"],
+        "家属同意|亲属同意|同意告知|consent",
     ),
-    (Field::RelativeMayKnow, "relative.may_know", &["知情范围", "may know"]),
+    (Field::RelativeMayKnow, "relative.may_know", "知情范围|may know"),
 ];
 
 impl Field {
-    fn entry(self) -> &'static (Self, &'static str, &'static [&'static str]) {
+    fn entry(self) -> &'static (Self, &'static str, &'static str) {
         KNOWN
             .iter()
             .find(|(field, ..)| *field == self)
@@ -255,7 +167,8 @@ impl Field {
 
     /// The header that people would write.
     pub(super) fn header(self) -> &'static str {
-        self.entry().2[0]
+        let headers = self.entry().2;
+        headers.split('|').next().unwrap_or(headers)
     }
 
     /// The field that a refusal of the domain names, such as `relatives[0].phone`.
@@ -274,8 +187,8 @@ impl Field {
 
     fn of_header(header: &str) -> Option<Self> {
         let wanted = plain(header);
-        let means = |(_, path, headers): &&(Self, &str, &[&str])| {
-            plain(path) == wanted || headers.iter().any(|header| plain(header) == wanted)
+        let means = |(_, path, headers): &&(Self, &str, &str)| {
+            plain(path) == wanted || headers.split('|').any(|header| plain(header) == wanted)
         };
         KNOWN.iter().find(means).map(|(field, ..)| *field)
     }
@@ -321,6 +234,20 @@ pub(super) enum Role {
     Field(Field),
     /// The column is named after what these kinds of period count from, such as 火化日期.
     TriggerOf(Vec<PeriodId>),
+    /// Named by hand: from when this kind counts.
+    TriggerFor(PeriodId),
+}
+
+/// A column that may date deadlines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TriggerColumn<'a> {
+    pub column: usize,
+    /// What may count from it.
+    pub kinds: &'a [PeriodId],
+    /// Named by hand: it dates its kind whatever the matter.
+    pub by_hand: bool,
+    /// It is used for something else as well, so a row for which nothing counts from it loses nothing.
+    pub serves_otherwise: bool,
 }
 
 /// The columns of a table.
@@ -328,6 +255,8 @@ pub(super) enum Role {
 pub(super) struct Columns {
     titles: Vec<String>,
     roles: BTreeMap<usize, Role>,
+    /// Fields that bear the name of what periods count from: 受理日期 is when the case was received, and from when it counts.
+    fields_that_trigger: BTreeMap<usize, Vec<PeriodId>>,
 }
 
 impl Columns {
@@ -357,7 +286,17 @@ impl Columns {
                 None => drop(roles.insert(column, role)),
             }
         }
-        let columns = Self { titles, roles };
+        let fields_that_trigger = roles
+            .iter()
+            .filter(|(_, role)| matches!(role, Role::Field(_)))
+            .map(|(column, _)| (*column, counting_from(&titles[*column], rules)))
+            .filter(|(_, kinds)| !kinds.is_empty())
+            .collect();
+        let columns = Self {
+            titles,
+            roles,
+            fields_that_trigger,
+        };
         let missing: Vec<String> = REQUIRED
             .into_iter()
             .filter(|field| columns.of(*field).is_none())
@@ -378,12 +317,28 @@ impl Columns {
         self.roles.iter().find(holds).map(|(column, _)| *column)
     }
 
-    /// Columns named after what periods count from.
-    pub(super) fn triggers(&self) -> impl Iterator<Item = (usize, &[PeriodId])> {
-        self.roles.iter().filter_map(|(column, role)| match role {
-            Role::TriggerOf(kinds) => Some((*column, kinds.as_slice())),
-            Role::Field(_) => None,
-        })
+    /// The columns that may date deadlines.
+    pub(super) fn triggers(&self) -> impl Iterator<Item = TriggerColumn<'_>> {
+        let own = self.roles.iter().filter_map(|(column, role)| {
+            let (kinds, by_hand) = match role {
+                Role::TriggerOf(kinds) => (kinds.as_slice(), false),
+                Role::TriggerFor(kind) => (std::slice::from_ref(kind), true),
+                Role::Field(_) => return None,
+            };
+            Some(TriggerColumn {
+                column: *column,
+                kinds,
+                by_hand,
+                serves_otherwise: false,
+            })
+        });
+        let shared = self.fields_that_trigger.iter().map(|(column, kinds)| TriggerColumn {
+            column: *column,
+            kinds,
+            by_hand: false,
+            serves_otherwise: true,
+        });
+        own.chain(shared)
     }
 
     pub(super) fn title(&self, column: usize) -> &str {
@@ -403,12 +358,12 @@ impl Columns {
         let line = |(column, role): (&usize, &Role)| {
             let name = match role {
                 Role::Field(field) => field.path().to_owned(),
-                Role::TriggerOf(kinds) => {
-                    let kinds: Vec<&str> = kinds.iter().map(PeriodId::as_str).collect();
-                    format!("deadline.trigger ({})", kinds.join(", "))
-                }
+                Role::TriggerOf(kinds) => format!("deadline.trigger ({})", ids(kinds)),
+                Role::TriggerFor(kind) => format!("trigger.{kind}"),
             };
-            format!("{} {} → {name}", letters(*column), self.title(*column))
+            let also = self.fields_that_trigger.get(column);
+            let also = also.map_or_else(String::new, |kinds| format!(", deadline.trigger ({})", ids(kinds)));
+            format!("{} {} → {name}{also}", letters(*column), self.title(*column))
         };
         self.roles.iter().map(line).collect()
     }
@@ -456,20 +411,24 @@ fn role_of(title: &str, rules: &Rulebook) -> Option<Role> {
     if let Some(field) = Field::of_header(title) {
         return Some(Role::Field(field));
     }
+    let kinds = counting_from(title, rules);
+    (!kinds.is_empty()).then_some(Role::TriggerOf(kinds))
+}
+
+/// The kinds of period that count from what is called so.
+fn counting_from(title: &str, rules: &Rulebook) -> Vec<PeriodId> {
     let wanted = plain(title);
-    if wanted.is_empty() {
-        return None;
-    }
-    let counts_from = |kind: &&crate::domain::rulebook::PeriodKind| {
-        plain(&kind.trigger.zh) == wanted || plain(&kind.trigger.en) == wanted
-    };
-    let kinds: Vec<PeriodId> = rules
+    let so_called = |said: &Said| plain(&said.zh) == wanted || plain(&said.en) == wanted;
+    let kinds = rules
         .periods
         .values()
-        .filter(counts_from)
-        .map(|kind| kind.id.clone())
-        .collect();
-    (!kinds.is_empty()).then_some(Role::TriggerOf(kinds))
+        .filter(|kind| so_called(&kind.trigger) && !wanted.is_empty());
+    kinds.map(|kind| kind.id.clone()).collect()
+}
+
+fn ids(kinds: &[PeriodId]) -> String {
+    let ids: Vec<&str> = kinds.iter().map(PeriodId::as_str).collect();
+    ids.join(", ")
 }
 
 fn assigned_role(assignment: &Assignment, rules: &Rulebook) -> Result<Role, ImportError> {
@@ -478,7 +437,7 @@ fn assigned_role(assignment: &Assignment, rules: &Rulebook) -> Result<Role, Impo
     }
     let kind = assignment.field.strip_prefix("trigger.").map(PeriodId::from);
     if let Some(kind) = kind.filter(|kind| rules.periods.contains_key(kind)) {
-        return Ok(Role::TriggerOf(vec![kind]));
+        return Ok(Role::TriggerFor(kind));
     }
     let names: Vec<String> = KNOWN
         .iter()
@@ -512,6 +471,7 @@ fn two_columns(role: &Role, titles: &[String], first: usize, second: usize) -> I
         field: match role {
             Role::Field(field) => field.path().to_owned(),
             Role::TriggerOf(kinds) => format!("trigger.{}", kinds[0]),
+            Role::TriggerFor(kind) => format!("trigger.{kind}"),
         },
         first: name(first),
         second: name(second),
@@ -526,7 +486,7 @@ mod tests {
     fn every_field_is_listed_once_and_every_header_means_one_field() {
         let mut seen = BTreeMap::new();
         for (field, path, headers) in &KNOWN {
-            for header in headers.iter().chain([path]) {
+            for header in headers.split('|').chain([*path]) {
                 if let Some(other) = seen.insert(plain(header), *field) {
                     assert_eq!(other, *field, "{header}");
                 }

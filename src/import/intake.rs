@@ -10,6 +10,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, shown};
 use crate::import::cell::{Row, letters};
 use crate::import::columns::{Assignment, Columns, Field, known_columns, list, titles};
+use crate::import::problem::whole_row;
 use crate::import::{ImportError, Limits, Problem, Problems, mapping};
 
 /// Titles and remarks may stand above the header, within so many rows.
@@ -24,6 +25,8 @@ pub struct Taken {
     pub case: NewCase,
     /// Where the date of each of its deadlines stands, in their order.
     pub(super) trigger_columns: Vec<Option<usize>>,
+    /// Columns with a date from which nothing counts here.
+    pub(super) idle_columns: Vec<usize>,
 }
 
 /// What a value beyond the last header means.
@@ -139,8 +142,8 @@ impl<'a> Intake<'a> {
         self.look_at_merged();
         if let Some((row, columns)) = self.columns.take() {
             self.note(Said::new(
-                format!("表头在第{row}行,读取: {}", columns.used().join("; ")),
-                format!("the header is row {row}; taken: {}", columns.used().join("; ")),
+                format!("表头在第{row}行"),
+                format!("the header is row {row}"),
             ));
             let unused = columns.unused();
             if !unused.is_empty() {
@@ -151,9 +154,24 @@ impl<'a> Intake<'a> {
                     format!("columns not taken: {unused} (name them with --map if they matter)"),
                 ));
             }
+            for column in 0..columns.width() {
+                self.note_idle(&columns, column);
+            }
             self.found.columns = Some(columns);
         }
         Ok(self.found)
+    }
+
+    fn note_idle(&mut self, columns: &Columns, column: usize) {
+        let idle = |taken: &&Taken| taken.idle_columns.contains(&column);
+        let rows = self.found.taken.iter().filter(idle).count();
+        if rows > 0 {
+            let title = columns.title(column);
+            self.note(Said::new(
+                format!("“{title}”有{rows}行没有用上: 这些行的事项没有从它起算的期限"),
+                format!("\"{title}\" is not used in {rows} rows: no deadline of their matter counts from it"),
+            ));
+        }
     }
 
     fn header(&mut self, row: &Row) -> Result<(), ImportError> {
@@ -231,6 +249,11 @@ impl<'a> Intake<'a> {
 }
 
 impl Found {
+    /// `B 电话 → resident.phone` for every column that is taken, in their order.
+    pub fn columns(&self) -> Vec<String> {
+        self.columns.as_ref().map_or_else(Vec::new, Columns::used)
+    }
+
     /// A refusal of the domain, with its place in the table.
     pub fn refused(&mut self, index: usize, refusal: &Refusal) {
         let taken = &self.taken[index];
@@ -249,10 +272,7 @@ impl Found {
         let row = taken.row;
         self.problems.add(Problem {
             row,
-            cell: column.map_or_else(
-                || format!("第{row}行 / row {row}"),
-                |column| format!("{}{row}", letters(column)),
-            ),
+            cell: column.map_or_else(|| whole_row(row), |column| format!("{}{row}", letters(column))),
             header: column
                 .and_then(|column| columns.map(|columns| columns.title(column).to_owned()))
                 .unwrap_or_else(|| path.to_owned()),

@@ -7,27 +7,22 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 
-use crate::config::problem::nearest;
-use crate::domain::case::{CaseFlag, Origin, Trigger};
+use crate::domain::case::{Origin, Trigger};
 use crate::domain::command::fields::{self, NAME_MAX, SHORT_MAX};
-use crate::domain::command::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Refusal};
-use crate::domain::ids::{MatterId, OfficeId, PeriodId, StaffId, UnitId};
-use crate::domain::person::{Gender, Language, MayKnow, PersonFlag};
+use crate::domain::command::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative};
+use crate::domain::ids::{MatterId, OfficeId, PeriodId};
+use crate::domain::person::MayKnow;
 use crate::domain::rulebook::{Matter, Rulebook};
-use crate::domain::text::{Said, shown};
-use crate::import::Problem;
-use crate::import::cell::{Cell, Fault, Row, half_width, letters};
-use crate::import::columns::{Columns, Field, plain};
-use crate::import::dates::{self, Written};
+use crate::import::cell::{Fault, Row, half_width};
+use crate::import::columns::{Columns, Field, TriggerColumn};
+use crate::import::dates::Written;
 use crate::import::intake::Taken;
+use crate::import::problem::Problem;
+use crate::import::reader::{Reader, look_up, parts_of};
+use crate::import::words::{CASE_FLAGS, GENDERS, LANGUAGES, MAY_KNOW, ORIGINS, PERSON_FLAGS, YES_NO};
 
 pub(super) fn case(row: &Row, columns: &Columns, rules: &Rulebook, today: Date) -> Result<Taken, Vec<Problem>> {
-    let mut reader = Reader {
-        row,
-        columns,
-        rules,
-        problems: Vec::new(),
-    };
+    let mut reader = Reader::new(row, columns, rules);
     let reader = &mut reader;
     let resident = resident(reader, today);
     let relatives = relative(reader).into_iter().collect();
@@ -56,58 +51,14 @@ pub(super) fn case(row: &Row, columns: &Columns, rules: &Rulebook, today: Date) 
         callbacks: callback(reader).into_iter().collect(),
         appointments: appointment(reader).into_iter().collect(),
     };
-    if reader.problems.is_empty() {
-        Ok(Taken {
-            row: row.number,
-            case: new,
-            trigger_columns,
-        })
-    } else {
-        Err(std::mem::take(&mut reader.problems))
-    }
+    let idle_columns = reader.finish()?;
+    Ok(Taken {
+        row: row.number,
+        case: new,
+        trigger_columns,
+        idle_columns,
+    })
 }
-
-const GENDERS: [(Gender, &[&str]); 2] = [
-    (Gender::Female, &["女", "女性", "female", "f"]),
-    (Gender::Male, &["男", "男性", "male", "m"]),
-];
-const LANGUAGES: [(Language, &[&str]); 2] = [
-    (Language::Chinese, &["中文", "汉语", "zh-cn", "zh", "chinese"]),
-    (Language::English, &["英文", "英语", "en", "english"]),
-];
-const ORIGINS: [(Origin, &[&str]); 8] = [
-    (Origin::WalkIn, &["来访", "现场", "窗口", "walk_in"]),
-    (Origin::Phone, &["电话", "来电", "phone"]),
-    (Origin::Referral, &["转介", "引导", "综窗", "referral"]),
-    (Origin::Web, &["网上", "网站", "线上", "web"]),
-    (Origin::Email, &["邮件", "email"]),
-    (Origin::Letter, &["来信", "信件", "letter"]),
-    (Origin::HomeVisit, &["上门", "home_visit"]),
-    (Origin::Import, &["导入", "import"]),
-];
-const PERSON_FLAGS: [(PersonFlag, &[&str]); 7] = [
-    (PersonFlag::EmptyNest, &["空巢", "空巢老人", "empty_nest"]),
-    (PersonFlag::Disabled, &["残疾", "残疾人", "disabled"]),
-    (PersonFlag::Mobility, &["行动不便", "mobility"]),
-    (PersonFlag::Blind, &["视障", "视力障碍", "盲人", "blind"]),
-    (PersonFlag::NoMobile, &["没有手机", "无手机", "no_mobile"]),
-    (PersonFlag::CarerBurden, &["照护负担", "carer_burden"]),
-    (PersonFlag::Bereaved, &["丧亲", "bereaved"]),
-];
-const CASE_FLAGS: [(CaseFlag, &[&str]); 4] = [
-    (CaseFlag::OutOfScope, &["分外", "分外之事", "职责外", "out_of_scope"]),
-    (CaseFlag::InPerson, &["须本人到场", "本人到场", "in_person"]),
-    (CaseFlag::SensitiveTone, &["情绪敏感", "敏感", "sensitive_tone"]),
-    (CaseFlag::Expedite, &["加急", "expedite"]),
-];
-const MAY_KNOW: [(MayKnow, &[&str]); 2] = [
-    (MayKnow::DateOnly, &["仅日期", "日期", "date_only"]),
-    (MayKnow::Full, &["全部", "full"]),
-];
-const YES_NO: [(bool, &[&str]); 2] = [
-    (true, &["是", "同意", "有", "yes", "y", "true", "1", "√", "✓"]),
-    (false, &["否", "不同意", "无", "no", "n", "false", "0", "×"]),
-];
 
 fn resident(reader: &mut Reader<'_>, today: Date) -> NewPerson {
     NewPerson {
@@ -195,33 +146,35 @@ fn received_at(reader: &mut Reader<'_>) -> Option<String> {
     reader.settle(Field::ReceivedAt, checked)
 }
 
-/// The deadlines that a row dates: of the kind that it names, of the kinds that count from what a column is named after, or of the
-/// kinds that its matter has. What the matter has and no column dates is opened with an unknown date by `command::open`.
+/// The deadlines that a row dates: of the kind that it names, or of the kinds of its matter that count from what a column is named
+/// after, or of all kinds of its matter. What the matter has and no column dates is opened with an unknown date by `command::open`.
 fn deadlines(reader: &mut Reader<'_>, matter: Option<&Matter>) -> (Vec<NewDeadline>, Vec<Option<usize>>) {
     let office = reader.office(Field::DeadlineOffice);
     let mut dated: Vec<(PeriodId, Trigger, Option<usize>)> = Vec::new();
     let offered: &[PeriodId] = matter.map_or(&[], |matter| &matter.deadlines);
 
     let columns = reader.columns;
-    for (column, kinds) in columns.triggers() {
+    let named = period(reader);
+    for TriggerColumn {
+        column,
+        kinds,
+        by_hand,
+        serves_otherwise,
+    } in columns.triggers()
+    {
         let Some(trigger) = reader.trigger(column) else {
             continue;
         };
-        let mine: Vec<&PeriodId> = match kinds {
-            // Named by hand for one kind, or nothing else counts from it.
-            [only] => vec![only],
-            kinds => kinds.iter().filter(|kind| offered.contains(kind)).collect(),
-        };
-        if mine.is_empty() && matter.is_some() {
-            reader.fault_at(column, no_kind_for(columns.title(column)));
+        let mine = |kind: &&PeriodId| by_hand || offered.contains(kind) || named.as_ref() == Some(*kind);
+        let mine: Vec<&PeriodId> = kinds.iter().filter(mine).collect();
+        if mine.is_empty() && !serves_otherwise {
+            reader.idle.push(column);
         }
         dated.extend(
             mine.into_iter()
                 .map(|kind| (kind.clone(), trigger.clone(), Some(column))),
         );
     }
-
-    let named = period(reader);
     let column = columns.of(Field::Trigger);
     let trigger = column.and_then(|column| reader.trigger(column));
     match (named, trigger) {
@@ -284,15 +237,6 @@ fn one_trigger<'k>(offered: &'k [PeriodId], rules: &Rulebook) -> Result<&'k [Per
         format!("用这些名字作列名: {names}"),
         format!("use columns with these names: {names}"),
     ))
-}
-
-fn no_kind_for(title: &str) -> Fault {
-    Fault::new(
-        format!("该事项没有从“{title}”起算的期限"),
-        format!("no deadline of the matter counts from \"{title}\""),
-        "核对事项,或清空此格",
-        "check the matter, or clear the cell",
-    )
 }
 
 fn callback(reader: &mut Reader<'_>) -> Option<NewCallback> {
@@ -360,283 +304,4 @@ fn appointment(reader: &mut Reader<'_>) -> Option<NewAppointment> {
         with,
         bring,
     })
-}
-
-/// Reads the cells of a row and collects what is wrong with them.
-struct Reader<'a> {
-    row: &'a Row,
-    columns: &'a Columns,
-    rules: &'a Rulebook,
-    problems: Vec<Problem>,
-}
-
-impl<'a> Reader<'a> {
-    fn cell(&self, field: Field) -> Option<(usize, &'a Cell)> {
-        let column = self.columns.of(field)?;
-        self.row
-            .cells
-            .get(column)
-            .filter(|cell| !cell.is_empty())
-            .map(|cell| (column, cell))
-    }
-
-    fn is_blank(&self, field: Field) -> bool {
-        self.cell(field).is_none()
-    }
-
-    /// The value, or `None` and a problem at the column of the field.
-    fn settle<T>(&mut self, field: Field, value: Result<T, Fault>) -> Option<T> {
-        value
-            .map_err(|fault| match self.columns.of(field) {
-                Some(column) => self.fault_at(column, fault),
-                None => self.problem(
-                    format!("第{0}行 / row {0}", self.row.number),
-                    field.header().to_owned(),
-                    fault,
-                ),
-            })
-            .ok()
-    }
-
-    fn fault_at(&mut self, column: usize, fault: Fault) {
-        let cell = format!("{}{}", letters(column), self.row.number);
-        self.problem(cell, self.columns.title(column).to_owned(), fault);
-    }
-
-    fn problem(&mut self, cell: String, header: String, fault: Fault) {
-        self.problems.push(Problem {
-            row: self.row.number,
-            cell,
-            header,
-            what: fault.what,
-            fix: fault.fix,
-        });
-    }
-
-    fn text(&mut self, field: Field) -> Option<String> {
-        let (_, cell) = self.cell(field)?;
-        self.settle(field, cell.text()).flatten()
-    }
-
-    fn optional<T>(&mut self, field: Field, check: impl Fn(&str) -> Result<T, Refusal>) -> Option<T> {
-        let text = self.text(field)?;
-        self.settle(field, check(&text).map_err(Fault::from))
-    }
-
-    fn required<T>(&mut self, field: Field, check: impl Fn(&str) -> Result<T, Refusal>) -> Option<T> {
-        if self.is_blank(field) {
-            let fault = Fault::new("不能为空", "it is empty", "请填写", "fill it in");
-            return self.settle(field, Err(fault));
-        }
-        self.optional(field, check)
-    }
-
-    /// The date in a cell; `None` when it is blank.
-    fn moment(&self, field: Field) -> Option<Result<Written, Fault>> {
-        let (_, cell) = self.cell(field)?;
-        dates::moment(cell).transpose()
-    }
-
-    fn trigger(&mut self, column: usize) -> Option<Trigger> {
-        let cell = self.row.cells.get(column)?;
-        let checked = dates::trigger(cell).and_then(|trigger| {
-            let bounds = match &trigger {
-                Some(Trigger::Known(start)) => vec![start.day(&self.rules.zone)],
-                Some(Trigger::Range { from, to }) => vec![Some(*from), Some(*to)],
-                _ => Vec::new(),
-            };
-            for day in bounds.into_iter().flatten() {
-                fields::in_range("", day).map_err(Fault::from)?;
-            }
-            Ok(trigger)
-        });
-        checked.map_err(|fault| self.fault_at(column, fault)).ok().flatten()
-    }
-
-    /// One kind of deadline dated by two columns.
-    fn refuse_twice(&mut self, dated: &[(PeriodId, Trigger, Option<usize>)]) {
-        let mut seen = BTreeSet::new();
-        for (kind, _, column) in dated {
-            if !seen.insert(kind) {
-                let fault = Fault::new(
-                    format!("{kind} 的起算日填了两次"),
-                    format!("{kind} is dated twice"),
-                    "只在一列填写",
-                    "give the date in one column only",
-                );
-                self.fault_at(column.unwrap_or_default(), fault);
-            }
-        }
-    }
-
-    fn phone(&mut self, field: Field) -> Option<String> {
-        let (_, cell) = self.cell(field)?;
-        let is_number = matches!(cell, Cell::Number(_));
-        let text = self.text(field)?;
-        // 13900001234.0 is a number that lost its format on the way through another program.
-        let text = text.strip_suffix(".0").unwrap_or(&text);
-        let short = text.len() < 20 && text.bytes().any(|byte| byte.eq_ignore_ascii_case(&b'e'));
-        let checked = if short && text.parse::<f64>().is_ok() {
-            Err(Fault::new(
-                "号码被 Excel 缩写成了科学计数",
-                "Excel has shortened the number",
-                "把该列设为文本格式,重新填写号码",
-                "format the column as text and enter the number again",
-            ))
-        } else if text.contains(['/', '、', ';', ',', '\u{ff1b}', '\u{ff0c}']) {
-            Err(Fault::new(
-                "一格里有几个号码",
-                "there is more than one number",
-                "只留一个号码",
-                "leave one number",
-            ))
-        } else {
-            fields::phone("", text).map_err(|refusal| {
-                let mut fault = Fault::from(refusal);
-                if is_number {
-                    fault.fix = fault.fix.and(&Said::new(
-                        "固定电话开头的0可能被 Excel 去掉了,把该列设为文本格式",
-                        "Excel may have dropped the 0 of a landline: format the column as text",
-                    ));
-                }
-                fault
-            })
-        };
-        self.settle(field, checked)
-    }
-
-    fn word<T: Copy>(&mut self, field: Field, known: &[(T, &[&str])]) -> Option<T> {
-        let text = self.text(field)?;
-        let found = of_words(&text, known);
-        self.settle(field, found)
-    }
-
-    fn words<T: Copy + Ord>(&mut self, field: Field, known: &[(T, &[&str])]) -> BTreeSet<T> {
-        let Some(text) = self.text(field) else {
-            return BTreeSet::new();
-        };
-        let found = parts_of(&text).iter().map(|part| of_words(part, known)).collect();
-        self.settle(field, found).unwrap_or_default()
-    }
-
-    fn unit(&mut self) -> Option<UnitId> {
-        let text = self.text(Field::Unit)?;
-        let known = self.rules.org.units.values();
-        let known = known.map(|unit| (&unit.id, unit.id.as_str(), [&unit.name, &unit.short, &unit.name_en]));
-        let found = look_up(known, &text);
-        self.settle(Field::Unit, found).cloned()
-    }
-
-    fn staff(&mut self, field: Field) -> Option<StaffId> {
-        let text = self.text(field)?;
-        let known = self
-            .rules
-            .org
-            .staff
-            .values()
-            .map(|staff| (&staff.id, staff.id.as_str(), [&staff.name]));
-        let found = look_up(known, &text);
-        self.settle(field, found).cloned()
-    }
-
-    fn office(&mut self, field: Field) -> Option<OfficeId> {
-        let text = self.text(field)?;
-        let known = self.rules.offices.values();
-        let known = known.map(|office| (&office.id, office.id.as_str(), [&office.name, &office.name_en]));
-        let found = look_up(known, &text);
-        self.settle(field, found).cloned()
-    }
-}
-
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            what: refusal.what,
-            fix: refusal.fix,
-        }
-    }
-}
-
-/// The parts of a list in one cell.
-fn parts_of(text: &str) -> Vec<String> {
-    let parts = text.split(['、', ',', ';', '/', '\n', '\u{ff1b}', '\u{ff0c}']);
-    parts
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn of_words<T: Copy>(text: &str, known: &[(T, &[&str])]) -> Result<T, Fault> {
-    let wanted = half_width(text).trim().to_lowercase();
-    let means = |(_, words): &&(T, &[&str])| words.contains(&wanted.as_str());
-    if let Some((value, _)) = known.iter().find(means) {
-        return Ok(*value);
-    }
-    let all: Vec<&str> = known.iter().map(|(_, words)| words[0]).collect();
-    let codes: Vec<&str> = known
-        .iter()
-        .filter_map(|(_, words)| words.iter().rfind(|word| word.is_ascii()))
-        .copied()
-        .collect();
-    let text = shown(text);
-    Err(Fault::new(
-        format!("没有“{text}”这个取值"),
-        format!("there is no value \"{text}\""),
-        format!("可填: {}", all.join("、")),
-        format!("allowed: {}", codes.join(", ")),
-    ))
-}
-
-/// Finds what a text names by id or by one of its names. A name that two things share names neither.
-fn look_up<'r, T, const N: usize>(
-    known: impl Iterator<Item = (&'r T, &'r str, [&'r String; N])>,
-    text: &str,
-) -> Result<&'r T, Fault> {
-    let wanted = plain(text);
-    let known: Vec<_> = known.collect();
-    if let Some((thing, ..)) = known.iter().find(|(_, id, _)| *id == text.trim()) {
-        return Ok(thing);
-    }
-    let named: Vec<_> = known
-        .iter()
-        .filter(|(_, id, names)| plain(id) == wanted || names.iter().any(|name| plain(name) == wanted))
-        .collect();
-    let said = shown(text);
-    match named.as_slice() {
-        [(thing, ..)] => Ok(thing),
-        [] => {
-            let mut words: Vec<&str> = Vec::new();
-            for (_, id, names) in &known {
-                words.push(id);
-                words.extend(names.iter().map(|name| name.as_str()));
-            }
-            let near = nearest(text.trim(), words.iter().copied());
-            let hint = near.map_or_else(Said::default, |near| {
-                Said::new(format!("是不是“{near}”?"), format!("did you mean \"{near}\"? "))
-            });
-            let all: Vec<String> = known
-                .iter()
-                .take(40)
-                .map(|(_, id, names)| format!("{} ({id})", names[0]))
-                .collect();
-            let all = all.join(", ");
-            Err(Fault::new(
-                format!("配置中没有“{said}”"),
-                format!("the configuration knows no \"{said}\""),
-                format!("{}可用的有: {all}", hint.zh),
-                format!("{}known are: {all}", hint.en),
-            ))
-        }
-        several => {
-            let ids: Vec<&str> = several.iter().map(|(_, id, _)| *id).collect();
-            let ids = ids.join(", ");
-            Err(Fault::new(
-                format!("“{said}”不止一个"),
-                format!("\"{said}\" is more than one"),
-                format!("改填编号: {ids}"),
-                format!("give the id: {ids}"),
-            ))
-        }
-    }
 }

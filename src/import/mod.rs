@@ -17,7 +17,9 @@ mod dates;
 mod intake;
 mod mapping;
 mod problem;
+mod reader;
 mod text;
+mod words;
 mod xlsx;
 
 use std::fs::File;

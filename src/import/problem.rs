@@ -105,7 +105,7 @@ pub enum ImportError {
 pub struct Problem {
     /// As Excel counts, from 1.
     pub row: u32,
-    /// `B7`, or `row 7` when no single cell is to blame.
+    /// `B7`, or the row when no single cell is to blame.
     pub cell: String,
     /// The header of its column; empty for a whole row.
     pub header: String,
@@ -129,6 +129,11 @@ impl fmt::Display for Problem {
             what.zh, fix.zh, what.en, fix.en
         )
     }
+}
+
+/// In place of a cell.
+pub(super) fn whole_row(row: u32) -> String {
+    format!("第{row}行 / row {row}")
 }
 
 /// Every problem is counted; the first ones are kept, in the order of the rows.
