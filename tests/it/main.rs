@@ -10,3 +10,4 @@ mod period;
 mod period_cli;
 mod sms;
 mod support;
+mod texts;
