@@ -183,6 +183,12 @@ impl Org {
         .take(self.units.len())
     }
 
+    /// The short name people know a unit by: that of its centre, for a window.
+    pub fn known_as(&self, unit: &UnitId) -> Option<&str> {
+        let known = self.line_of(unit).find(|unit| unit.kind != UnitKind::Window);
+        known.or_else(|| self.units.get(unit)).map(|unit| unit.short.as_str())
+    }
+
     /// Whether `unit` is `above` or lies below it.
     pub fn is_within(&self, unit: &UnitId, above: &UnitId) -> bool {
         self.line_of(unit).any(|unit| unit.id == *above)

@@ -108,6 +108,15 @@ pub fn mask_phone(number: &str) -> String {
     }
 }
 
+/// Words that give an illness, a death or poverty away to whoever looks at a telephone.
+pub const TELLING: [&str; 14] = [
+    "残疾", "瘫痪", "癌", "精神", "重病", "病历", "诊断", "医疗", "低保", "低收入", "去世", "死亡", "火化", "殡葬",
+];
+
+pub fn gives_away(text: &str) -> bool {
+    TELLING.iter().any(|word| text.contains(word))
+}
+
 /// 1月30日(周日) / 30 January (Sunday)
 pub fn day_words(day: Date) -> Said {
     let (month, date) = (day.month(), day.day());

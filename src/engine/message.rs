@@ -17,7 +17,7 @@ use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::recheck::Queued;
 use crate::domain::reminder::Recipient;
 use crate::domain::rulebook::{Loss, Matter};
-use crate::domain::text::{Said, day_words, mask_name, mask_phone, time_words};
+use crate::domain::text::{Said, day_words, gives_away, mask_name, mask_phone, time_words};
 use crate::store::queue::Claimed;
 use crate::store::reminders::LedgerRow;
 use crate::template::{Brief, Call, Detail, Message, Reader, Words};
@@ -134,14 +134,11 @@ impl Facts<'_> {
             time: self.time().map(pick).unwrap_or_default(),
             when: pick(self.when()),
             left: pick(self.left()),
-            bring: match (full, self.bring()) {
-                (true, bring) => bring.iter().take(BRING_MAX).cloned().collect(),
-                (false, _) => Vec::new(),
-            },
+            bring: if full { self.bring_openly() } else { Vec::new() },
             unit: pick(unit.map_or_else(Said::default, |unit| {
                 Said::new(unit.name.as_str(), unit.name_en.as_str())
             })),
-            unit_short: unit.map(|unit| unit.short.clone()).unwrap_or_default(),
+            unit_short: self.scene.rules.org.known_as(&case.unit).unwrap_or_default().to_owned(),
             hall_phone: unit.map(|unit| unit.phone.clone()).unwrap_or_default(),
             irrecoverable: loss == Some(Loss::Irrecoverable),
             soft: loss == Some(Loss::Soft),
@@ -255,6 +252,12 @@ impl Facts<'_> {
             Item::Appointment(appointment) => &appointment.bring,
             Item::Deadline(_) | Item::Callback(_) => &[],
         }
+    }
+
+    /// What an SMS may name: a few things, and none that gives away more than the errand.
+    fn bring_openly(&self) -> Vec<String> {
+        let harmless = |thing: &&String| !gives_away(thing);
+        self.bring().iter().filter(harmless).take(BRING_MAX).cloned().collect()
     }
 
     fn what(&self) -> String {

@@ -14,7 +14,7 @@ use crate::config::problem::{self, Problem};
 use crate::domain::digest::Digest;
 use crate::domain::notice::Sheet;
 use crate::domain::person::Language;
-use crate::domain::text::day_words;
+use crate::domain::text::{TELLING, day_words};
 
 /// Names that no text may use, whatever values there are: a guess at one of them deserves a plain answer.
 const PRIVATE: [&str; 24] = [
@@ -43,8 +43,6 @@ const PRIVATE: [&str; 24] = [
     "staff_mobile",
     "staff_phone",
 ];
-/// Words that give an illness, a disability or poverty away to whoever looks at a telephone.
-const TELLING: [&str; 9] = ["残疾", "瘫痪", "癌", "精神病", "重病", "低保", "低收入", "去世", "死亡"];
 /// Words that hurt in a house of mourning.
 const CHEERFUL: [&str; 10] = [
     "恭喜",

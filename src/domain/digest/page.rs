@@ -54,7 +54,7 @@ impl<'a> Page<'a> {
             staff: reader.id.clone(),
             staff_name: reader.name.clone(),
             date: self.day,
-            unit_short: unit.map(|unit| unit.short.clone()).unwrap_or_default(),
+            unit_short: self.rules.org.known_as(&reader.unit).unwrap_or_default().to_owned(),
             unit_name: unit.map(|unit| unit.name.clone()).unwrap_or_default(),
             unit_name_en: unit.map(|unit| unit.name_en.clone()).unwrap_or_default(),
             unit_phone: unit.map(|unit| unit.phone.clone()).unwrap_or_default(),
