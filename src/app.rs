@@ -21,13 +21,14 @@ use crate::control::{self, Answer, ControlError, Request};
 use crate::domain::ladder::Way;
 use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
+use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Engine, digests, planner, sender};
+use crate::engine::{Engine, digests, lookout, planner, sender};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
 use crate::store::Store;
-use crate::store::switches::ALL;
+use crate::store::switches::CLOCK;
 use crate::template::Texts;
 
 pub use place::{Place, control_to_ask, database_path, lock_path};
@@ -191,18 +192,19 @@ impl App {
     async fn take_over(&self) -> anyhow::Result<()> {
         let engine = &self.engine;
         let now = engine.clock.now();
-        let (again, doubt) = engine.store.take_over(&engine.holder, now).await?;
-        if again + doubt > 0 {
+        let TakenOver { again, doubtful } = engine.take_over(now).await?;
+        if again > 0 || doubtful > 0 {
             warn!(
                 again,
-                doubt, "the last run was interrupted: {again} reminders queued again, {doubt} SMS need a person's eyes"
+                doubtful,
+                "the last run was interrupted: {again} reminders queued again, {doubtful} messages need a person's eyes"
             );
         }
         let newest = engine.store.newest_decision().await?;
         let limit = jiff::SignedDuration::from_hours(CLOCK_BACK_MAX_H);
         if newest.is_some_and(|newest| newest.duration_since(now) > limit) {
             let reason = "系统时间早于已有记录,请核对后恢复 / the clock is behind the ledger; check it, then resume";
-            engine.store.pause(ALL, now, "xixin", reason).await?;
+            engine.store.pause(CLOCK, now, "xixin", reason).await?;
             error!(
                 "the clock is more than an hour behind what the ledger has seen; sending is on hold until `xixin ctl resume`"
             );
@@ -238,6 +240,11 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
     let (recorder, recording) = Recorder::new(engine.clone());
     lifecycle.spawn("recorder", async move {
         recording.await;
+        Ok(())
+    });
+    let looking = lookout::run(engine.clone(), lifecycle.beat("lookout"), lifecycle.soft());
+    lifecycle.spawn("lookout", async move {
+        looking.await;
         Ok(())
     });
     let planning = planner::run(engine.clone(), lifecycle.beat("planner"), lifecycle.soft());

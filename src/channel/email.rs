@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::settings::{Smtp, SmtpTls};
 
+use super::Line;
 use super::build::WireMail;
 use super::failure::{Cause, Failure, StepError};
 use super::outcome::{Outcome, Stage};
@@ -114,9 +115,18 @@ impl SmtpPool {
         })
     }
 
-    /// One attempt. Dropping the future closes its connection; past the dot the outcome is then unknown.
+    /// One attempt, as soon as a line is free.
     pub async fn send(&self, mail: &WireMail) -> Outcome {
-        let _permit = self.permit().await;
+        self.send_on(self.line().await, mail).await
+    }
+
+    /// Waits for a line: one of as many connections as are configured.
+    pub async fn line(&self) -> Line<'_> {
+        Line::of(&self.permits).await
+    }
+
+    /// One attempt. Dropping the future closes its connection; past the dot the outcome is then unknown.
+    pub async fn send_on(&self, _line: Line<'_>, mail: &WireMail) -> Outcome {
         if let Some(session) = self.take_idle() {
             match self.attempt(session, mail).await {
                 // The server closed it between two messages; this one was not begun.
@@ -135,7 +145,7 @@ impl SmtpPool {
 
     /// Connects anew, authenticates and says NOOP: whether the server would take mail now.
     pub async fn probe(&self) -> Result<(), Outcome> {
-        let _permit = self.permit().await;
+        let _line = self.line().await;
         let probed = async {
             let mut session = self.open().await?;
             self.expect(Stage::Probe, session.connection.command(Noop), 250).await?;
@@ -143,10 +153,6 @@ impl SmtpPool {
             Ok(())
         };
         probed.await.map_err(|failure: Failure| failure.outcome())
-    }
-
-    async fn permit(&self) -> tokio::sync::SemaphorePermit<'_> {
-        self.permits.acquire().await.expect("the semaphore is never closed")
     }
 
     fn take_idle(&self) -> Option<Session> {

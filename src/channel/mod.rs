@@ -14,6 +14,8 @@ mod stream;
 
 use std::path::Path;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::config::secret::SecretError;
 use crate::config::settings::{MailTransport, Settings, SmsTransport};
 
@@ -29,6 +31,22 @@ pub struct Channels {
     pub sms: Option<SmsGateway>,
 }
 
+/// A free line to a provider, of as many as the settings allow at one time. Whoever holds one need not wait to be sent.
+pub struct Line<'a>(
+    #[expect(dead_code, reason = "held for what it stands for: the provider's limit")] Option<SemaphorePermit<'a>>,
+);
+
+impl<'a> Line<'a> {
+    async fn of(permits: &'a Semaphore) -> Self {
+        Self(Some(permits.acquire().await.expect("the semaphore is never closed")))
+    }
+
+    /// Of a way that takes any number at one time.
+    fn unlimited() -> Self {
+        Self(None)
+    }
+}
+
 /// How mail leaves.
 pub enum MailChannel {
     Smtp(Box<SmtpPool>),
@@ -36,9 +54,23 @@ pub enum MailChannel {
 }
 
 impl MailChannel {
+    /// One attempt, as soon as a line is free.
     pub async fn send(&self, mail: &WireMail) -> Outcome {
+        self.send_on(self.line().await, mail).await
+    }
+
+    /// Waits for a line.
+    pub async fn line(&self) -> Line<'_> {
         match self {
-            Self::Smtp(pool) => pool.send(mail).await,
+            Self::Smtp(pool) => pool.line().await,
+            Self::Maildir(_) => Line::unlimited(),
+        }
+    }
+
+    /// One attempt.
+    pub async fn send_on(&self, line: Line<'_>, mail: &WireMail) -> Outcome {
+        match self {
+            Self::Smtp(pool) => pool.send_on(line, mail).await,
             Self::Maildir(maildir) => maildir.send(mail).await,
         }
     }

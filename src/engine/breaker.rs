@@ -29,6 +29,7 @@ pub enum Flow {
 }
 
 impl Breaker {
+    /// What may be tried at this instant.
     pub fn flow(&self, now: Timestamp) -> Flow {
         match self.state().open_until {
             Some(until) if now < until => Flow::Until(until),

@@ -31,7 +31,7 @@ const SCHEDULE: &str = "digest";
 pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
     loop {
         beat.now();
-        let now = engine.clock.now();
+        let now = engine.now();
         match step(&engine, now).await {
             Ok(0) => {}
             Ok(queued) => info!(digests = queued, "queued {queued} digests"),
@@ -66,6 +66,9 @@ pub fn next_digest(rules: &Rulebook, now: Timestamp) -> Timestamp {
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> {
     let rules = engine.live.get();
     let book = &rules.rulebook;
+    if engine.gate.time_in_doubt() {
+        return Ok(0);
+    }
     let local = book.zone.to_datetime(now);
     let (today, due) = (local.date(), instant(local.date(), book.schedule.digest_at, &book.zone));
     if now < due || !book.calendar.is_workday(today) {
@@ -74,12 +77,13 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
     queue(engine, today, now).await
 }
 
-/// Claims the slot of a day and queues its digests; nothing when it, or a later day's, was claimed before. Returns how many.
+/// Claims the slot of a day and queues its digests; nothing when it was claimed before. Returns how many.
 pub async fn queue(engine: &Engine, day: Date, now: Timestamp) -> Result<usize, StoreError> {
     let rules = engine.live.get();
     let book = &rules.rulebook;
     let slot = day.to_string();
-    if engine.store.last_slot(SCHEDULE).await?.is_some_and(|last| last >= slot) {
+    // Only this very day counts: a slot that a clock gone wrong once claimed far ahead must not silence every morning until then.
+    if engine.store.is_claimed(SCHEDULE, &slot).await? {
         return Ok(0);
     }
     let due = instant(day, book.schedule.digest_at, &book.zone);
@@ -180,6 +184,7 @@ pub(crate) async fn prepare(
         way,
         recipient,
         caller: None,
+        note: Said::default(),
     };
     let rendered = match rules.texts.render_digest(&digest) {
         Ok(rendered) => rendered,

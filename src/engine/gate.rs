@@ -4,19 +4,26 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ladder::Way;
 use crate::domain::text::Said;
-use crate::store::switches::{ALL, Switch};
+use crate::store::switches::{ALL, CLOCK, Switch};
+
+/// More than an hour: somebody has to say which time is right.
+const CLOCK_JUMP_MAX: SignedDuration = SignedDuration::from_hours(1);
 
 /// Kept in memory; the switches themselves are rows, so that they survive a restart and show in every process.
 #[derive(Debug, Default)]
 pub struct Gate {
     switches: Mutex<Vec<Switch>>,
-    /// Set when a write failed: nothing is sent that cannot be recorded.
+    /// Set when the database failed: nothing is sent that cannot be recorded.
     storage_fault: Mutex<Option<String>>,
+    /// Set while outcomes wait to be written. Only the recorder knows when they are.
+    outcomes_waiting: Mutex<Option<String>>,
     last_look: Mutex<Option<(Timestamp, Instant)>>,
+    /// A jump of the clock that has not become a switch yet.
+    clock_jump: Mutex<Option<SignedDuration>>,
 }
 
 impl Gate {
@@ -28,41 +35,112 @@ impl Gate {
         *lock(&self.storage_fault) = fault;
     }
 
+    pub fn set_outcomes_waiting(&self, fault: Option<String>) {
+        *lock(&self.outcomes_waiting) = fault;
+    }
+
     pub fn storage_fault(&self) -> Option<String> {
-        lock(&self.storage_fault).clone()
+        let waiting = lock(&self.outcomes_waiting).clone();
+        waiting.or_else(|| lock(&self.storage_fault).clone())
     }
 
     /// Why nothing may leave this way now; `None` when it is open.
     pub fn closed(&self, way: Way) -> Option<Said> {
-        if lock(&self.storage_fault).is_some() {
+        if self.storage_fault().is_some() {
             return Some(Said::new(
                 "数据库不能写入,暂停发送",
                 "the database cannot be written, so nothing is sent",
             ));
         }
+        if lock(&self.clock_jump).is_some() {
+            return Some(Said::new(
+                "系统时间跳变,暂停发送",
+                "the clock jumped, so nothing is sent",
+            ));
+        }
         let switches = lock(&self.switches);
         let switch = switches
             .iter()
-            .find(|switch| switch.name == ALL || switch.name == way.name())?;
+            .find(|switch| [ALL, CLOCK, way.name()].contains(&switch.name.as_str()))?;
         Some(Said::new(
             format!("已由{}暂停: {}", switch.who, switch.reason),
             format!("paused by {}: {}", switch.who, switch.reason),
         ))
     }
 
-    /// How far the wall clock has moved away from the steady clock since the last look, when that is more than is believable.
-    pub fn clock_jump(&self, now: Timestamp, steady: Instant) -> Option<jiff::SignedDuration> {
-        let mut last = lock(&self.last_look);
-        let before = last.replace((now, steady))?;
+    /// Whether the time is in doubt. Then nothing is decided by it either: what is decided once stays decided.
+    pub fn time_in_doubt(&self) -> bool {
+        lock(&self.clock_jump).is_some() || lock(&self.switches).iter().any(|switch| switch.name == CLOCK)
+    }
+
+    /// Compares the wall clock with the steady clock since the last look. Returns how far it jumped, when that is more than can be
+    /// believed; from then on the time is in doubt.
+    pub fn look_at_clock(&self, now: Timestamp, steady: Instant) -> Option<SignedDuration> {
+        let before = lock(&self.last_look).replace((now, steady))?;
         let wall = now.duration_since(before.0);
-        let real = jiff::SignedDuration::try_from(steady.duration_since(before.1)).unwrap_or(jiff::SignedDuration::MAX);
+        let real = SignedDuration::try_from(steady.saturating_duration_since(before.1)).unwrap_or(SignedDuration::MAX);
         let jump = wall.saturating_sub(real);
-        // More than an hour: somebody has to say which time is right.
-        let limit = jiff::SignedDuration::from_hours(1);
-        (jump.abs() > limit).then_some(jump)
+        if jump.abs() <= CLOCK_JUMP_MAX {
+            return None;
+        }
+        *lock(&self.clock_jump) = Some(jump);
+        Some(jump)
+    }
+
+    /// A jump that has still to be stored as a switch.
+    pub fn unstored_jump(&self) -> Option<SignedDuration> {
+        *lock(&self.clock_jump)
+    }
+
+    /// The jump is stored as a switch now, which a person takes back.
+    pub fn jump_is_stored(&self) {
+        *lock(&self.clock_jump) = None;
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_leaves_the_steady_one_by_more_than_an_hour_is_in_doubt() {
+        let (start, steady) = (Timestamp::UNIX_EPOCH, Instant::now());
+        let looks = [
+            // (wall clock, steady clock, in doubt), in seconds since the first look
+            (10, 10, false),
+            (3_610, 10, false),
+            (7_211, 10, true),
+            (7_221, 20, false),
+            (3_620, 20, true),
+            (90_020, 86_420, false),
+        ];
+        let gate = Gate::default();
+        assert_eq!(gate.look_at_clock(start, steady), None);
+        for (wall, real, doubted) in looks {
+            let now = start + SignedDuration::from_secs(wall);
+            let jump = gate.look_at_clock(now, steady + Duration::from_secs(real));
+            assert_eq!(
+                (jump.is_some(), gate.time_in_doubt()),
+                (doubted, doubted),
+                "{wall} {real}"
+            );
+            gate.jump_is_stored();
+        }
+    }
+
+    #[test]
+    fn outcomes_that_wait_keep_the_gate_closed_whatever_a_probe_says() {
+        let gate = Gate::default();
+        gate.set_outcomes_waiting(Some("x".to_owned()));
+        gate.set_storage_fault(None);
+        assert!(gate.closed(Way::Email).is_some());
+        gate.set_outcomes_waiting(None);
+        assert!(gate.closed(Way::Email).is_none());
+    }
 }

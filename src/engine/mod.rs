@@ -13,18 +13,22 @@ pub mod digests;
 pub mod foresee;
 pub mod gate;
 pub mod live;
+pub mod lookout;
 pub mod message;
+mod pace;
 pub mod planner;
 pub mod prepare;
 pub mod recorder;
 pub mod sender;
 pub mod status;
+pub mod takeover;
 pub mod test_message;
 pub mod ticker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -74,42 +78,17 @@ impl Engine {
         }
     }
 
-    /// Reads what other processes have paused, and whether the clock can be believed.
-    pub async fn look_around(&self) {
+    /// The instant by which a loop acts now. A clock that jumped is noticed here, before anything is decided by it.
+    pub(crate) fn now(&self) -> Timestamp {
         let now = self.clock.now();
-        if let Some(jump) = self.gate.clock_jump(now, std::time::Instant::now()) {
-            let reason = format!(
-                "系统时间跳变约{}分钟,请核对后恢复 / the clock jumped by {} minutes; check it, then resume",
-                jump.as_mins(),
-                jump.as_mins()
-            );
+        if let Some(jump) = self.gate.look_at_clock(now, std::time::Instant::now()) {
+            let jump_s = jump.as_secs();
             tracing::error!(
-                jump_s = jump.as_secs(),
-                "the clock jumped by {} s; sending is on hold until somebody confirms the time with `xixin ctl resume`",
-                jump.as_secs()
+                jump_s,
+                "the clock jumped by {jump_s} s; nothing is planned or sent until somebody confirms the time with `xixin ctl resume`"
             );
-            if let Err(error) = self
-                .store
-                .pause(crate::store::switches::ALL, now, "xixin", &reason)
-                .await
-            {
-                tracing::error!(error = %crate::telemetry::chain(&error), "the hold cannot be stored");
-            }
         }
-        match self.store.switches().await {
-            Ok(switches) => self.gate.set_switches(switches),
-            Err(error) => tracing::error!(error = %crate::telemetry::chain(&error), "cannot read what is paused"),
-        }
-        self.probe_storage().await;
-    }
-
-    /// After a failed write: whether the database takes writes again.
-    async fn probe_storage(&self) {
-        if self.gate.storage_fault().is_some() && self.store.can_write().await.is_ok() {
-            tracing::warn!("the database can be written again; sending goes on");
-            self.gate.set_storage_fault(None);
-            self.bells.ring_all();
-        }
+        now
     }
 
     /// A database that cannot be written stops sending; the first write that succeeds lets it go on.

@@ -1,27 +1,36 @@
 //! The planner loop: takes the cases whose wake-up has come, plans them, writes decisions and the next wake-up in one transaction.
 //!
 //! Level-triggered: a wake-up carries no data, and waking a case twice or late decides nothing more. When nothing is due, cases that
-//! were last planned by older rules are planned again, so a reload never delays a reminder that falls due meanwhile.
+//! were last planned by older rules are planned again, so a reload never delays a reminder that falls due meanwhile. A case that cannot
+//! be planned never stops the others: it is named in the log and looked at again an hour later.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use crate::domain::agenda;
-use crate::domain::ids::{CaseId, PersonId};
+use crate::domain::ids::{CaseId, PersonId, UnitId};
+use crate::domain::ladder::Way;
+use crate::domain::plan::decide::Scene;
+use crate::domain::plan::recheck::{Recheck, recheck};
+use crate::domain::plan::recipients::caller;
 use crate::domain::plan::{People, plan};
 use crate::domain::reminder::{Decided, Verdict};
 use crate::engine::live::Rules;
+use crate::engine::prepare::queued;
 use crate::engine::{Engine, POLL, new_reminder};
 use crate::lifecycle::Beat;
-use crate::store::cases::{Planned, StoredCase};
-use crate::store::reminders::NewReminder;
+use crate::store::cases::{Planned, StoredCase, ToPlan};
+use crate::store::reminders::{CallChange, NewReminder, OpenCall, Withdrawn};
 use crate::store::{StoreError, agenda as agenda_rows, cases, commit, reminders};
 
 /// Cases planned in one transaction.
 const BATCH: i64 = 500;
+/// How long a case that cannot be planned is left alone, in minutes.
+const BROKEN_MIN: i64 = 60;
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +44,7 @@ pub struct Planning {
 pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
     loop {
         beat.now();
-        let now = engine.clock.now();
+        let now = engine.now();
         let pause = match step(&engine, now).await {
             Ok(Planning { planned: 0, .. }) => until_next_wake(&engine, now).await,
             Ok(_) => Duration::ZERO,
@@ -75,8 +84,11 @@ async fn until_next_wake(engine: &Engine, now: Timestamp) -> Duration {
     })
 }
 
-/// Plans one batch of due cases, or, when none is due, of cases planned by older rules.
+/// Plans one batch of due cases, or, when none is due, of cases planned by older rules. Nothing while the time is in doubt.
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreError> {
+    if engine.gate.time_in_doubt() {
+        return Ok(Planning::default());
+    }
     let rules = engine.live.get();
     let mut batch = engine.store.due_for_planning(now, BATCH).await?;
     if batch.is_empty() {
@@ -85,7 +97,7 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreErro
     if batch.is_empty() {
         return Ok(Planning::default());
     }
-    let planning = plan_batch(engine, &rules, &batch, now).await?;
+    let planning = plan_batch(engine, &rules, batch, now).await?;
     if planning.queued > 0 {
         engine.bells.ring_senders();
     }
@@ -98,56 +110,143 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreErro
     Ok(planning)
 }
 
+/// What the planning of one case came to.
 struct Outcome<'a> {
-    stored: &'a StoredCase,
+    id: &'a CaseId,
+    version: i64,
     wake_ms: Option<i64>,
     agenda_sum: i64,
-    entries: Vec<agenda::Entry>,
+    /// Unit and entries, when the agenda has changed.
+    agenda: Option<(&'a UnitId, Vec<agenda::Entry>)>,
     reminders: Vec<NewReminder>,
+    calls: Vec<CallChange>,
 }
 
-async fn plan_batch(
-    engine: &Engine,
-    rules: &Rules,
-    batch: &[StoredCase],
-    now: Timestamp,
-) -> Result<Planning, StoreError> {
-    let ids: Vec<&CaseId> = batch.iter().map(|stored| &stored.case.id).collect();
-    let residents: Vec<&PersonId> = batch.iter().map(|stored| &stored.case.party.person).collect();
-    let (decided, people) = tokio::try_join!(engine.store.decided(&ids), engine.store.people(&residents))?;
-    let outcomes: Vec<Outcome<'_>> = batch
-        .iter()
-        .map(|stored| {
-            let none = (Decided::default(), People::default());
-            let decided = decided.get(&stored.case.id).unwrap_or(&none.0);
-            let people = people.get(&stored.case.party.person).unwrap_or(&none.1);
-            plan_one(rules, stored, people, decided, now)
-        })
-        .collect();
+async fn plan_batch(engine: &Engine, rules: &Rules, batch: ToPlan, now: Timestamp) -> Result<Planning, StoreError> {
+    let ids: Vec<&CaseId> = batch.cases.iter().map(|stored| &stored.case.id).collect();
+    let residents: Vec<&PersonId> = batch.cases.iter().map(|stored| &stored.case.party.person).collect();
+    let store = &engine.store;
+    let (decided, people, calls) =
+        tokio::try_join!(store.decided(&ids), store.around(&residents), store.open_calls(&ids))?;
+    let nothing = (Decided::default(), People::default());
+    let mut outcomes = Vec::with_capacity(batch.cases.len() + batch.unreadable.len());
+    for stored in &batch.cases {
+        let id = &stored.case.id;
+        let people = match people.get(&stored.case.party.person) {
+            Some(Ok(people)) => people,
+            None => &nothing.1,
+            Some(Err(why)) => {
+                outcomes.push(broken(id, stored.version, stored.agenda_sum, &why.to_string(), now));
+                continue;
+            }
+        };
+        let facts = Facts {
+            stored,
+            people,
+            decided: decided.get(id).unwrap_or(&nothing.0),
+            calls: &calls,
+        };
+        // The planner is total, but a fault in it must cost one case a delay, not all cases theirs.
+        let planned = catch_unwind(AssertUnwindSafe(|| plan_one(rules, facts, now)));
+        outcomes.push(planned.unwrap_or_else(|_| {
+            let why = "planning it fails inside the program";
+            broken(id, stored.version, stored.agenda_sum, why, now)
+        }));
+    }
+    for found in &batch.unreadable {
+        outcomes.push(broken(
+            &found.id,
+            found.version,
+            found.agenda_sum,
+            &found.why.to_string(),
+            now,
+        ));
+    }
     write(engine, rules.generation, outcomes).await
 }
 
-fn plan_one<'a>(
-    rules: &Rules,
+/// A case that cannot be planned keeps its agenda and is looked at again later.
+fn broken<'a>(id: &'a CaseId, version: i64, agenda_sum: i64, why: &str, now: Timestamp) -> Outcome<'a> {
+    error!(case.id = %id, "case {id} cannot be planned, and nobody is reminded of it until it is repaired: {why}");
+    let again = now.checked_add(SignedDuration::from_mins(BROKEN_MIN)).unwrap_or(now);
+    Outcome {
+        id,
+        version,
+        wake_ms: Some(again.as_millisecond()),
+        agenda_sum,
+        agenda: None,
+        reminders: Vec::new(),
+        calls: Vec::new(),
+    }
+}
+
+/// Everything that one case is planned from.
+#[derive(Clone, Copy)]
+struct Facts<'a, 'b> {
     stored: &'a StoredCase,
-    people: &People,
-    decided: &Decided,
-    now: Timestamp,
-) -> Outcome<'a> {
-    let plan = plan(&rules.rulebook, &stored.case, people, decided, now);
-    let entries = agenda::project(&rules.rulebook, &stored.case, &plan.items);
-    let id = &stored.case.id;
+    people: &'b People,
+    decided: &'b Decided,
+    /// Open calls of all cases of the batch.
+    calls: &'b [OpenCall],
+}
+
+fn plan_one<'a>(rules: &Rules, facts: Facts<'a, '_>, now: Timestamp) -> Outcome<'a> {
+    let Facts { stored, people, .. } = facts;
+    let case = &stored.case;
+    let plan = plan(&rules.rulebook, case, people, facts.decided, now);
+    let entries = agenda::project(&rules.rulebook, case, &plan.items);
+    let agenda_sum = agenda::fingerprint(&entries);
+    let scene = Scene {
+        rules: &rules.rulebook,
+        case,
+        people,
+        now,
+    };
+    let calls = facts.calls.iter().filter(|call| call.row.case_id == case.id.as_str());
+    let id = &case.id;
     debug!(case.id = %id, decided = plan.due.len(), "planned case {id}");
     Outcome {
-        stored,
+        id,
+        version: stored.version,
         wake_ms: plan.wake.map(Timestamp::as_millisecond),
-        agenda_sum: agenda::fingerprint(&entries),
-        entries,
+        agenda_sum,
+        agenda: (agenda_sum != stored.agenda_sum).then_some((&case.unit, entries)),
         reminders: plan
             .due
             .into_iter()
             .map(|decision| NewReminder::new(new_reminder(), id, decision, now))
             .collect(),
+        calls: calls.filter_map(|call| change(&scene, call)).collect(),
+    }
+}
+
+/// What becomes of a call that has not been made yet: nothing, when it is still meant and still in the right hands.
+fn change(scene: &Scene<'_>, call: &OpenCall) -> Option<CallChange> {
+    let id = call.row.id.clone();
+    let queued = queued(&call.row, Way::Phone)?;
+    match recheck(scene, &queued) {
+        Recheck::Cancel(said) => Some(CallChange {
+            id,
+            withdrawn: Some(Withdrawn {
+                zh: said.zh,
+                en: said.en,
+                at_ms: scene.now.as_millisecond(),
+            }),
+            assignee: None,
+        }),
+        Recheck::Send(_) | Recheck::Wait { .. } | Recheck::Unreachable(_) => {
+            let Scene { rules, case, now, .. } = *scene;
+            let item = case.item(&queued.item)?;
+            let named = item.assignee().unwrap_or(&case.owner);
+            let caller = caller(&rules.org, case, item, rules.zone.to_datetime(now).date())?;
+            let kept = call.assignee.as_deref();
+            let right = kept == Some(named.as_str()) || kept == Some(caller.id.as_str());
+            (!right).then(|| CallChange {
+                id,
+                withdrawn: None,
+                assignee: Some(caller.id.to_string()),
+            })
+        }
     }
 }
 
@@ -155,8 +254,8 @@ async fn write(engine: &Engine, generation: i64, outcomes: Vec<Outcome<'_>>) -> 
     let planned: Vec<Planned<'_>> = outcomes
         .iter()
         .map(|outcome| Planned {
-            id: &outcome.stored.case.id,
-            version: outcome.stored.version,
+            id: outcome.id,
+            version: outcome.version,
             wake_ms: outcome.wake_ms,
             agenda_sum: outcome.agenda_sum,
         })
@@ -169,22 +268,20 @@ async fn write(engine: &Engine, generation: i64, outcomes: Vec<Outcome<'_>>) -> 
     // A case that a command changed in the meantime keeps its wake-up and is planned again from its new facts.
     let kept: Vec<&Outcome<'_>> = outcomes
         .iter()
-        .filter(|outcome| settled.contains(outcome.stored.case.id.as_str()))
+        .filter(|outcome| settled.contains(outcome.id.as_str()))
         .collect();
     let moved: Vec<_> = kept
         .iter()
-        .filter(|outcome| outcome.agenda_sum != outcome.stored.agenda_sum)
-        .map(|outcome| {
-            (
-                &outcome.stored.case.id,
-                &outcome.stored.case.unit,
-                outcome.entries.as_slice(),
-            )
+        .filter_map(|outcome| {
+            let (unit, entries) = outcome.agenda.as_ref()?;
+            Some((outcome.id, *unit, entries.as_slice()))
         })
         .collect();
     agenda_rows::replace(&mut tx, &moved).await?;
     let rows: Vec<&NewReminder> = kept.iter().flat_map(|outcome| &outcome.reminders).collect();
     let decided = reminders::add(&mut tx, &rows).await?;
+    let calls: Vec<CallChange> = kept.iter().flat_map(|outcome| outcome.calls.clone()).collect();
+    reminders::change_calls(&mut tx, &calls).await?;
     commit(tx, "write a plan").await?;
     let queued_state = crate::domain::reminder::State::from(Verdict::Queued).name();
     let queued = rows.iter().filter(|row| row.state == queued_state).count();

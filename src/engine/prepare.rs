@@ -1,13 +1,16 @@
 //! From claimed rows to bytes: every reminder is judged once more from current facts, rendered and built. One that fails does so
-//! alone.
+//! alone: also one whose case cannot be read, or that makes this program itself fail.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jiff::Timestamp;
+use futures_util::FutureExt as _;
 use jiff::civil::Time;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::channel::build::{Importance, Mail, WireMail, build};
 use crate::channel::sms::{Sms, WireSms};
+use crate::domain::case::Case;
 use crate::domain::ids::{CaseId, PersonId, StaffId, TextId};
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::instant;
@@ -21,6 +24,7 @@ use crate::engine::live::Rules;
 use crate::engine::{Engine, digests, message};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
+use crate::store::people::Around;
 use crate::store::queue::{Claimed, NewAttempt, Verdict};
 use crate::store::reminders::LedgerRow;
 use crate::template::Rendered;
@@ -46,14 +50,19 @@ pub struct Ready {
     pub context: Context,
 }
 
-/// What is needed to find another way when this one fails.
+/// What is needed to find another way when this one fails, and what the ledger should say when it does not.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub way: Way,
     pub recipient: Recipient,
     /// Who phones instead, for residents and relatives.
     pub caller: Option<StaffId>,
+    /// What was out of the ordinary: late, or over a cap.
+    pub note: Said,
 }
+
+/// How long a reminder waits that could not be judged, in minutes.
+const UNJUDGED_MIN: i64 = 15;
 
 pub enum Wire {
     Mail(WireMail),
@@ -62,7 +71,9 @@ pub enum Wire {
 
 struct Facts {
     cases: HashMap<CaseId, StoredCase>,
-    people: HashMap<PersonId, People>,
+    people: Around,
+    /// Cases that exist but cannot be read.
+    unreadable: HashMap<CaseId, StoreError>,
     /// Open call tasks of the cases whose callers are to be told.
     tasks: Vec<LedgerRow>,
     sms_today: Vec<(String, String)>,
@@ -82,10 +93,13 @@ pub async fn prepare(
         ready: Vec::new(),
     };
     for row in claimed {
+        // A fault of this program must not take the rest of the batch along.
         let judged = if row.case_id.is_empty() {
-            digests::prepare(engine, rules, way, &row, now).await?
+            let digest = AssertUnwindSafe(digests::prepare(engine, rules, way, &row, now));
+            digest.catch_unwind().await.unwrap_or_else(|_| Ok(failed(&row, now)))?
         } else {
-            judge(rules, way, &row, &mut facts, now)
+            catch_unwind(AssertUnwindSafe(|| judge(rules, way, &row, &mut facts, now)))
+                .unwrap_or_else(|_| failed(&row, now))
         };
         match judged {
             Judged::Settled { verdict, next } => {
@@ -150,8 +164,16 @@ async fn load(
         .map(|row| row.case_id.as_str().into())
         .collect();
     let cases = engine.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
+    let mut unreadable = HashMap::new();
+    for id in ids.into_iter().filter(|id| !cases.contains_key(id)) {
+        match engine.store.case(&id).await {
+            Err(error @ StoreError::Corrupt { .. }) => drop(unreadable.insert(id, error)),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+    }
     let residents: Vec<&PersonId> = cases.values().map(|stored| &stored.case.party.person).collect();
-    let people = engine.store.people(&residents).await?;
+    let people = engine.store.around(&residents).await?;
     let notices = claimed.iter().filter(|row| row.text == CALL_TASK);
     let with_calls: Vec<CaseId> = notices.map(|row| row.case_id.as_str().into()).collect();
     let tasks = if with_calls.is_empty() {
@@ -171,16 +193,24 @@ async fn load(
         cases,
         people,
         tasks,
+        unreadable,
         sms_today,
     })
 }
 
 fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timestamp) -> Judged {
+    if let Some(error) = facts.unreadable.get(row.case_id.as_str()) {
+        return unjudged(row, error, now);
+    }
     let Some(stored) = facts.cases.get(row.case_id.as_str()) else {
         return cancel(row, Said::new("案件已不存在", "the case does not exist any more"), now);
     };
     let none = People::default();
-    let people = facts.people.get(&stored.case.party.person).unwrap_or(&none);
+    let people = match facts.people.get(&stored.case.party.person) {
+        Some(Ok(people)) => people,
+        Some(Err(error)) => return unjudged(row, error, now),
+        None => &none,
+    };
     let Some(queued) = queued(row, way) else {
         return cancel(row, Said::new("记录无法读取", "the row cannot be read"), now);
     };
@@ -190,19 +220,13 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
         people,
         now,
     };
-    let today = rules.rulebook.zone.to_datetime(now).date();
-    let phones = stored
-        .case
-        .item(&queued.item)
-        .and_then(|item| caller(&rules.rulebook.org, &stored.case, item, today));
-    let context = Context {
-        way,
-        recipient: queued.recipient.clone(),
-        caller: phones.map(|staff| staff.id.clone()),
-    };
+    let mut context = context(rules, &stored.case, row, &queued, now);
     let dated = match recheck(&scene, &queued) {
         Recheck::Send(dated) => dated,
-        Recheck::Wait { until } => return wait(row, until, None),
+        Recheck::Wait { until } => {
+            let said = Said::new("不在可发时段,等时段开始", "outside sending hours; it waits for them");
+            return wait(row, until, said);
+        }
         Recheck::Cancel(said) => return cancel(row, said, now),
         Recheck::Unreachable(said) => {
             let verdict = settle(row, State::Cancelled, said.clone(), now);
@@ -212,8 +236,10 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
             };
         }
     };
-    if let Some(judged) = over_cap(rules, way, row, &mut facts.sms_today, &context, now) {
-        return judged;
+    match cap(rules, way, row, &mut facts.sms_today, &context, now) {
+        Cap::Free => {}
+        Cap::Passed(said) => context.note = context.note.and(&said),
+        Cap::Closed(judged) => return judged,
     }
     let Some(to) = address(rules, people, &queued) else {
         let said = Said::new("没有可用的地址", "no address is known");
@@ -251,7 +277,42 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
     }
 }
 
-fn queued(row: &Claimed, way: Way) -> Option<Queued> {
+/// Who is meant, who phones when no message gets through, and what is out of the ordinary.
+pub(crate) fn context(rules: &Rules, case: &Case, row: &Claimed, queued: &Queued, now: Timestamp) -> Context {
+    let today = rules.rulebook.zone.to_datetime(now).date();
+    let phones = case
+        .item(&queued.item)
+        .and_then(|item| caller(&rules.rulebook.org, case, item, today));
+    Context {
+        way: queued.way,
+        recipient: queued.recipient.clone(),
+        caller: phones.map(|staff| staff.id.clone()),
+        note: lateness(rules, row, now),
+    }
+}
+
+/// What the ledger says about a message that leaves late although it was decided in time.
+fn lateness(rules: &Rules, row: &Claimed, now: Timestamp) -> Said {
+    let late_min = (now.as_millisecond() - row.due_ms) / 60_000;
+    let told = row.reason_zh.contains("晚了");
+    if told || late_min <= i64::from(rules.rulebook.schedule.late_after_minutes) {
+        return Said::default();
+    }
+    let why = if row.tries > 0 {
+        Said::new("此前发送未成,已重试", "it was tried before without success")
+    } else {
+        Said::new(
+            "等待时段、上限、暂停或服务商恢复",
+            "it waited for sending hours, a cap, a pause or the provider",
+        )
+    };
+    Said::new(
+        format!("发出时晚了{late_min}分钟: {}", why.zh),
+        format!("left {late_min} minutes late: {}", why.en),
+    )
+}
+
+pub(crate) fn queued(row: &Claimed, way: Way) -> Option<Queued> {
     let mark = MarkText::parse(&row.mark)?;
     let recipient = Recipient::parse(&row.recipient)?;
     Some(Queued {
@@ -291,18 +352,26 @@ fn address(rules: &Rules, people: &People, queued: &Queued) -> Option<String> {
     }
 }
 
+/// What the caps of the day say about a message.
+enum Cap {
+    Free,
+    /// Over the cap, but it goes for the reason given.
+    Passed(Said),
+    Closed(Judged),
+}
+
 /// At most so many SMS a day to one resident, over all cases, and one per topic. What is critical goes through and says so; the rest
 /// waits for the morning, or becomes a call when the morning is too late.
-fn over_cap(
+fn cap(
     rules: &Rules,
     way: Way,
     row: &Claimed,
     sms_today: &mut Vec<(String, String)>,
     context: &Context,
     now: Timestamp,
-) -> Option<Judged> {
+) -> Cap {
     if way != Way::Sms || !matches!(context.recipient, Recipient::Person(_)) {
-        return None;
+        return Cap::Free;
     }
     let schedule = &rules.rulebook.schedule;
     let count = |keep: &dyn Fn(&(String, String)) -> bool| {
@@ -311,9 +380,14 @@ fn over_cap(
     let all = count(&|sent| sent.0 == row.recipient);
     let topic = count(&|sent| sent.0 == row.recipient && sent.1 == row.case_id);
     let over = all >= schedule.sms_per_resident_per_day || topic >= schedule.sms_per_topic_per_day;
-    if !over || row.priority >= Priority::Critical as i64 {
+    let critical = row.priority >= Priority::Critical as i64;
+    if !over || critical {
         sms_today.push((row.recipient.clone(), row.case_id.clone()));
-        return None;
+        let said = Said::new(
+            "今天给此人的短信已到上限,因事关失权仍发出",
+            "this person's SMS of the day are used up; it goes all the same, because a right can be lost",
+        );
+        return if over { Cap::Passed(said) } else { Cap::Free };
     }
     let zone = &rules.rulebook.zone;
     let today = zone.to_datetime(now).date();
@@ -324,14 +398,14 @@ fn over_cap(
             "今天给此人的短信已到上限,明早再发",
             "this person's SMS of the day are used up; it waits for the morning",
         );
-        return Some(wait(row, until, Some(said)));
+        return Cap::Closed(wait(row, until, said));
     }
     let said = Said::new(
         "今天给此人的短信已到上限,改打电话",
         "this person's SMS of the day are used up: phone instead",
     );
     let verdict = settle(row, State::Cancelled, said.clone(), now);
-    Some(Judged::Settled {
+    Cap::Closed(Judged::Settled {
         verdict,
         next: Some((context.clone(), said)),
     })
@@ -346,6 +420,9 @@ fn wire(rules: &Rules, way: Way, row: &Claimed, to: &str, rendered: Rendered) ->
         )
     };
     let (wire, wire_id, wire_sha256) = match way {
+        Way::Email if rules.channels.mail.is_none() => {
+            return Err(Said::new("未配置邮件渠道", "no e-mail channel is configured"));
+        }
         Way::Email => {
             let mail = build(&mail(rules, row, to, rendered)).map_err(|error| unbuildable(error.to_string()))?;
             let (id, sha256) = (mail.message_id().to_owned(), mail.sha256().to_owned());
@@ -425,17 +502,57 @@ pub(crate) fn cancel(row: &Claimed, said: Said, now: Timestamp) -> Judged {
     }
 }
 
-fn wait(row: &Claimed, until: Timestamp, said: Option<Said>) -> Judged {
+fn wait(row: &Claimed, until: Timestamp, said: Said) -> Judged {
+    let reason = adding(row, &said);
     let verdict = Verdict {
-        id: row.id.clone(),
-        epoch: row.epoch,
-        state: State::Queued.name(),
         not_before_ms: Some(until.as_millisecond()),
-        reason_zh: said.as_ref().map(|said| said.zh.clone()),
-        reason_en: said.map(|said| said.en),
-        charged: 0,
         closed_ms: None,
-        attempt: None,
+        ..settle(row, State::Queued, reason, until)
     };
+    Judged::Settled { verdict, next: None }
+}
+
+/// The reason of a row with one more thing said, once.
+pub(crate) fn adding(row: &Claimed, said: &Said) -> Said {
+    let reason = Said::new(row.reason_zh.as_str(), row.reason_en.as_str());
+    if said.zh.is_empty() || row.reason_zh.contains(&said.zh) {
+        reason
+    } else {
+        reason.and(said)
+    }
+}
+
+/// This program failed over one reminder.
+fn failed(row: &Claimed, now: Timestamp) -> Judged {
+    tracing::error!(reminder.id = %row.id, "reminder {} makes the program fail; it waits, the others go on", row.id);
+    later(
+        row,
+        Said::new(
+            "处理时程序出错,稍后再试",
+            "the program failed over it; it is tried again later",
+        ),
+        now,
+    )
+}
+
+/// The facts that a reminder is judged by cannot be read.
+fn unjudged(row: &Claimed, error: &StoreError, now: Timestamp) -> Judged {
+    tracing::error!(reminder.id = %row.id, "reminder {} cannot be judged: {error}", row.id);
+    let said = Said::new(
+        "案件或人员记录无法读取,请管理员修复",
+        "the record of the case or of a person cannot be read; an administrator has to repair it",
+    );
+    later(row, said, now)
+}
+
+/// Waits a little; when that would be too late, it is a trouble that people see.
+fn later(row: &Claimed, said: Said, now: Timestamp) -> Judged {
+    let until = now
+        .checked_add(SignedDuration::from_mins(UNJUDGED_MIN))
+        .unwrap_or(Timestamp::MAX);
+    if until.as_millisecond() < row.valid_until_ms {
+        return wait(row, until, said);
+    }
+    let verdict = settle(row, State::Refused, said, now);
     Judged::Settled { verdict, next: None }
 }

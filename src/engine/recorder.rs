@@ -10,21 +10,27 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::channel::outcome::{Blame, Outcome};
+use crate::domain::event::Event;
+use crate::domain::ids::{CaseId, ReminderId};
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::plan::decide::CALL_TASK;
 use crate::domain::reminder::{Recipient, State};
 use crate::domain::retry::{PROVIDER_PAUSE_S, next_try};
 use crate::domain::text::Said;
-use crate::engine::prepare::{Context, Settled};
+use crate::engine::prepare::{Context, Settled, adding};
 use crate::engine::{Engine, new_reminder};
 use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
-use crate::store::{StoreError, commit, reminders};
+use crate::store::{StoreError, commit, events, reminders};
 
+/// Between two tries at writing what could not be written.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Outcomes in one commit at the most.
 const GATHER: usize = 512;
 /// An e-mail of unknown fate goes out this often at the most: the same bytes under the same Message-ID.
 const EMAIL_TRIES_IN_DOUBT: i64 = 2;
+/// Who writes events that no person caused.
+const ACTOR: &str = "xixin";
 
 /// What ended.
 pub enum Ended {
@@ -42,6 +48,8 @@ pub struct Attempted {
     pub attempt: NewAttempt,
     pub context: Context,
     pub outcome: Outcome,
+    /// Attempts before this one that ended in doubt; counted only when this one did, too.
+    pub doubts: i64,
     pub now: Timestamp,
 }
 
@@ -97,13 +105,13 @@ async fn write_until_done(engine: &Engine, work: &Work) {
     loop {
         match work.write(engine).await {
             Ok(()) => {
-                engine.gate.set_storage_fault(None);
+                engine.gate.set_outcomes_waiting(None);
                 return;
             }
             Err(error) => {
                 error!(error = %crate::telemetry::chain(&error), "outcomes cannot be recorded; sending is on hold");
-                engine.gate.set_storage_fault(Some(error.to_string()));
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                engine.gate.set_outcomes_waiting(Some(error.to_string()));
+                tokio::time::sleep(AGAIN_AFTER).await;
             }
         }
     }
@@ -114,16 +122,19 @@ struct Work {
     verdicts: Vec<Verdict>,
     /// Rows for another way.
     rows: Vec<NewReminder>,
+    /// Messages that were refused, so that staff phone instead: part of the story of their case.
+    refused: Vec<(CaseId, ReminderId, Timestamp)>,
 }
 
 impl Work {
     fn take(&mut self, ended: Ended, now: Timestamp) {
         match ended {
             Ended::Settled(settled) => {
+                let refused = settled.verdict.state == State::Refused.name();
                 self.verdicts.push(settled.verdict);
                 if let Some(next) = settled.next {
                     let (claimed, context, said) = *next;
-                    self.another_way(&claimed, &context, &said, &claimed.fallback, now);
+                    self.go_on(&claimed, &context, &said, &claimed.fallback, refused, now);
                 }
             }
             Ended::Again(lease) => self.verdicts.push(Verdict {
@@ -148,6 +159,7 @@ impl Work {
             attempt,
             context,
             outcome,
+            doubts,
             now,
         } = attempted;
         let attempt = ended(attempt, outcome, *now);
@@ -169,11 +181,15 @@ impl Work {
             attempt: Some(attempt),
         };
         let closed_ms = Some(now.as_millisecond());
-        match judge(claimed, context, outcome, *now) {
+        match judge(claimed, context, outcome, *doubts, *now) {
             Next::Sent => {
+                let note = Some(&context.note).filter(|note| !note.zh.is_empty());
+                let reason = note.map(|note| adding(claimed, note));
                 self.verdicts.push(Verdict {
                     state: State::Accepted.name(),
                     closed_ms,
+                    reason_zh: reason.as_ref().map(|reason| reason.zh.clone()),
+                    reason_en: reason.map(|reason| reason.en),
                     ..base
                 });
             }
@@ -209,63 +225,80 @@ impl Work {
             reason_en: Some(said.en.clone()),
             ..base
         });
-        self.another_way(claimed, context, said, ways, now);
+        self.go_on(claimed, context, said, ways, state == State::Refused, now);
     }
 
-    /// The next way in the list, else, for residents and relatives, a call task. Staff without another way are a trouble that the
-    /// supervisor's digest shows.
-    fn another_way(&mut self, claimed: &Claimed, context: &Context, said: &Said, ways: &str, now: Timestamp) {
-        let mut ways = ways.split(',').filter_map(Way::parse);
-        let way = match (ways.next(), &context.recipient) {
-            (Some(way), _) if way != Way::Phone => way,
-            (_, Recipient::Person(_)) => Way::Phone,
-            _ => return,
-        };
-        let rest: Vec<&str> = ways.map(Way::name).collect();
-        let task = way == Way::Phone;
-        let because = Said::new(
-            format!("{}不成({}),改用{}", way_zh(context.way), said.zh, way_zh(way)),
-            format!("{} failed ({}), so {}", context.way.name(), said.en, way.name()),
-        );
-        let row = NewReminder {
-            id: new_reminder().to_string(),
-            case_id: claimed.case_id.clone(),
-            mark: claimed.mark.clone(),
-            recipient: claimed.recipient.clone(),
-            way: way.name(),
-            text: claimed.text.clone(),
-            state: if task { State::Task.name() } else { State::Queued.name() },
-            reason_zh: because.zh,
-            reason_en: because.en,
-            priority: claimed.priority,
-            due_ms: claimed.due_ms,
-            decided_ms: now.as_millisecond(),
-            not_before_ms: now.as_millisecond(),
-            valid_until_ms: claimed.valid_until_ms,
-            fallback: rest.join(","),
-            assignee: context.caller.as_ref().filter(|_| task).map(ToString::to_string),
-        };
-        if let (true, Some(caller)) = (task, &context.caller) {
-            self.rows.push(NewReminder {
-                id: new_reminder().to_string(),
-                recipient: Recipient::Staff(caller.clone()).to_string(),
-                way: Way::Email.name(),
-                text: CALL_TASK.to_owned(),
-                state: State::Queued.name(),
-                fallback: Way::Sms.name().to_owned(),
-                assignee: None,
-                ..row.clone()
-            });
+    fn go_on(&mut self, claimed: &Claimed, context: &Context, said: &Said, ways: &str, refused: bool, now: Timestamp) {
+        let rows = another_way(claimed, context, said, ways, now);
+        if refused && rows.iter().any(|row| row.state == State::Task.name()) {
+            let (case, reminder) = (claimed.case_id.as_str(), claimed.id.as_str());
+            self.refused.push((case.into(), reminder.into(), now));
         }
-        self.rows.push(row);
+        self.rows.extend(rows);
     }
 
     async fn write(&self, engine: &Engine) -> Result<(), StoreError> {
         let mut tx = engine.store.begin().await?;
         record(&mut tx, &self.verdicts).await?;
         reminders::add(&mut tx, &self.rows.iter().collect::<Vec<_>>()).await?;
+        for (case, reminder, at) in &self.refused {
+            let reminder = reminder.clone();
+            events::append(&mut tx, *at, case, ACTOR, &[Event::MessageRefused { reminder }]).await?;
+        }
         commit(tx, "record outcomes").await
     }
+}
+
+/// The rows by which a message that did not get through goes on: the next way in the list, else, for residents and relatives, a call
+/// task and the notice to whoever makes the call. Staff without another way are a trouble that the supervisor's digest shows.
+pub(crate) fn another_way(
+    claimed: &Claimed,
+    context: &Context,
+    said: &Said,
+    ways: &str,
+    now: Timestamp,
+) -> Vec<NewReminder> {
+    let mut ways = ways.split(',').filter_map(Way::parse);
+    let way = match (ways.next(), &context.recipient) {
+        (Some(way), _) if way != Way::Phone => way,
+        (_, Recipient::Person(_)) => Way::Phone,
+        _ => return Vec::new(),
+    };
+    let rest: Vec<&str> = ways.map(Way::name).collect();
+    let task = way == Way::Phone;
+    let because = Said::new(
+        format!("{}不成({}),改用{}", way_zh(context.way), said.zh, way_zh(way)),
+        format!("{} failed ({}), so {}", context.way.name(), said.en, way.name()),
+    );
+    let row = NewReminder {
+        id: new_reminder().to_string(),
+        case_id: claimed.case_id.clone(),
+        mark: claimed.mark.clone(),
+        recipient: claimed.recipient.clone(),
+        way: way.name(),
+        text: claimed.text.clone(),
+        state: if task { State::Task.name() } else { State::Queued.name() },
+        reason_zh: because.zh,
+        reason_en: because.en,
+        priority: claimed.priority,
+        due_ms: claimed.due_ms,
+        decided_ms: now.as_millisecond(),
+        not_before_ms: now.as_millisecond(),
+        valid_until_ms: claimed.valid_until_ms,
+        fallback: rest.join(","),
+        assignee: context.caller.as_ref().filter(|_| task).map(ToString::to_string),
+    };
+    let notice = context.caller.as_ref().filter(|_| task).map(|caller| NewReminder {
+        id: new_reminder().to_string(),
+        recipient: Recipient::Staff(caller.clone()).to_string(),
+        way: Way::Email.name(),
+        text: CALL_TASK.to_owned(),
+        state: State::Queued.name(),
+        fallback: Way::Sms.name().to_owned(),
+        assignee: None,
+        ..row.clone()
+    });
+    std::iter::once(row).chain(notice).collect()
 }
 
 fn way_zh(way: Way) -> &'static str {
@@ -293,7 +326,7 @@ enum Next {
     },
 }
 
-fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, now: Timestamp) -> Next {
+fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, doubts: i64, now: Timestamp) -> Next {
     match outcome {
         Outcome::Accepted { .. } => Next::Sent,
         Outcome::Refused { reason, .. } => Next::AnotherWay {
@@ -318,13 +351,16 @@ fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, now: Timestamp
             }
             Next::Retry { at, charged }
         }
-        Outcome::Uncertain { .. } if context.way == Way::Email && claimed.tries + 1 < EMAIL_TRIES_IN_DOUBT => {
+        Outcome::Uncertain { reason } => {
             let at = now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now);
-            Next::Retry { at, charged: true }
+            let in_time = at.as_millisecond() < claimed.valid_until_ms;
+            if context.way == Way::Email && doubts.saturating_add(1) < EMAIL_TRIES_IN_DOUBT && in_time {
+                return Next::Retry { at, charged: true };
+            }
+            Next::Doubt {
+                said: Said::parse(reason),
+            }
         }
-        Outcome::Uncertain { reason } => Next::Doubt {
-            said: Said::parse(reason),
-        },
     }
 }
 

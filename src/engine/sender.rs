@@ -1,16 +1,19 @@
 //! The sender of one way: claim → re-check → render → record the attempts → send → hand the outcomes to the recorder.
 //!
 //! A batch never waits for the one before it: up to [`BATCHES`] are under way, and outcomes are recorded as they come. What cannot be
-//! recorded is not sent.
+//! recorded is not sent: when the database fails, the gate closes until it takes writes again. While a provider is down, nothing but
+//! what is critical and has another way is touched.
 
 use std::collections::HashSet;
-use std::pin::pin;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -18,19 +21,22 @@ use crate::channel::outcome::Outcome;
 use crate::domain::ladder::Way;
 use crate::engine::breaker::{Breaker, Flow};
 use crate::engine::live::Rules;
+use crate::engine::pace::Pace;
 use crate::engine::prepare::{Prepared, Ready, Wire, prepare};
-use crate::engine::recorder::{Ended, Recorder};
+use crate::engine::recorder::{Attempted, Ended, Recorder};
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
-use crate::store::queue::{Lease, NewAttempt};
+use crate::store::queue::{Claim, Lease, NewAttempt};
 
-/// E-mails claimed at once.
+/// E-mails claimed at once at the most.
 const MAILS: i64 = 256;
-/// SMS claimed at once: few, because after a crash each of them is in doubt.
+/// SMS claimed at once at the most: few, because after a crash each of them is in doubt.
 const SMS: i64 = 32;
 /// Batches under way at once, so that one is rendered while another is on the wire.
 const BATCHES: usize = 3;
+/// Between two looks at the queue at the least.
+const SHORTEST: Duration = Duration::from_millis(5);
 /// How long a claim is ours, in seconds.
 const LEASE_S: i64 = 60;
 
@@ -43,81 +49,85 @@ pub struct Sending {
 
 /// Sends one way's reminders until told to stop; then waits for what is under way.
 pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(BATCHES));
+    let pace = Arc::new(Pace::new(most(way)));
     let mut batches = JoinSet::new();
     loop {
         beat.now();
         while batches.try_join_next().is_some() {}
-        let pause = pause_before_next(&engine, way).await;
+        let pause = if batches.len() < BATCHES {
+            pause_before_next(&engine, way).await
+        } else {
+            POLL
+        };
         if pause.is_zero() && !stop.is_cancelled() {
-            let Some(slot) = free_slot(&slots, &beat, &stop).await else {
-                break;
-            };
-            let (engine, recorder) = (engine.clone(), recorder.clone());
-            match claim(&engine, way, engine.clock.now()).await {
+            match claim(&engine, way, pace.size(), engine.clock.now()).await {
                 Ok(Some(batch)) => {
-                    batches.spawn(async move {
-                        if let Err(error) = send_batch(&engine, batch, &recorder).await {
-                            error!(error = %crate::telemetry::chain(&error), "a batch was not sent; it stays queued");
-                            engine.note_store_error(&error);
-                        }
-                        drop(slot);
-                    });
+                    let (engine, recorder, pace) = (engine.clone(), recorder.clone(), Arc::clone(&pace));
+                    batches.spawn(async move { send_at_pace(&engine, batch, &recorder, &pace).await });
                     continue;
                 }
                 Ok(None) => {}
-                Err(error) => {
-                    error!(error = %crate::telemetry::chain(&error), "cannot claim reminders");
-                    engine.note_store_error(&error);
-                }
+                Err(error) => hold(&engine, &error),
             }
         }
-        let bell = if way == Way::Email {
-            &engine.bells.email
-        } else {
-            &engine.bells.sms
-        };
         tokio::select! {
             () = stop.cancelled() => break,
-            () = bell.notified() => {}
-            () = tokio::time::sleep(pause.max(Duration::from_millis(5))) => {}
+            () = bell(&engine, way).notified() => {}
+            Some(_) = batches.join_next() => {}
+            () = tokio::time::sleep(pause.max(SHORTEST)) => {}
         }
     }
     while batches.join_next().await.is_some() {}
 }
 
-/// A free slot; `None` when told to stop. While a slow provider holds all of them, the loop still shows that it comes round: the
-/// watchdog must not end a process for the fault of a mail server.
-async fn free_slot(slots: &Arc<Semaphore>, beat: &Beat, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
-    let mut free = pin!(Arc::clone(slots).acquire_owned());
-    loop {
-        tokio::select! {
-            slot = &mut free => return slot.ok(),
-            () = stop.cancelled() => return None,
-            () = tokio::time::sleep(POLL) => beat.now(),
-        }
+async fn send_at_pace(engine: &Engine, batch: Batch, recorder: &Recorder, pace: &Pace) {
+    let (claimed, began) = (batch.claimed.len(), Instant::now());
+    match send_batch(engine, batch, recorder).await {
+        Ok(_) => pace.took(claimed, began.elapsed()),
+        Err(error) => hold(engine, &error),
+    }
+}
+
+/// The database failed: nothing more is claimed until the lookout finds that it takes writes again.
+fn hold(engine: &Engine, error: &StoreError) {
+    error!(error = %crate::telemetry::chain(error), "the queue cannot be read or written; sending is on hold, everything stays queued");
+    engine.gate.set_storage_fault(Some(error.to_string()));
+}
+
+fn most(way: Way) -> i64 {
+    if way == Way::Email { MAILS } else { SMS }
+}
+
+fn bell(engine: &Engine, way: Way) -> &Notify {
+    if way == Way::Email {
+        &engine.bells.email
+    } else {
+        &engine.bells.sms
     }
 }
 
 /// Zero when something may be claimed now.
 async fn pause_before_next(engine: &Engine, way: Way) -> Duration {
-    let now = engine.clock.now();
+    let now = engine.now();
     if engine.gate.closed(way).is_some() {
         return POLL;
     }
+    let flow = breaker(engine, way).flow(now);
+    let next = match flow {
+        Flow::Until(_) => engine.store.next_fallback(way).await,
+        Flow::Free | Flow::Probe => engine.store.next_not_before(way).await,
+    };
     let wait = |until: Timestamp| {
         Duration::try_from(until.duration_since(now))
             .unwrap_or(Duration::ZERO)
             .min(POLL)
     };
-    if let Flow::Until(until) = breaker(engine, way).flow(now) {
-        return wait(until).max(Duration::from_millis(1));
-    }
-    match engine.store.next_not_before(way).await {
-        Ok(next) => next.map_or(POLL, wait),
-        Err(error) => {
-            error!(error = %crate::telemetry::chain(&error), "cannot read the queue");
-            Duration::from_secs(1)
+    match (next, flow) {
+        (Ok(next), Flow::Until(until)) => next.map_or(POLL, wait).min(wait(until).max(SHORTEST)),
+        (Ok(next), _) => next.map_or(POLL, wait),
+        (Err(error), _) => {
+            hold(engine, &error);
+            POLL
         }
     }
 }
@@ -137,19 +147,18 @@ pub struct Batch {
     claimed: Vec<crate::store::queue::Claimed>,
 }
 
-async fn claim(engine: &Engine, way: Way, now: Timestamp) -> Result<Option<Batch>, StoreError> {
-    let limit = match breaker(engine, way).flow(now) {
-        Flow::Free if way == Way::Email => MAILS,
-        Flow::Free => SMS,
-        Flow::Probe => 1,
-        Flow::Until(_) => return Ok(None),
+async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+    let (claim, limit) = match breaker(engine, way).flow(now) {
+        Flow::Free => (Claim::Due, most),
+        Flow::Probe => (Claim::Probe, 1),
+        Flow::Until(_) => (Claim::Fallback, most),
     };
     let lease_until = now
         .checked_add(SignedDuration::from_secs(LEASE_S))
         .unwrap_or(Timestamp::MAX);
     let claimed = engine
         .store
-        .claim_due(way, now, limit, &engine.holder, lease_until)
+        .claim_due(way, claim, now, limit, &engine.holder, lease_until)
         .await?;
     Ok((!claimed.is_empty()).then(|| Batch {
         way,
@@ -163,11 +172,13 @@ pub async fn step(engine: &Engine, way: Way, recorder: &Recorder, now: Timestamp
     if engine.gate.closed(way).is_some() {
         return Ok(Sending::default());
     }
-    let Some(batch) = claim(engine, way, now).await? else {
+    let Some(batch) = claim(engine, way, most(way), now).await? else {
         return Ok(Sending::default());
     };
     let claimed = batch.claimed.len();
-    let started = send_batch(engine, batch, recorder).await?;
+    let started = send_batch(engine, batch, recorder)
+        .await
+        .inspect_err(|error| hold(engine, error))?;
     recorder.flush().await;
     Ok(Sending { claimed, started })
 }
@@ -235,36 +246,68 @@ async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, record
         wire,
         context,
     } = ready;
-    let breaker = breaker(engine, way);
-    let outcome = if matches!(breaker.flow(engine.clock.now()), Flow::Until(_)) {
-        Outcome::provider_down("服务商暂时不可用,稍后再试 / the provider is down; it will be tried again".to_owned())
-    } else {
-        match (&wire, &rules.channels.mail, &rules.channels.sms) {
-            (Wire::Mail(mail), Some(channel), _) => channel.send(mail).await,
-            (Wire::Sms(sms), _, Some(gateway)) => gateway.send(sms).await,
-            _ => Outcome::provider_down("未配置此渠道 / this channel is not configured".to_owned()),
+    // A fault of this program must not take the rest of the batch along.
+    let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire))
+        .catch_unwind()
+        .await;
+    let outcome = sent.unwrap_or_else(|_| {
+        error!(reminder.id = %claimed.id, "sending reminder {} failed inside the program", claimed.id);
+        Outcome::Uncertain {
+            reason:
+                "发送时程序出错,不知是否已发出 / sending failed inside the program; nobody knows whether it went out"
+                    .to_owned(),
         }
+    });
+    let doubts = if matches!(outcome, Outcome::Uncertain { .. }) {
+        // When it cannot be read, the careful answer is that it has been in doubt before.
+        engine.store.doubts(&claimed.id).await.unwrap_or(i64::MAX)
+    } else {
+        0
+    };
+    let ended = Attempted {
+        claimed,
+        attempt,
+        context,
+        outcome,
+        doubts,
+        now: engine.clock.now(),
+    };
+    recorder.send(Ended::Attempt(Box::new(ended))).await;
+}
+
+/// One attempt, unless the provider has turned out to be down while this message waited for a line.
+async fn try_once(engine: &Engine, rules: &Rules, way: Way, wire: &Wire) -> Outcome {
+    let channels = &rules.channels;
+    let line = match (way, &channels.mail, &channels.sms) {
+        (Way::Email, Some(channel), _) => Some(channel.line().await),
+        (Way::Sms, _, Some(gateway)) => Some(gateway.line().await),
+        _ => None,
+    };
+    let breaker = breaker(engine, way);
+    if matches!(breaker.flow(engine.clock.now()), Flow::Until(_)) {
+        return Outcome::provider_down(
+            "服务商暂时不可用,稍后再试 / the provider is down; it will be tried again".to_owned(),
+        );
+    }
+    let outcome = match (wire, line, &channels.mail, &channels.sms) {
+        (Wire::Mail(mail), Some(line), Some(channel), _) => channel.send_on(line, mail).await,
+        (Wire::Sms(sms), Some(line), _, Some(gateway)) => gateway.send_on(line, sms).await,
+        _ => Outcome::provider_down("未配置此渠道 / this channel is not configured".to_owned()),
     };
     let now = engine.clock.now();
-    match outcome.provider_fault() {
-        Some(reason) => {
-            if breaker.fault(now, reason) {
-                warn!(
-                    way = way.name(),
-                    "the {} provider takes nothing; pausing it for a minute",
-                    way.name()
-                );
-            }
-        }
+    let fault = match &outcome {
+        // Whoever does not say what became of one message is not given the next thousand.
+        Outcome::Uncertain { reason } => Some(reason.as_str()),
+        outcome => outcome.provider_fault(),
+    };
+    match fault {
+        Some(reason) if breaker.fault(now, reason) => warn!(
+            way = way.name(),
+            "the {} provider takes nothing; pausing it for a minute",
+            way.name()
+        ),
+        Some(_) => {}
         None => breaker.answered(),
     }
-    recorder
-        .send(Ended::Attempt(Box::new(crate::engine::recorder::Attempted {
-            claimed,
-            attempt,
-            context,
-            outcome,
-            now,
-        })))
-        .await;
+    outcome
 }

@@ -10,8 +10,6 @@ use crate::engine::Engine;
 
 /// Every ten seconds: look again, in case a wake-up was lost.
 const TICK: &str = "*/10 * * * * *";
-/// Every minute: the digests, and what other processes have paused.
-const MINUTE: &str = "0 * * * * *";
 /// The scheduler's actors can hang; starting them may take this long.
 const START_MAX: Duration = Duration::from_secs(5);
 
@@ -48,13 +46,6 @@ async fn start(engine: &Engine) -> Result<Ticker, TickerError> {
         .add(Job::new_async(TICK, move |_, _| {
             let bells = bells.clone();
             Box::pin(async move { bells.ring_all() })
-        })?)
-        .await?;
-    let watched = engine.clone();
-    scheduler
-        .add(Job::new_async(MINUTE, move |_, _| {
-            let engine = watched.clone();
-            Box::pin(async move { engine.look_around().await })
         })?)
         .await?;
     scheduler.start().await?;

@@ -7,7 +7,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
-use crate::store::{During, Store, StoreError, Tx, instant_of};
+use crate::store::{During, Store, StoreError, Tx, instant_of, unreadable};
 
 /// A case as it stands in the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,23 +29,61 @@ struct Row {
 
 impl Row {
     fn read(self) -> Result<StoredCase, StoreError> {
-        let case = serde_json::from_str(&self.facts).map_err(|error| StoreError::Corrupt {
-            table: "cases",
-            id: self.id,
-            // Only the place: the document holds personal data.
-            why: format!(
-                "its facts are no valid document (line {}, column {})",
-                error.line(),
-                error.column()
-            ),
-        })?;
-        let wake = self.wake_ms.map(instant_of);
-        Ok(StoredCase {
-            case,
-            version: self.version,
-            wake,
-            agenda_sum: self.agenda_sum,
-        })
+        match serde_json::from_str(&self.facts) {
+            Ok(case) => Ok(StoredCase {
+                case,
+                version: self.version,
+                wake: self.wake_ms.map(instant_of),
+                agenda_sum: self.agenda_sum,
+            }),
+            Err(error) => Err(unreadable("cases", self.id, &error)),
+        }
+    }
+}
+
+/// The cases of a list that can be read. One that cannot must not hide the others: it is named in the log and left out.
+fn readable(rows: Vec<Row>) -> Vec<StoredCase> {
+    let read = |row: Row| row.read().inspect_err(|error| tracing::error!("{error}")).ok();
+    rows.into_iter().filter_map(read).collect()
+}
+
+/// Cases to plan.
+#[derive(Debug, Default)]
+pub struct ToPlan {
+    pub cases: Vec<StoredCase>,
+    /// Those whose facts cannot be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A case that cannot be planned as it stands.
+#[derive(Debug)]
+pub struct Unreadable {
+    pub id: CaseId,
+    pub version: i64,
+    pub agenda_sum: i64,
+    pub why: StoreError,
+}
+
+impl ToPlan {
+    fn read(rows: Vec<Row>) -> Self {
+        let mut found = Self::default();
+        for row in rows {
+            let (id, version, agenda_sum) = (CaseId::from(row.id.as_str()), row.version, row.agenda_sum);
+            match row.read() {
+                Ok(stored) => found.cases.push(stored),
+                Err(why) => found.unreadable.push(Unreadable {
+                    id,
+                    version,
+                    agenda_sum,
+                    why,
+                }),
+            }
+        }
+        found
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty() && self.unreadable.is_empty()
     }
 }
 
@@ -77,7 +115,7 @@ impl Store {
         row.during("read a case")?.map(Row::read).transpose()
     }
 
-    /// The cases with these ids, by id. Unknown ids are left out.
+    /// The cases with these ids, by id. Unknown ids are left out, and those that cannot be read.
     pub async fn cases(&self, ids: &[&CaseId]) -> Result<HashMap<CaseId, StoredCase>, StoreError> {
         const SQL: &str = "
             select id, facts, version, wake_ms, agenda_sum from cases
@@ -86,26 +124,26 @@ impl Store {
             .bind(json(&ids))
             .fetch_all(self.reader())
             .await;
-        let read = |row: Row| row.read().map(|stored| (stored.case.id.clone(), stored));
-        rows.during("read cases")?.into_iter().map(read).collect()
+        let rows = readable(rows.during("read cases")?);
+        Ok(rows
+            .into_iter()
+            .map(|stored| (stored.case.id.clone(), stored))
+            .collect())
     }
 
     /// The cases whose wake-up has come, longest waiting first.
-    pub async fn due_for_planning(&self, now: Timestamp, limit: i64) -> Result<Vec<StoredCase>, StoreError> {
+    pub async fn due_for_planning(&self, now: Timestamp, limit: i64) -> Result<ToPlan, StoreError> {
         const SQL: &str = "
             select id, facts, version, wake_ms, agenda_sum from cases
             where wake_ms <= $1
-            order by wake_ms
+            order by wake_ms, id
             limit $2";
         let rows = sqlx::query_as::<_, Row>(SQL)
             .bind(now.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("find the cases to plan")?
-            .into_iter()
-            .map(Row::read)
-            .collect()
+        rows.during("find the cases to plan").map(ToPlan::read)
     }
 
     /// The cases that wake up before `end`, earliest first.
@@ -120,14 +158,11 @@ impl Store {
             .bind(limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("find the cases that wake up")?
-            .into_iter()
-            .map(Row::read)
-            .collect()
+        rows.during("find the cases that wake up").map(readable)
     }
 
     /// Open cases last planned by other rules than generation `gen_now`.
-    pub async fn planned_by_other_rules(&self, gen_now: i64, limit: i64) -> Result<Vec<StoredCase>, StoreError> {
+    pub async fn planned_by_other_rules(&self, gen_now: i64, limit: i64) -> Result<ToPlan, StoreError> {
         const SQL: &str = "
             select id, facts, version, wake_ms, agenda_sum from cases
             where rules_gen < $1 and status <> 'closed'
@@ -138,10 +173,7 @@ impl Store {
             .bind(limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("find the cases planned by older rules")?
-            .into_iter()
-            .map(Row::read)
-            .collect()
+        rows.during("find the cases planned by older rules").map(ToPlan::read)
     }
 
     pub async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -165,7 +197,7 @@ impl Store {
             .bind(filter.limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("list cases")?.into_iter().map(Row::read).collect()
+        rows.during("list cases").map(readable)
     }
 
     /// Cases of these owners that wait for somebody else, longest first.
@@ -179,10 +211,7 @@ impl Store {
             .bind(json(&owners))
             .fetch_all(self.reader())
             .await;
-        rows.during("find the waiting cases")?
-            .into_iter()
-            .map(Row::read)
-            .collect()
+        rows.during("find the waiting cases").map(readable)
     }
 
     /// Cases of these owners opened in `[from, to)`.
@@ -205,7 +234,7 @@ impl Store {
             .bind(to.as_millisecond())
             .fetch_all(self.reader())
             .await;
-        rows.during("find the new cases")?.into_iter().map(Row::read).collect()
+        rows.during("find the new cases").map(readable)
     }
 
     /// How many open cases each unit has.

@@ -70,10 +70,17 @@ impl StoreError {
         else {
             return false;
         };
-        // Primary result codes SQLITE_READONLY 8, SQLITE_IOERR 10, SQLITE_CORRUPT 11, SQLITE_FULL 13.
+        // Primary result codes SQLITE_PERM 3, READONLY 8, IOERR 10, CORRUPT 11, FULL 13, CANTOPEN 14, NOTADB 26.
         let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
-        matches!(code, 8 | 10 | 11 | 13)
+        matches!(code, 3 | 8 | 10 | 11 | 13 | 14 | 26)
     }
+}
+
+/// A document that cannot be read. Only the place is told: it holds personal data.
+pub(crate) fn unreadable(table: &'static str, id: String, error: &serde_json::Error) -> StoreError {
+    let (line, column) = (error.line(), error.column());
+    let why = format!("it is no valid document (line {line}, column {column})");
+    StoreError::Corrupt { table, id, why }
 }
 
 /// Names the operation in front of a database error.
@@ -171,9 +178,15 @@ impl Store {
             .during("reach the database")
     }
 
-    /// Answers when the database takes a durable write.
+    /// Answers when the database takes what sending has to record, durably.
     pub async fn can_write(&self) -> Result<(), StoreError> {
+        // They match no row, but fail when their table would.
+        const REMINDERS: &str = "update reminders set state = state where id = ''";
+        const ATTEMPTS: &str = "update attempts set outcome = outcome where id = ''";
         let mut tx = self.begin().await?;
+        for sql in [REMINDERS, ATTEMPTS] {
+            sqlx::query(sql).execute(&mut *tx).await.during("probe the database")?;
+        }
         runs::set_meta(&mut tx, "write_probe", "1").await?;
         commit(tx, "probe the database").await
     }

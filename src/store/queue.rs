@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::domain::ladder::Way;
+use crate::domain::ladder::{Priority, Way};
 use crate::store::cases::json;
 use crate::store::{During, Store, StoreError, Tx, commit, instant_of};
 
@@ -43,6 +43,27 @@ impl Lease {
         Self {
             id: claimed.id.clone(),
             epoch: claimed.epoch,
+        }
+    }
+}
+
+/// Which reminders a claim is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Most pressing first, then the one that goes stale first.
+    Due,
+    /// To see whether a provider is back: the one that was claimed least often, so that no single message can be in the way for ever.
+    Probe,
+    /// While the provider is down: only what is critical and has another way to go.
+    Fallback,
+}
+
+impl Claim {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Probe => "probe",
+            Self::Fallback => "fallback",
         }
     }
 }
@@ -100,10 +121,11 @@ pub struct Wait {
 }
 
 impl Store {
-    /// Leases up to `limit` reminders of one way whose time has come: most pressing first, then the one that goes stale first.
+    /// Leases up to `limit` reminders of one way whose time has come.
     pub async fn claim_due(
         &self,
         way: Way,
+        claim: Claim,
         now: Timestamp,
         limit: i64,
         holder: &str,
@@ -115,7 +137,8 @@ impl Store {
             where id in (
                 select id from reminders
                 where state = 'queued' and way = $1 and not_before_ms <= $2
-                order by priority desc, valid_until_ms, id
+                  and ($6 <> 'fallback' or (priority >= $7 and fallback <> ''))
+                order by case when $6 = 'probe' then epoch else 0 end, priority desc, valid_until_ms, id
                 limit $3
             )
             returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
@@ -127,6 +150,8 @@ impl Store {
             .bind(limit)
             .bind(holder)
             .bind(lease_until.as_millisecond())
+            .bind(claim.name())
+            .bind(Priority::Critical as i64)
             .fetch_all(&mut *tx)
             .await
             .during("claim reminders")?;
@@ -186,6 +211,56 @@ impl Store {
             .during("find the oldest of the queue")
     }
 
+    /// When the next queued reminder of a way may go that is critical and has another way to go.
+    pub async fn next_fallback(&self, way: Way) -> Result<Option<Timestamp>, StoreError> {
+        const SQL: &str = "
+            select not_before_ms from reminders
+            where state = 'queued' and way = $1 and priority >= $2 and fallback <> ''
+            order by not_before_ms
+            limit 1";
+        let next = sqlx::query_scalar::<_, i64>(SQL)
+            .bind(way.name())
+            .bind(Priority::Critical as i64)
+            .fetch_optional(self.reader())
+            .await;
+        Ok(next.during("find the next critical reminder")?.map(instant_of))
+    }
+
+    /// Puts claims back that nobody has followed up in time. An attempt that had begun is left alone: its outcome may still come.
+    pub async fn release_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        // Asked first, because there is hardly ever one and the write lock is everybody's.
+        const ANY: &str = "select count(*) from reminders where state = 'claimed' and lease_until_ms < $1";
+        const SQL: &str = "
+            update reminders set state = 'queued', holder = null, lease_until_ms = null
+            where state = 'claimed' and lease_until_ms < $1";
+        let any = sqlx::query_scalar::<_, i64>(ANY)
+            .bind(now.as_millisecond())
+            .fetch_one(self.reader())
+            .await
+            .during("look for expired claims")?;
+        if any == 0 {
+            return Ok(0);
+        }
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(SQL)
+            .bind(now.as_millisecond())
+            .execute(&mut *tx)
+            .await
+            .during("release expired claims")?;
+        commit(tx, "release expired claims").await?;
+        Ok(done.rows_affected())
+    }
+
+    /// How many attempts at a reminder have ended without anybody knowing whether it went out.
+    pub async fn doubts(&self, reminder: &str) -> Result<i64, StoreError> {
+        const SQL: &str = "select count(*) from attempts where reminder_id = $1 and outcome = 'uncertain'";
+        sqlx::query_scalar(SQL)
+            .bind(reminder)
+            .fetch_one(self.reader())
+            .await
+            .during("count the attempts in doubt")
+    }
+
     /// Records that these attempts start now, durably, before any of them has an effect. Returns the ids of the attempts that may
     /// start: the lease must still be ours and the case unchanged since it was judged.
     pub async fn begin_attempts(
@@ -239,47 +314,6 @@ impl Store {
         Ok(starting.into_iter().map(|attempt| attempt.id.clone()).collect())
     }
 
-    /// What is left from a run that ended without saying so: every lease of another holder. On SQLite there is only one daemon, so
-    /// all of them are dead. E-mail is sent again (the same bytes under the same Message-ID); an SMS of unknown fate goes to a
-    /// person. Returns (queued again, uncertain).
-    pub async fn take_over(&self, holder: &str, now: Timestamp) -> Result<(u64, u64), StoreError> {
-        const REQUEUE: &str = "
-            update reminders
-            set state = 'queued', holder = null, lease_until_ms = null
-            where state in ('claimed', 'attempting') and holder <> $1 and not (state = 'attempting' and way = 'sms')";
-        const DOUBT: &str = "
-            update reminders
-            set state = 'uncertain', holder = null, lease_until_ms = null, closed_ms = $2,
-                reason_zh = '程序中断,不知是否已发出,请人工核实', reason_en = 'interrupted; nobody knows whether it went out, please check'
-            where state = 'attempting' and way = 'sms' and holder <> $1";
-        const ATTEMPTS: &str = "
-            update attempts set outcome = 'uncertain', ended_ms = $1, reason = 'interrupted'
-            where outcome = 'attempting'
-              and reminder_id in (select id from reminders where state in ('queued', 'uncertain'))";
-        let mut tx = self.begin().await?;
-        let now_ms = now.as_millisecond();
-        let doubt = sqlx::query(DOUBT)
-            .bind(holder)
-            .bind(now_ms)
-            .execute(&mut *tx)
-            .await
-            .during("settle interrupted SMS")?;
-        let again = sqlx::query(REQUEUE)
-            .bind(holder)
-            .execute(&mut *tx)
-            .await
-            .during("queue interrupted reminders")?;
-        if doubt.rows_affected() + again.rows_affected() > 0 {
-            sqlx::query(ATTEMPTS)
-                .bind(now_ms)
-                .execute(&mut *tx)
-                .await
-                .during("settle interrupted attempts")?;
-        }
-        commit(tx, "take over from the last run").await?;
-        Ok((again.rows_affected(), doubt.rows_affected()))
-    }
-
     /// SMS already sent or under way to each of these recipients since `since`, with the cases they were about.
     pub async fn sms_since(&self, recipients: &[&str], since: Timestamp) -> Result<Vec<(String, String)>, StoreError> {
         const SQL: &str = "
@@ -293,6 +327,72 @@ impl Store {
             .await
             .during("count the SMS of the day")
     }
+}
+
+/// What a run left behind that ended without saying so.
+#[derive(Debug, Default)]
+pub struct Interrupted {
+    /// How many are queued again.
+    pub again: u64,
+    /// Those that nobody can tell the fate of; a person has to look at them.
+    pub doubtful: Vec<Doubtful>,
+}
+
+/// A reminder of unknown fate.
+#[derive(Debug, FromRow)]
+pub struct Doubtful {
+    pub way: String,
+    #[sqlx(flatten)]
+    pub row: Claimed,
+}
+
+/// Settles every lease of another holder. On SQLite there is only one daemon, so all of them are dead. E-mail is sent again (the same
+/// bytes under the same Message-ID) unless that has been tried `email_doubts_max` times; an SMS of unknown fate goes to a person.
+pub async fn settle_interrupted(
+    tx: &mut Tx,
+    holder: &str,
+    email_doubts_max: i64,
+    now: Timestamp,
+) -> Result<Interrupted, StoreError> {
+    const ATTEMPTS: &str = "
+        update attempts set outcome = 'uncertain', ended_ms = $2, reason = '程序中断 / interrupted'
+        where outcome = 'attempting'
+          and reminder_id in (select id from reminders where state in ('claimed', 'attempting') and holder is not $1)";
+    const DOUBT: &str = "
+        update reminders
+        set state = 'uncertain', holder = null, lease_until_ms = null, closed_ms = $2,
+            reason_zh = '程序中断,不知是否已发出,请人工核实', reason_en = 'interrupted; nobody knows whether it went out, please check'
+        where state = 'attempting' and holder is not $1
+          and (way = 'sms' or $3 <= (
+              select count(*) from attempts where reminder_id = reminders.id and outcome = 'uncertain'))
+        returning way, id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                  reason_zh, reason_en";
+    const AGAIN: &str = "
+        update reminders set state = 'queued', holder = null, lease_until_ms = null
+        where state in ('claimed', 'attempting') and holder is not $1";
+    let now_ms = now.as_millisecond();
+    sqlx::query(ATTEMPTS)
+        .bind(holder)
+        .bind(now_ms)
+        .execute(&mut **tx)
+        .await
+        .during("settle interrupted attempts")?;
+    let doubtful = sqlx::query_as(DOUBT)
+        .bind(holder)
+        .bind(now_ms)
+        .bind(email_doubts_max)
+        .fetch_all(&mut **tx)
+        .await
+        .during("settle interrupted messages")?;
+    let again = sqlx::query(AGAIN)
+        .bind(holder)
+        .execute(&mut **tx)
+        .await
+        .during("queue interrupted reminders")?;
+    Ok(Interrupted {
+        again: again.rows_affected(),
+        doubtful,
+    })
 }
 
 /// Writes what came of claimed reminders. The state moves only from a claim of the same epoch; an attempt's outcome is recorded

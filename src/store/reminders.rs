@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use crate::domain::ids::{CaseId, ReminderId, StaffId, UnitId};
 use crate::domain::reminder::{Decided, Decision, State};
 use crate::store::cases::json;
+use crate::store::queue::Claimed;
 use crate::store::{During, Store, StoreError, Tx, instant_of};
 
 /// A decision on its way into the ledger.
@@ -75,6 +76,31 @@ pub struct LedgerRow {
     pub assignee: Option<String>,
     pub tries: i64,
     pub sent_ms: Option<i64>,
+}
+
+/// A call that staff still have to make.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct OpenCall {
+    #[sqlx(flatten)]
+    pub row: Claimed,
+    pub assignee: Option<String>,
+}
+
+/// What becomes of an open call after its case was planned. Absent fields stay as they are.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallChange {
+    pub id: String,
+    /// Why nobody has to phone any more.
+    pub withdrawn: Option<Withdrawn>,
+    /// Who makes the call now.
+    pub assignee: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Withdrawn {
+    pub zh: String,
+    pub en: String,
+    pub at_ms: i64,
 }
 
 /// One try at sending.
@@ -200,6 +226,22 @@ impl Store {
             .during("read the call tasks")
     }
 
+    /// The open call tasks of these cases, to see whether they are still meant.
+    pub async fn open_calls(&self, cases: &[&CaseId]) -> Result<Vec<OpenCall>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                   reason_zh, reason_en, assignee
+            from reminders
+            where state = 'task' and case_id in (select value from json_each($1))
+            order by case_id, id
+            limit 10000";
+        sqlx::query_as(SQL)
+            .bind(json(&cases))
+            .fetch_all(self.reader())
+            .await
+            .during("read the open calls of cases")
+    }
+
     /// Reminders of these units' cases that need a person's eyes: refused, uncertain, held.
     pub async fn troubles(&self, units: &[&str], since: Timestamp) -> Result<Vec<LedgerRow>, StoreError> {
         const SQL: &str = "
@@ -300,6 +342,36 @@ pub async fn close_task(tx: &mut Tx, id: &ReminderId, case: &CaseId, now: Timest
         .await
         .during("close a call task")?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Withdraws or hands over open calls; one that was made in the meantime is left as it is.
+pub async fn change_calls(tx: &mut Tx, changes: &[CallChange]) -> Result<(), StoreError> {
+    const SQL: &str = "
+        update reminders
+        set state = case when new.at_ms is null then state else 'cancelled' end,
+            closed_ms = coalesce(new.at_ms, closed_ms),
+            reason_zh = coalesce(new.zh, reason_zh),
+            reason_en = coalesce(new.en, reason_en),
+            assignee = coalesce(new.assignee, reminders.assignee)
+        from (
+            select
+                value ->> 'id' as id,
+                value -> 'withdrawn' ->> 'at_ms' as at_ms,
+                value -> 'withdrawn' ->> 'zh' as zh,
+                value -> 'withdrawn' ->> 'en' as en,
+                value ->> 'assignee' as assignee
+            from json_each($1)
+        ) as new
+        where reminders.id = new.id and reminders.state = 'task'";
+    if changes.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(SQL)
+        .bind(json(&changes))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("change call tasks")
 }
 
 /// Open call tasks of a case that is closed now are cancelled: nobody has to phone any more.

@@ -5,14 +5,15 @@ use jiff::Timestamp;
 use crate::store::{During, Store, StoreError, Tx};
 
 impl Store {
-    /// The last claimed slot of a schedule.
-    pub async fn last_slot(&self, name: &str) -> Result<Option<String>, StoreError> {
-        const SQL: &str = "select slot from runs where name = $1 order by slot desc limit 1";
-        sqlx::query_scalar(SQL)
+    /// Whether a slot of a schedule has been claimed.
+    pub async fn is_claimed(&self, name: &str, slot: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "select count(*) from runs where name = $1 and slot = $2";
+        let count = sqlx::query_scalar::<_, i64>(SQL)
             .bind(name)
-            .fetch_optional(self.reader())
-            .await
-            .during("read the last slot of a schedule")
+            .bind(slot)
+            .fetch_one(self.reader())
+            .await;
+        Ok(count.during("read a slot of a schedule")? > 0)
     }
 
     /// The last claimed slot of a schedule before `slot`.

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Answer, judge};
 use super::{Sms, template};
+use crate::channel::Line;
 use crate::channel::build::BuildError;
 use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
 use crate::config::secret::SecretError;
@@ -200,8 +201,12 @@ impl HttpGateway {
         })
     }
 
-    pub(super) async fn send(&self, prepared: &Prepared) -> Outcome {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+    /// Waits for a line: one of as many requests as may be under way.
+    pub(super) async fn line(&self) -> Line<'_> {
+        Line::of(&self.permits).await
+    }
+
+    pub(super) async fn send_on(&self, _line: Line<'_>, prepared: &Prepared) -> Outcome {
         let request = self
             .client
             .request(prepared.method.clone(), prepared.url.clone())

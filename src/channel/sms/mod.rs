@@ -5,6 +5,7 @@ mod file;
 mod http;
 mod template;
 
+use super::Line;
 use super::build::BuildError;
 use super::outcome::{Blame, Fault, Outcome, Stage};
 
@@ -74,10 +75,23 @@ impl SmsGateway {
         }
     }
 
-    /// One attempt.
+    /// One attempt, as soon as a line is free.
     pub async fn send(&self, sms: &WireSms) -> Outcome {
+        self.send_on(self.line().await, sms).await
+    }
+
+    /// Waits for a line.
+    pub async fn line(&self) -> Line<'_> {
+        match self {
+            Self::Http(gateway) => gateway.line().await,
+            Self::File(_) => Line::unlimited(),
+        }
+    }
+
+    /// One attempt.
+    pub async fn send_on(&self, line: Line<'_>, sms: &WireSms) -> Outcome {
         match (self, &sms.wire) {
-            (Self::Http(gateway), Wire::Http(prepared)) => gateway.send(prepared).await,
+            (Self::Http(gateway), Wire::Http(prepared)) => gateway.send_on(line, prepared).await,
             (Self::File(gateway), Wire::File(prepared)) => gateway.send(prepared).await,
             // A reload replaced the gateway between the two steps; nothing has left.
             _ => Outcome::of(

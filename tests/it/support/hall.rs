@@ -86,11 +86,7 @@ impl Hall {
             environment: BTreeMap::new(),
         };
         let app = App::open_for_service(place, Arc::new(clock.clone())).await.unwrap();
-        app.engine
-            .store
-            .take_over(&app.engine.holder, clock.now())
-            .await
-            .unwrap();
+        app.engine.take_over(clock.now()).await.unwrap();
         let (recorder, recording) = Recorder::new(app.engine.clone());
         tokio::spawn(recording);
         Self {

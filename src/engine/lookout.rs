@@ -1,0 +1,81 @@
+//! The lookout: every few seconds it sees what people have paused, whether the database takes writes again, and which claims were
+//! never followed up. It opens and closes the gate; it plans and sends nothing.
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::engine::{Engine, POLL};
+use crate::lifecycle::Beat;
+use crate::store::StoreError;
+use crate::store::switches::CLOCK;
+use crate::telemetry::chain;
+
+/// Looks around until told to stop.
+pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
+    loop {
+        beat.now();
+        engine.look_around().await;
+        engine.release_expired().await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+impl Engine {
+    /// One look.
+    pub async fn look_around(&self) {
+        if let Err(error) = self.store_jump().await {
+            error!(error = %chain(&error), "the hold for the clock cannot be stored; it stands as long as this process");
+        }
+        match self.store.switches().await {
+            Ok(switches) => self.gate.set_switches(switches),
+            Err(error) => error!(error = %chain(&error), "cannot read what is paused"),
+        }
+        self.probe_storage().await;
+    }
+
+    async fn release_expired(&self) {
+        match self.store.release_expired(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(released) => {
+                warn!(
+                    released,
+                    "{released} claims were not followed up in time; they are queued again"
+                );
+                self.bells.ring_senders();
+            }
+            Err(error) => {
+                error!(error = %chain(&error), "expired claims cannot be released");
+                self.note_store_error(&error);
+            }
+        }
+    }
+
+    /// A hold for the clock is a row, so that it survives a restart and a person can take it back.
+    async fn store_jump(&self) -> Result<(), StoreError> {
+        let Some(jump) = self.gate.unstored_jump() else {
+            return Ok(());
+        };
+        let minutes = jump.as_mins();
+        let reason = format!(
+            "系统时间跳变约{minutes}分钟,请核对后恢复 / the clock jumped by {minutes} minutes; check it, then resume"
+        );
+        self.store.pause(CLOCK, self.clock.now(), "xixin", &reason).await?;
+        self.gate.set_switches(self.store.switches().await?);
+        self.gate.jump_is_stored();
+        Ok(())
+    }
+
+    /// After a failure: whether the database takes writes again.
+    async fn probe_storage(&self) {
+        if self.gate.storage_fault().is_some() && self.store.can_write().await.is_ok() {
+            self.gate.set_storage_fault(None);
+            if self.gate.storage_fault().is_none() {
+                warn!("the database can be written again; sending goes on");
+                self.bells.ring_all();
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The start after a run that ended without saying so: what it had claimed is queued again, what it may have sent is told to a person.
+
+use jiff::Timestamp;
+
+use crate::domain::ids::CaseId;
+use crate::domain::ladder::Way;
+use crate::domain::text::Said;
+use crate::engine::Engine;
+use crate::engine::prepare::{context, queued};
+use crate::engine::recorder::another_way;
+use crate::store::queue::{Doubtful, settle_interrupted};
+use crate::store::reminders::NewReminder;
+use crate::store::{StoreError, commit, reminders};
+
+/// An e-mail that was under way when as many runs died goes to a person instead: it may be what kills them.
+const EMAIL_CRASHES_MAX: i64 = 3;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Queued again.
+    pub again: u64,
+    /// Of unknown fate: a person has to look at them.
+    pub doubtful: usize,
+}
+
+impl Engine {
+    /// Settles what other holders have left behind, together with the calls that staff make instead, in one transaction.
+    pub async fn take_over(&self, now: Timestamp) -> Result<TakenOver, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let found = settle_interrupted(&mut tx, &self.holder, EMAIL_CRASHES_MAX, now).await?;
+        let calls = self.calls(&found.doubtful, now).await?;
+        reminders::add(&mut tx, &calls.iter().collect::<Vec<_>>()).await?;
+        commit(tx, "take over from the last run").await?;
+        Ok(TakenOver {
+            again: found.again,
+            doubtful: found.doubtful.len(),
+        })
+    }
+
+    /// Never the same message by another way: it may have arrived.
+    async fn calls(&self, doubtful: &[Doubtful], now: Timestamp) -> Result<Vec<NewReminder>, StoreError> {
+        let rules = self.live.get();
+        let said = Said::new(
+            "程序中断,不知是否已发出",
+            "interrupted; nobody knows whether it went out",
+        );
+        let ids: Vec<CaseId> = doubtful.iter().map(|found| found.row.case_id.as_str().into()).collect();
+        let cases = self.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
+        let mut rows = Vec::new();
+        for Doubtful { way, row } in doubtful {
+            let way = Way::parse(way).and_then(|way| queued(row, way));
+            if let (Some(queued), Some(stored)) = (way, cases.get(row.case_id.as_str())) {
+                let context = context(&rules, &stored.case, row, &queued, now);
+                rows.extend(another_way(row, &context, &said, "", now));
+            }
+        }
+        Ok(rows)
+    }
+}
