@@ -20,13 +20,13 @@ use xixin::domain::ids::StaffId;
 use xixin::engine::desk::Desk;
 
 /// A directory with the shipped configuration and more settings on top (TOML).
-pub struct House {
-    pub dir: TempDir,
+pub(crate) struct House {
+    pub(crate) dir: TempDir,
 }
 
 impl House {
     /// In the target directory, on a real disk: a temporary directory may lie in memory, where a commit costs nothing.
-    pub fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str) -> Self {
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
         let dir = tempfile::tempdir_in(target).expect("the target directory is writable");
         copy(
@@ -41,18 +41,18 @@ impl House {
         Self { dir }
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("config")
     }
 
-    pub fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         Place {
             config: self.config(),
             environment: BTreeMap::new(),
         }
     }
 
-    pub async fn open(&self, clock: Arc<dyn Clock>) -> App {
+    pub(crate) async fn open(&self, clock: Arc<dyn Clock>) -> App {
         App::open_for_service(self.place(), clock)
             .await
             .expect("the shipped configuration is sound")
@@ -74,7 +74,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Opens `count` cases that each promise a call on `due`, a local day or time.
-pub async fn promise_calls(app: &App, count: usize, due: &str, now: Timestamp) {
+pub(crate) async fn promise_calls(app: &App, count: usize, due: &str, now: Timestamp) {
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from("zhou")).expect("zhou is on the list");
     for start in (0..count).step_by(1_000) {
@@ -95,7 +95,7 @@ pub async fn promise_calls(app: &App, count: usize, due: &str, now: Timestamp) {
 }
 
 /// Another program, ended with the bench.
-pub struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -106,7 +106,7 @@ impl Drop for Running {
 }
 
 /// Postfix's sink on a free port, or `None` when it is not installed.
-pub fn smtp_sink() -> Option<(Running, u16)> {
+pub(crate) fn smtp_sink() -> Option<(Running, u16)> {
     let port = TcpListener::bind(("127.0.0.1", 0)).ok()?.local_addr().ok()?.port();
     let child = Command::new(tool("smtp-sink"))
         .args(["-u", "nobody", &format!("127.0.0.1:{port}"), "1000"])
@@ -125,7 +125,7 @@ pub fn smtp_sink() -> Option<(Running, u16)> {
 }
 
 /// Messages a second of Postfix's `smtp-source -d -s 10` against a sink.
-pub fn smtp_source(port: u16, count: usize, bytes: usize) -> Option<f64> {
+pub(crate) fn smtp_source(port: u16, count: usize, bytes: usize) -> Option<f64> {
     let start = Instant::now();
     let status = Command::new(tool("smtp-source"))
         .args(["-d", "-s", "10", "-m", &count.to_string(), "-l", &bytes.to_string()])

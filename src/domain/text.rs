@@ -110,7 +110,20 @@ pub fn mask_phone(number: &str) -> String {
 
 /// Words that give an illness, a death or poverty away to whoever looks at a telephone.
 pub const TELLING: [&str; 14] = [
-    "残疾", "瘫痪", "癌", "精神", "重病", "病历", "诊断", "医疗", "低保", "低收入", "去世", "死亡", "火化", "殡葬",
+    "残疾",
+    "瘫痪",
+    "癌",
+    "精神",
+    "重病",
+    "病历",
+    "诊断",
+    "医疗",
+    "低保",
+    "低收入",
+    "去世",
+    "死亡",
+    "火化",
+    "殡葬",
 ];
 
 pub fn gives_away(text: &str) -> bool {

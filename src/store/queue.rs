@@ -401,10 +401,10 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
     const REMINDERS: &str = "
         update reminders
         set state = new.state,
-            not_before_ms = coalesce(new.not_before_ms, not_before_ms),
-            reason_zh = coalesce(new.reason_zh, reason_zh),
-            reason_en = coalesce(new.reason_en, reason_en),
-            tries = tries - (case when new.attempt is not null and new.charged = 0 then 1 else 0 end),
+            not_before_ms = coalesce(new.not_before_ms, reminders.not_before_ms),
+            reason_zh = coalesce(new.reason_zh, reminders.reason_zh),
+            reason_en = coalesce(new.reason_en, reminders.reason_en),
+            tries = reminders.tries - (case when new.attempt is not null and new.charged = 0 then 1 else 0 end),
             closed_ms = new.closed_ms,
             holder = null,
             lease_until_ms = null
