@@ -9,7 +9,7 @@ use crate::domain::calendar::OffDay;
 use crate::domain::ladder::{Audience, ItemKind, Late, Priority, Until, Way, When};
 use crate::domain::org::{Role, UnitKind};
 use crate::domain::period::{Mode, MonthEnd, Period};
-use crate::domain::rulebook::Loss;
+use crate::domain::rulebook::{Loss, Starts};
 use crate::domain::text::Said;
 
 #[derive(Debug, Deserialize)]
@@ -111,6 +111,8 @@ pub(super) struct PeriodsFile {
 pub(super) struct PeriodEntry {
     pub name: Said,
     pub trigger: Said,
+    #[serde(default)]
+    pub starts: Starts,
     pub length: Parsed<Period>,
     pub mode: Mode,
     pub margin: Option<Parsed<Period>>,

@@ -34,6 +34,8 @@ pub struct PeriodKind {
     pub name: Said,
     /// What the period counts from, e.g. 火化日期.
     pub trigger: Said,
+    /// Whether the trigger has to be found out, or is the day the case was opened.
+    pub starts: Starts,
     pub rule: PeriodRule,
     /// Whose opening days decide the last safe day, unless the deadline names another office.
     pub office: Option<OfficeId>,
@@ -44,6 +46,17 @@ pub struct PeriodKind {
     pub source: String,
     /// When somebody last compared the rule with its source.
     pub checked: Option<Date>,
+}
+
+/// From when a period counts when nobody says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Starts {
+    /// Somebody has to give the date; until then it is unknown.
+    #[default]
+    Given,
+    /// The local day on which the case was opened.
+    Opening,
 }
 
 /// What missing a deadline costs.

@@ -123,15 +123,25 @@ fn content(dir: &Path, row: &LedgerRow) -> String {
 
 /// The subject of the mail whose Message-ID begins with `id`; xixin writes subjects as base64 words (RFC 2047).
 fn subject(maildir: &Path, id: &str) -> Option<String> {
-    let mail = maildir
-        .read_dir()
-        .ok()?
-        .flatten()
-        .find(|entry| entry.file_name().to_string_lossy().contains(id))?;
-    let text = std::fs::read_to_string(mail.path()).ok()?;
-    let unfolded = text.split("\r\n\r\n").next()?.replace("\r\n ", " ");
+    let head = |entry: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(entry.path()).ok()?;
+        text.split("\r\n\r\n").next().map(|head| head.replace("\r\n ", " "))
+    };
+    let of_row = |head: &String| head.contains(&format!("Message-ID: <{id}@"));
+    let unfolded = maildir.read_dir().ok()?.flatten().filter_map(head).find(of_row)?;
     let line = unfolded.lines().find_map(|line| line.strip_prefix("Subject: "))?;
-    Some(line.split(' ').map(word).collect())
+    // The space between two encoded words belongs to the encoding, any other to the text (RFC 2047 6.2).
+    let mut subject = String::new();
+    let mut after_encoded = true;
+    for part in line.split(' ') {
+        let encoded = part.starts_with("=?");
+        if !(subject.is_empty() || encoded && after_encoded) {
+            subject.push(' ');
+        }
+        subject.push_str(&word(part));
+        after_encoded = encoded;
+    }
+    Some(subject)
 }
 
 fn word(word: &str) -> String {

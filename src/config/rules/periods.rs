@@ -39,6 +39,7 @@ fn kind(id: PeriodId, entry: &PeriodEntry) -> PeriodKind {
         id,
         name: entry.name.clone(),
         trigger: entry.trigger.clone(),
+        starts: entry.starts,
         rule: PeriodRule {
             period: entry.length.0,
             mode: entry.mode,

@@ -4,8 +4,8 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::case::{
-    Acknowledgement, Appointment, AppointmentState, Attempt, AttemptResult, Callback, Contact, ContactKind, Deadline,
-    Direction, Due, Item, Mark, Trigger,
+    Acknowledgement, Appointment, AppointmentState, Attempt, AttemptResult, Callback, Case, Contact, ContactKind,
+    Deadline, Direction, Due, Item, Mark, Trigger,
 };
 use crate::domain::command::open::{known_staff, too_many, unknown};
 use crate::domain::command::{Change, Context, Refusal, fields};
@@ -16,7 +16,7 @@ use crate::domain::period::{Mode, PeriodRule, Start, count};
 use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::rulebook::Loss;
+use crate::domain::rulebook::{Loss, PeriodKind, Starts};
 use crate::domain::text::{Said, shown};
 
 /// What `book` was asked for.
@@ -40,13 +40,14 @@ pub(super) fn add_deadline(
     change: &mut Change,
     context: &Context<'_>,
     kind: PeriodId,
-    trigger: Trigger,
+    trigger: Option<Trigger>,
     office: Option<OfficeId>,
 ) -> Result<(), Refusal> {
-    if !context.rules.periods.contains_key(&kind) {
+    let Some(rule) = context.rules.periods.get(&kind) else {
         return Err(unknown("kind", kind.as_str(), context.rules.periods.keys()));
-    }
+    };
     known_office(context, office.as_ref())?;
+    let trigger = trigger.unwrap_or_else(|| presumed_trigger(&change.case, rule, context));
     let id = next_id(change, 'd')?;
     let deadline = Deadline {
         id: id.clone(),
@@ -65,6 +66,27 @@ pub(super) fn add_deadline(
     Ok(())
 }
 
+/// From when a period counts when nobody says: the opening, if its rule says so; else what is known from another deadline of the case
+/// that counts from the same thing (two clocks may run on one record).
+fn presumed_trigger(case: &Case, rule: &PeriodKind, context: &Context<'_>) -> Trigger {
+    if rule.starts == Starts::Opening {
+        return Trigger::Known(Start::Day(context.rules.zone.to_datetime(case.opened_at).date()));
+    }
+    let sibling = case
+        .deadlines
+        .iter()
+        .find(|deadline| deadline.trigger != Trigger::Unknown && counts_from_the_same(rule, &deadline.kind, context));
+    sibling.map_or(Trigger::Unknown, |deadline| deadline.trigger.clone())
+}
+
+fn counts_from_the_same(rule: &PeriodKind, other: &PeriodId, context: &Context<'_>) -> bool {
+    context
+        .rules
+        .periods
+        .get(other)
+        .is_some_and(|other| other.trigger == rule.trigger)
+}
+
 pub(super) fn set_trigger(
     change: &mut Change,
     context: &Context<'_>,
@@ -79,16 +101,41 @@ pub(super) fn set_trigger(
             Said::new("无需重复登记", "there is nothing to change"),
         ));
     }
-    let text = trigger.to_string();
+    let kind = deadline.kind.clone();
+    retrigger(change, context, item, &trigger)?;
+    // What else waits for the same date has it now too.
+    let Some(rule) = context.rules.periods.get(&kind) else {
+        return Ok(());
+    };
+    let waiting = |deadline: &&Deadline| {
+        deadline.trigger == Trigger::Unknown
+            && deadline.done.is_none()
+            && counts_from_the_same(rule, &deadline.kind, context)
+    };
+    let siblings: Vec<ItemId> = change
+        .case
+        .deadlines
+        .iter()
+        .filter(waiting)
+        .map(|deadline| deadline.id.clone())
+        .collect();
+    for sibling in &siblings {
+        retrigger(change, context, sibling, &trigger)?;
+    }
+    Ok(())
+}
+
+fn retrigger(change: &mut Change, context: &Context<'_>, item: &ItemId, trigger: &Trigger) -> Result<(), Refusal> {
+    let deadline = open_deadline(change, item)?;
     let changed = Deadline {
-        trigger,
+        trigger: trigger.clone(),
         fixed_end: None,
         ..deadline.clone()
     };
     *deadline = redated(context, deadline, changed, "trigger")?;
     change.events.push(Event::TriggerSet {
         item: item.clone(),
-        trigger: text,
+        trigger: trigger.to_string(),
     });
     Ok(())
 }

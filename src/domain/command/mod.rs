@@ -314,7 +314,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
     };
     match command {
         Command::AddDeadline { kind, trigger, office } => {
-            items::add_deadline(&mut change, context, kind, trigger.unwrap_or(Trigger::Unknown), office)?;
+            items::add_deadline(&mut change, context, kind, trigger, office)?;
         }
         Command::SetTrigger { item, trigger } => items::set_trigger(&mut change, context, &item, trigger)?,
         Command::SetEnd { item, end } => items::set_end(&mut change, context, &item, end)?,

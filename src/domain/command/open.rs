@@ -222,13 +222,12 @@ fn add_items(
 ) -> Result<(), Refusal> {
     let given: Vec<PeriodId> = deadlines.iter().map(|deadline| deadline.kind.clone()).collect();
     for (index, new) in deadlines.into_iter().enumerate() {
-        let trigger = new.trigger.unwrap_or(Trigger::Unknown);
-        items::add_deadline(change, context, new.kind, trigger, new.office)
+        items::add_deadline(change, context, new.kind, new.trigger, new.office)
             .map_err(|refusal| within(refusal, "deadlines", index))?;
     }
     // What a matter of this kind needs is watched from the start, even before its date is known.
     for kind in expected.iter().filter(|kind| !given.contains(kind)) {
-        items::add_deadline(change, context, kind.clone(), Trigger::Unknown, None)?;
+        items::add_deadline(change, context, kind.clone(), None, None)?;
     }
     for (index, new) in callbacks.into_iter().enumerate() {
         items::promise(change, context, new.words, new.due, new.by)

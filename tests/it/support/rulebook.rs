@@ -19,7 +19,7 @@ use xixin::domain::period::{Mode, PeriodRule};
 use xixin::domain::person::{Gender, Language, MayKnow, Person, Relative};
 use xixin::domain::plan::People;
 use xixin::domain::quiet::SendingHours;
-use xixin::domain::rulebook::{Loss, Material, Matter, PeriodKind, Rulebook, Schedule};
+use xixin::domain::rulebook::{Loss, Material, Matter, PeriodKind, Rulebook, Schedule, Starts};
 use xixin::domain::text::Said;
 
 use Audience::{Assignee, Director, Owner, Relatives, Resident, Supervisor};
@@ -231,6 +231,7 @@ fn period(id: &str, period: &str, mode: Mode, office: Option<&str>, ladder: &str
         id: id.into(),
         name: Said::new(format!("{id}期限"), format!("period {id}")),
         trigger: Said::new("起算日", "trigger date"),
+        starts: Starts::Given,
         rule: PeriodRule::simple(period.parse().unwrap(), mode),
         office: office.map(Into::into),
         ladder: ladder.into(),
