@@ -1,9 +1,9 @@
 //! xixin (悉心, "with one's whole heart"): the queue-and-reminder daemon for follow-up work in public-service halls.
 //!
-//! The modules in reading order; each may use only those after it (`tests/it/layers.rs` reads the `use` lines):
+//! The modules in reading order; each may use only those after it (`tests/it/layers.rs` reads the paths):
 //!
 //! ```text
-//! cli → app → { http, engine, import } → { store, channel } → { config, template } → domain      clock, control, lifecycle, lock, telemetry: leaves
+//! cli → app → { http, engine, import } → { store, channel } → { lifecycle, telemetry, control } → { template, config } → domain      clock, lock: leaves
 //! ```
 
 pub mod cli;
@@ -17,13 +17,14 @@ pub mod import;
 pub mod channel;
 pub mod store;
 
+pub mod control;
+pub mod lifecycle;
+pub mod telemetry;
+
 pub mod config;
 pub mod template;
 
 pub mod domain;
 
 pub mod clock;
-pub mod control;
-pub mod lifecycle;
 pub mod lock;
-pub mod telemetry;

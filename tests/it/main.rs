@@ -5,6 +5,7 @@ mod calendar;
 mod channel_email;
 mod channel_sms;
 mod import;
+mod layers;
 mod naive_period;
 mod office;
 mod period;
