@@ -59,7 +59,8 @@ impl CalendarFile {
             let path = format!("days.{key}");
             match key.parse::<Days>() {
                 Ok(range) => {
-                    check_range(doc, &path, range, self.covers, heard);
+                    let covers = self.covers.filter(|_| doc.is_whole("covers"));
+                    check_range(doc, &path, range, covers, heard);
                     add(doc, &path, range, entry, &mut days, heard);
                 }
                 Err(wrong) => {

@@ -1,8 +1,8 @@
 //! Reads one TOML file into a value and tells every problem of the file, not only the first.
 //!
-//! Serde stops at the first wrong entry. So each entry it complains of is noted with its place and replaced by something that
-//! fits, and the rest is tried again, until everything has been looked at. For the checks that follow, the file is then decoded
-//! once more without its wrong entries; places still count from the file as it was written.
+//! Decoding stops at the first wrong entry. So each one is noted with its place and replaced by something that fits, and the rest
+//! is tried again, until everything has been looked at. What comes out serves the checks that follow, which leave the replaced
+//! entries alone; it is never put into force.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::OnceLock;
@@ -10,9 +10,9 @@ use std::sync::OnceLock;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::place::{self, Path, Step, dotted, line_and_column, parse_path, put, take_out};
+use super::place::{self, Path, Step, dotted, line_and_column, put, take_out};
 use super::problem::Problem;
-use super::words::{Fault, FaultKind, understand};
+use super::strict::{Fault, FaultKind, decode, empty};
 
 /// More problems than these in one file say that it is another kind of file; the rest are told when these are mended.
 const FAULTS_MAX: usize = 50;
@@ -22,8 +22,8 @@ const FAULTS_MAX: usize = 50;
 pub(super) struct Document {
     file: String,
     text: String,
-    /// What had to be left out to decode it, as places in the file.
-    taken: Vec<Path>,
+    /// Entries that had to be replaced or left out to decode it.
+    replaced: Vec<String>,
     positions: OnceLock<HashMap<String, usize>>,
 }
 
@@ -32,7 +32,7 @@ impl Document {
         Self {
             file: file.to_owned(),
             text: text.to_owned(),
-            taken: Vec::new(),
+            replaced: Vec::new(),
             positions: OnceLock::new(),
         }
     }
@@ -42,7 +42,7 @@ impl Document {
         self.text.parse().map_err(|error| self.syntax(&error))
     }
 
-    /// Decodes into `T` what can be decoded and tells all that is in the way.
+    /// Decodes into `T`, telling all that is in the way.
     pub(super) fn decode<T: DeserializeOwned>(&mut self, heard: &mut Vec<Problem>) -> Option<T> {
         match self.parse() {
             Ok(table) => self.decode_table(table, heard),
@@ -55,90 +55,20 @@ impl Document {
 
     /// Decodes a table that was made from this file, with the places of the file.
     pub(super) fn decode_table<T: DeserializeOwned>(&mut self, table: Table, heard: &mut Vec<Problem>) -> Option<T> {
-        if let Ok(value) = attempt(&table) {
-            return Some(value);
+        let Found {
+            value,
+            faults,
+            replaced,
+        } = look_through(Value::Table(table));
+        for fault in faults {
+            heard.push(self.at(&dotted(&fault.path), &fault.what, &fault.allowed));
         }
-        for fault in faults::<T>(table.clone()) {
-            heard.push(self.problem(&dotted(&fault.path), &fault.what, &fault.allowed));
-        }
-        self.salvage(table)
+        self.replaced = replaced.iter().map(|path| dotted(path)).collect();
+        value
     }
 
-    /// Leaves out what does not fit, and what falls with it.
-    fn salvage<T: DeserializeOwned>(&mut self, mut table: Table) -> Option<T> {
-        // A wrong entry falls with its holders at worst.
-        for _ in 0..4 * FAULTS_MAX {
-            match attempt(&table) {
-                Ok(value) => return Some(value),
-                Err(fault) => {
-                    let written = self.as_written(&fault.path);
-                    if !take_out(&mut table, &fault.path) {
-                        return None;
-                    }
-                    self.taken.push(written);
-                }
-            }
-        }
-        None
-    }
-
-    /// A problem at a dotted path such as `ladder.x.rung[1].to[0]`, counted in the decoded value.
+    /// A problem at a dotted path such as `ladder.x.rung[1].to[0]`; what is not there is shown at its nearest holder.
     pub(super) fn at(&self, path: &str, what: &str, allowed: &str) -> Problem {
-        let moved = self
-            .taken
-            .iter()
-            .any(|taken| matches!(taken.last(), Some(Step::Index(_))));
-        if moved {
-            self.problem(&dotted(&self.as_written(&parse_path(path))), what, allowed)
-        } else {
-            self.problem(path, what, allowed)
-        }
-    }
-
-    /// Whether the file itself has an entry at a dotted path.
-    pub(super) fn has(&self, path: &str) -> bool {
-        self.positions().contains_key(path)
-    }
-
-    /// Whether nothing at or below a dotted path had to be left out; the empty path means the whole file.
-    pub(super) fn is_whole(&self, path: &str) -> bool {
-        let path = self.as_written(&parse_path(path));
-        !self.taken.iter().any(|taken| taken.starts_with(&path))
-    }
-
-    /// The names in a table of the file, those of entries that had to be left out as well.
-    pub(super) fn names(&self, table: &str) -> BTreeSet<String> {
-        let Ok(Some(Value::Table(table))) = self.parse().map(|mut root| root.remove(table)) else {
-            return BTreeSet::new();
-        };
-        table.into_iter().map(|(name, _)| name).collect()
-    }
-
-    /// A path of the decoded value as it stands in the file: elements taken out of lists have moved the later ones up.
-    fn as_written(&self, path: &[Step]) -> Path {
-        let mut written: Path = Vec::with_capacity(path.len());
-        for step in path {
-            let step = match step {
-                Step::Key(_) => step.clone(),
-                Step::Index(index) => {
-                    let gone = |taken: &Path| match taken.split_last() {
-                        Some((Step::Index(gone), parents)) if parents == written => Some(*gone),
-                        _ => None,
-                    };
-                    let gone: BTreeSet<usize> = self.taken.iter().filter_map(gone).collect();
-                    Step::Index(
-                        gone.into_iter()
-                            .fold(*index, |at, gone| if gone <= at { at + 1 } else { at }),
-                    )
-                }
-            };
-            written.push(step);
-        }
-        written
-    }
-
-    /// A problem at a path as written in the file; what is not there is shown at its nearest holder.
-    fn problem(&self, path: &str, what: &str, allowed: &str) -> Problem {
         let mut above = path;
         let offset = loop {
             if let Some(offset) = self.positions().get(above) {
@@ -150,6 +80,34 @@ impl Document {
             }
         };
         self.place(offset, path, what, allowed)
+    }
+
+    /// Whether the file itself has an entry at a dotted path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.positions().contains_key(path)
+    }
+
+    /// Whether everything at and below a dotted path is as it was written; the empty path means the whole file.
+    pub(super) fn is_whole(&self, path: &str) -> bool {
+        !self.replaced.iter().any(|replaced| lies_at(replaced, path))
+    }
+
+    /// Whether an entry had to be replaced, or lies in one that had.
+    pub(super) fn has_replaced(&self, path: &str) -> bool {
+        self.replaced.iter().any(|replaced| lies_at(path, replaced))
+    }
+
+    /// Whether a later problem is about an entry that had to be replaced, which has been told already.
+    pub(super) fn told(&self, problem: &Problem) -> bool {
+        problem.file == self.file && self.has_replaced(&problem.key)
+    }
+
+    /// The names in a table of the file.
+    pub(super) fn names(&self, table: &str) -> BTreeSet<String> {
+        let Ok(Some(Value::Table(table))) = self.parse().map(|mut root| root.remove(table)) else {
+            return BTreeSet::new();
+        };
+        table.into_iter().map(|(name, _)| name).collect()
     }
 
     fn syntax(&self, error: &toml::de::Error) -> Problem {
@@ -175,44 +133,51 @@ impl Document {
     }
 }
 
-fn attempt<T: DeserializeOwned>(table: &Table) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
-        let path = steps(error.path());
-        understand(path, &error.into_inner().to_string())
-    })
+/// Whether `path` is `above` or lies below it.
+fn lies_at(path: &str, above: &str) -> bool {
+    let below = path.strip_prefix(above);
+    above.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Every entry of the table that does not fit `T`.
-fn faults<T: DeserializeOwned>(mut table: Table) -> Vec<Fault> {
-    let mut found: Vec<Fault> = Vec::new();
-    // Entries whose absence needs no mention: misspelt ones under their right name, and wrong ones without a stand-in.
-    let mut said: Vec<Path> = Vec::new();
-    while let Err(fault) = attempt::<T>(&table) {
-        let go_on = match &fault.kind {
-            FaultKind::Unknown { meant: name } => {
-                if let Some(name) = name {
-                    said.push(sibling(&fault.path, name));
-                }
-                found.push(fault.clone());
-                take_out(&mut table, &fault.path)
+/// What looking through a table brought to light.
+struct Found<T> {
+    /// The table decoded, with stand-ins for what was wrong; `None` when too little of it fits.
+    value: Option<T>,
+    faults: Vec<Fault>,
+    replaced: Vec<Path>,
+}
+
+fn look_through<T: DeserializeOwned>(mut table: Value) -> Found<T> {
+    let mut found = Found {
+        value: None,
+        faults: Vec::new(),
+        replaced: Vec::new(),
+    };
+    // Keys that were misspelt: that they are missing under their right name has been told with that.
+    let mut meant: Vec<Path> = Vec::new();
+    for _ in 0..=FAULTS_MAX {
+        let fault = match decode(&table) {
+            Ok(value) => {
+                found.value = Some(value);
+                break;
             }
-            FaultKind::Missing { name } => {
-                let mut path = fault.path.clone();
-                path.push(Step::Key(name.clone()));
-                if !said.contains(&path) {
-                    found.push(fault.clone());
-                }
-                stand_in::<T>(&mut table, &path) || take_out(&mut table, &fault.path)
-            }
-            FaultKind::Wrong { .. } => {
-                found.push(fault.clone());
-                stand_in::<T>(&mut table, &fault.path) || {
-                    said.push(fault.path.clone());
-                    take_out(&mut table, &fault.path)
-                }
-            }
+            Err(fault) => fault,
         };
-        if !go_on || found.len() >= FAULTS_MAX {
+        let path = match &fault.kind {
+            FaultKind::Unknown { meant: name } => {
+                meant.extend(name.map(|name| sibling(&fault.path, name)));
+                take_out(&mut table, &fault.path);
+                found.faults.push(fault);
+                continue;
+            }
+            FaultKind::Missing { name } => key_in(&fault.path, name),
+            FaultKind::Wrong { .. } => fault.path.clone(),
+        };
+        if !meant.contains(&path) {
+            found.faults.push(fault);
+        }
+        found.replaced.push(path.clone());
+        if !stand_in::<T>(&mut table, &path) {
             break;
         }
     }
@@ -221,13 +186,18 @@ fn faults<T: DeserializeOwned>(mut table: Table) -> Vec<Fault> {
 
 fn sibling(path: &[Step], name: &str) -> Path {
     let parents = path.split_last().map_or(path, |(_, parents)| parents);
-    let mut path = parents.to_vec();
+    key_in(parents, name)
+}
+
+fn key_in(table: &[Step], name: &str) -> Path {
+    let mut path = table.to_vec();
     path.push(Step::Key(name.to_owned()));
     path
 }
 
-/// Puts a value at `path` that lets decoding go past it; false when none is known.
-fn stand_in<T: DeserializeOwned>(table: &mut Table, path: &[Step]) -> bool {
+/// Puts a value at `path` that lets decoding go past it. Where no value does, the entry is left out; false when that does not
+/// help either.
+fn stand_in<T: DeserializeOwned>(table: &mut Value, path: &[Step]) -> bool {
     let texts = [
         "a",
         "5wd",
@@ -238,12 +208,7 @@ fn stand_in<T: DeserializeOwned>(table: &mut Table, path: &[Step]) -> bool {
         "127.0.0.1:0",
     ];
     let mut candidates: VecDeque<Value> = texts.into_iter().map(Value::from).collect();
-    candidates.extend([
-        1.into(),
-        true.into(),
-        Value::Array(Vec::new()),
-        Value::Table(Table::new()),
-    ]);
+    candidates.extend([1.into(), true.into(), Value::Array(Vec::new()), empty()]);
     let mut named = false;
     while let Some(candidate) = candidates.pop_front() {
         if !put(table, path, candidate) {
@@ -258,43 +223,32 @@ fn stand_in<T: DeserializeOwned>(table: &mut Table, path: &[Step]) -> bool {
             Fit::Name(_) | Fit::Not => {}
         }
     }
-    false
+    take_out(table, path) && matches!(fit::<T>(table, path), Fit::Past)
 }
 
 enum Fit {
     /// Nothing at or below the path is in the way any more.
     Past,
     /// Only certain names fit, such as this one.
-    Name(String),
+    Name(&'static str),
     Not,
 }
 
-fn fit<T: DeserializeOwned>(table: &mut Table, path: &[Step]) -> Fit {
+fn fit<T: DeserializeOwned>(table: &mut Value, path: &[Step]) -> Fit {
     loop {
-        let Err(fault) = attempt::<T>(table) else {
+        let Err(fault) = decode::<T>(table) else {
             return Fit::Past;
         };
         match fault.kind {
-            FaultKind::Missing { name } if fault.path.starts_with(path) => {
-                let mut below = fault.path;
-                below.push(Step::Key(name));
-                if !stand_in::<T>(table, &below) {
+            FaultKind::Missing { name } if key_in(&fault.path, name) == path => return Fit::Not,
+            _ if !fault.path.starts_with(path) => return Fit::Past,
+            FaultKind::Missing { name } => {
+                if !stand_in::<T>(table, &key_in(&fault.path, name)) {
                     return Fit::Not;
                 }
             }
-            _ if !fault.path.starts_with(path) => return Fit::Past,
-            FaultKind::Wrong { fits: Some(name) } if fault.path == path => return Fit::Name(name),
+            FaultKind::Wrong { names: [name, ..] } if fault.path == path => return Fit::Name(name),
             _ => return Fit::Not,
         }
     }
-}
-
-fn steps(path: &serde_path_to_error::Path) -> Path {
-    path.iter()
-        .filter_map(|segment| match segment {
-            serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
-            serde_path_to_error::Segment::Seq { index } => Some(Step::Index(*index)),
-            _ => None,
-        })
-        .collect()
 }

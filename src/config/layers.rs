@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use toml::{Table, Value};
+
 use super::decode::Document;
-use super::place::parse_path;
+use super::place::{Path, Step, dotted, has, put};
 use super::problem::Problem;
 use super::settings::Settings;
 use super::source::Source;
+use super::strict::{Fault, FaultKind, decode, empty};
 use super::weigh::weigh;
-use super::words::{FaultKind, understand};
 
 /// The shipped file is also the built-in default of every key.
 const DEFAULTS: &str = include_str!("../../config/xixin.toml");
@@ -28,16 +30,31 @@ pub(super) fn load(
 ) -> Option<(Settings, Origin)> {
     let before = heard.len();
     let files = files(source, heard);
-    let origin = check_files(&files, environment, heard);
+    let (merged, settings, origin) = check_files(&files, environment, heard);
+    if heard.len() == before {
+        check_variables(merged, environment, heard);
+    }
     if heard.len() > before {
+        let mut weighed = Vec::new();
+        settings
+            .iter()
+            .for_each(|settings| weigh(settings, &origin, &mut weighed));
+        heard.extend(weighed.into_iter().filter(|problem| !origin.has_replaced(&problem.key)));
         return None;
     }
     let mut layers = layer(config::Config::builder(), DEFAULTS);
     for (_, text) in &files {
         layers = layer(layers, text);
     }
-    check_variables(&layers, environment, heard);
-    match merged(&layers, environment.clone()) {
+    let variables = config::Environment::with_prefix("XIXIN")
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(environment.clone().into_iter().collect()));
+    match layers
+        .add_source(variables)
+        .build()
+        .and_then(config::Config::try_deserialize::<Settings>)
+    {
         Ok(mut settings) => {
             if settings.state_dir.as_os_str().is_empty() {
                 let state = environment.get("STATE_DIRECTORY").filter(|state| !state.is_empty());
@@ -47,10 +64,11 @@ pub(super) fn load(
             (heard.len() == before).then_some((settings, origin))
         }
         Err(error) => {
-            if heard.len() == before {
-                let fault = understand(Vec::new(), &error);
-                heard.push(variable_problem("XIXIN__…", &fault.what, &fault.allowed));
-            }
+            heard.push(variable_problem(
+                "XIXIN__…",
+                &error.to_string(),
+                "mend or unset the variable",
+            ));
             None
         }
     }
@@ -71,6 +89,11 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// Whether a setting could not be taken as it was written.
+    pub(super) fn has_replaced(&self, key: &str) -> bool {
+        self.files.iter().any(|document| document.has_replaced(key))
+    }
+
     pub(super) fn problem(&self, key: &str, what: &str, allowed: &str) -> Problem {
         if let Some(name) = self.variables.get(key) {
             return variable_problem(name, what, allowed);
@@ -108,38 +131,38 @@ fn files(source: Source<'_>, heard: &mut Vec<Problem>) -> Vec<(String, String)> 
     names.into_iter().filter_map(read).collect()
 }
 
-/// Each file over those before it. What an earlier file got wrong is not said of a later one again.
-fn check_files(files: &[(String, String)], environment: &BTreeMap<String, String>, heard: &mut Vec<Problem>) -> Origin {
-    let mut merged: toml::Table = DEFAULTS
+/// The files merged, as a table and as settings, each looked at over those before it. What an earlier file got wrong is not said of a later one again.
+fn check_files(
+    files: &[(String, String)],
+    environment: &BTreeMap<String, String>,
+    heard: &mut Vec<Problem>,
+) -> (Table, Option<Settings>, Origin) {
+    let mut merged: Table = DEFAULTS
         .parse()
         .expect("the shipped xixin.toml is TOML: a test loads it");
-    let mut documents = Vec::new();
-    let mut said: Vec<(String, String)> = Vec::new();
+    let mut origin = Origin {
+        files: Vec::new(),
+        variables: variables(environment).map(|(name, key, _)| (key, name)).collect(),
+    };
+    let mut settings = None;
     for (name, text) in files {
         let mut document = Document::new(name, text);
         let mut problems = Vec::new();
         match document.parse() {
             Ok(table) => {
                 lay_over(&mut merged, table);
-                // Only its problems are of interest: the values are merged by the layers.
-                let _: Option<Settings> = document.decode_table(merged.clone(), &mut problems);
+                settings = document.decode_table(merged.clone(), &mut problems);
             }
             Err(problem) => problems.push(problem),
         }
-        for problem in problems {
-            let mark = (problem.key.clone(), problem.what.clone());
-            if !said.contains(&mark) {
-                said.push(mark);
-                heard.push(problem);
-            }
-        }
-        documents.push(Document::new(name, text));
+        heard.extend(
+            problems
+                .into_iter()
+                .filter(|problem| !origin.has_replaced(&problem.key)),
+        );
+        origin.files.push(document);
     }
-    let variables = variables(environment).map(|(name, key, _)| (key, name)).collect();
-    Origin {
-        files: documents,
-        variables,
-    }
+    (merged, settings, origin)
 }
 
 /// Names, dotted keys and values of the variables that override settings.
@@ -150,18 +173,51 @@ fn variables(environment: &BTreeMap<String, String>) -> impl Iterator<Item = (St
     })
 }
 
-/// Each variable alone over the files, so that its name can be told.
-fn check_variables(layers: &Layers, environment: &BTreeMap<String, String>, heard: &mut Vec<Problem>) {
-    for (name, key, value) in variables(environment) {
-        let Err(error) = merged(layers, BTreeMap::from([(name.clone(), value)])) else {
-            continue;
-        };
-        let fault = understand(parse_path(&key), &error);
-        // What is missing beside it may stand in another variable.
-        if !matches!(fault.kind, FaultKind::Missing { .. }) {
+/// Each variable over the files, so that its name can be told.
+fn check_variables(files: Table, environment: &BTreeMap<String, String>, heard: &mut Vec<Problem>) {
+    let before = heard.len();
+    let mut merged = Value::Table(files);
+    for (name, key, text) in variables(environment) {
+        if let Err(fault) = lay_variable(&mut merged, &key, &text) {
             heard.push(variable_problem(&name, &fault.what, &fault.allowed));
         }
     }
+    // What is missing beside one variable may stand in another, so it is looked for at the end.
+    if heard.len() == before
+        && let Err(fault) = decode::<Settings>(&merged)
+    {
+        let name = format!("{PREFIX}{}__…", dotted(&fault.path).replace('.', "__").to_uppercase());
+        heard.push(variable_problem(&name, &fault.what, &fault.allowed));
+    }
+}
+
+/// A variable is text, a whole number or a truth value, whatever its key takes.
+fn lay_variable(merged: &mut Value, key: &str, text: &str) -> Result<(), Fault> {
+    let path: Path = key.split('.').map(|step| Step::Key(step.to_owned())).collect();
+    let mut values = vec![Value::from(text)];
+    values.extend(text.parse::<i64>().ok().map(Value::from));
+    values.extend(text.parse::<bool>().ok().map(Value::from));
+    let before = merged.clone();
+    let mut refused = Ok(());
+    for value in values {
+        lay_over_at(merged, &path, value);
+        match decode::<Settings>(merged) {
+            Err(fault) if !matches!(fault.kind, FaultKind::Missing { .. }) => refused = Err(fault),
+            _ => return Ok(()),
+        }
+        merged.clone_from(&before);
+    }
+    refused
+}
+
+/// Puts a value where its tables may not be yet.
+fn lay_over_at(root: &mut Value, path: &[Step], value: Value) {
+    for end in 1..path.len() {
+        if !has(root, &path[..end]) {
+            put(root, &path[..end], empty());
+        }
+    }
+    put(root, path, value);
 }
 
 type Layers = config::ConfigBuilder<config::builder::DefaultState>;
@@ -170,32 +226,10 @@ fn layer(layers: Layers, text: &str) -> Layers {
     layers.add_source(config::File::from_str(text, config::FileFormat::Toml))
 }
 
-fn merged(layers: &Layers, environment: BTreeMap<String, String>) -> Result<Settings, String> {
-    let variables = config::Environment::with_prefix("XIXIN")
-        .prefix_separator("__")
-        .separator("__")
-        .source(Some(environment.into_iter().collect()));
-    let merged = layers.clone().add_source(variables).build();
-    merged
-        .and_then(config::Config::try_deserialize)
-        .map_err(|error| plain(&error))
-}
-
-/// The error without the name of its source, which is said beside it.
-fn plain(error: &config::ConfigError) -> String {
-    match error {
-        config::ConfigError::At { error, .. } => plain(error),
-        config::ConfigError::Type {
-            unexpected, expected, ..
-        } => format!("invalid type: {unexpected}, expected {expected}"),
-        other => other.to_string(),
-    }
-}
-
-fn lay_over(base: &mut toml::Table, over: toml::Table) {
+fn lay_over(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
-            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => lay_over(base, over),
+            (Some(Value::Table(base)), Value::Table(over)) => lay_over(base, over),
             (_, value) => {
                 base.insert(key, value);
             }

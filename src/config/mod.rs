@@ -14,9 +14,9 @@ pub mod secret;
 pub mod settings;
 mod shipped;
 mod source;
+mod strict;
 mod values;
 mod weigh;
-mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ use decode::Document;
 use files::{LaddersFile, MatterFile};
 use layers::Origin;
 use problem::{Problem, Problems};
-use rules::{Around, Names, Read};
+use rules::{Ladders, Names, Read};
 use settings::Settings;
 use source::Source;
 
@@ -112,11 +112,12 @@ fn read_rules(
     let calendar = calendar(source, &mut hash, heard);
     source.hash_texts(&mut hash);
 
-    let ladder_names = Names::of(ladders_file.as_ref(), "ladder");
+    let read_through = heard.len();
     let period_names = Names::of(periods_file.as_ref(), "period");
     let office_names = Names::of(agencies_file.as_ref(), "office");
     let ladders = ladders_file.as_ref().map(|file| rules::ladders(file, heard));
     let ladders = ladders.unwrap_or_default();
+    let named = Ladders::new(ladders_file.as_ref(), &ladders);
     if let Some(file) = &ladders_file {
         missing_texts(file, has_text, heard);
     }
@@ -126,21 +127,26 @@ fn read_rules(
         rules::nobody_there(file, &org, ladders.values(), heard);
         org
     });
-    let schedule = schedule_file
+    let schedule = schedule_file.as_ref().map(|file| rules::schedule(file, &named, heard));
+    let periods = periods_file
         .as_ref()
-        .map(|file| rules::schedule(file, &ladder_names, &ladders, heard));
-    let ladder_is_whole = |name: &str| {
-        let whole = |file: &Read<LaddersFile>| file.document.is_whole(&format!("ladder.{name}"));
-        ladders_file.as_ref().is_some_and(whole)
-    };
-    let around = Around {
-        ladder_names: &ladder_names,
-        ladders: &ladders,
-        ladder_is_whole: &ladder_is_whole,
-        office_names: &office_names,
-    };
-    let periods = periods_file.as_ref().map(|file| rules::periods(file, &around, heard));
+        .map(|file| rules::periods(file, &named, &office_names, heard));
     let matters = rules::matters(&matter_files, &period_names, &office_names, heard);
+    // What the checks say of stand-ins is about entries that were told of when they were read.
+    let documents = [
+        ladders_file.as_ref().map(|file| &file.document),
+        schedule_file.as_ref().map(|file| &file.document),
+        periods_file.as_ref().map(|file| &file.document),
+        agencies_file.as_ref().map(|file| &file.document),
+        people_file.as_ref().map(|file| &file.document),
+    ];
+    let documents = documents.into_iter().flatten();
+    let documents: Vec<&Document> = documents
+        .chain(matter_files.iter().map(|(_, file)| &file.document))
+        .collect();
+    let checked = heard.split_off(read_through);
+    let fresh = |problem: &Problem| !documents.iter().any(|document| document.told(problem));
+    heard.extend(checked.into_iter().filter(fresh));
     let rulebook = (|| {
         Some(Rulebook {
             zone: zone?,
@@ -192,7 +198,8 @@ fn missing_texts(file: &Read<LaddersFile>, has_text: HasText<'_>, heard: &mut Ve
     for (name, ladder) in &file.value.ladder {
         for (index, rung) in ladder.rung.iter().enumerate() {
             let text = TextId::from(rung.text.as_str());
-            for audience in &rung.to {
+            let whole = |key: &str| file.document.is_whole(&format!("ladder.{name}.rung[{index}].{key}"));
+            for audience in rung.to.iter().filter(|_| whole("to") && whole("by")) {
                 for way in rung.by.iter().filter(|way| **way != Way::Phone) {
                     if !has_text(&text, *way, *audience) {
                         let (to, by) = (audience.name(), way.name());

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use toml::Value;
 use toml::de::{DeTable, DeValue};
-use toml::{Table, Value};
 
 /// A step to an entry: a key or the index of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,23 +13,6 @@ pub(super) enum Step {
 }
 
 pub(super) type Path = Vec<Step>;
-
-/// Reads a dotted path back. A key with dots in it comes back in pieces.
-pub(super) fn parse_path(path: &str) -> Path {
-    let mut steps = Vec::new();
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        let mut pieces = part.split('[');
-        if let Some(key) = pieces.next().filter(|key| !key.is_empty()) {
-            steps.push(Step::Key(key.to_owned()));
-        }
-        steps.extend(
-            pieces
-                .filter_map(|piece| piece.trim_end_matches(']').parse().ok())
-                .map(Step::Index),
-        );
-    }
-    steps
-}
 
 pub(super) fn dotted(path: &[Step]) -> String {
     let mut text = String::new();
@@ -92,14 +75,23 @@ pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     (line, before[start..].chars().count() + 1)
 }
 
+/// Whether there is an entry at `path`.
+pub(super) fn has(root: &mut Value, path: &[Step]) -> bool {
+    match holder_of(root, path) {
+        Some((Value::Table(table), Step::Key(key))) => table.contains_key(key),
+        Some((Value::Array(list), Step::Index(index))) => *index < list.len(),
+        _ => false,
+    }
+}
+
 /// Puts `value` at `path`, in the place of what is there; false when its holder is not there.
-pub(super) fn put(table: &mut Table, path: &[Step], value: Value) -> bool {
-    match holder_of(table, path) {
-        Some((Holder::Table(table), Step::Key(key))) => {
+pub(super) fn put(root: &mut Value, path: &[Step], value: Value) -> bool {
+    match holder_of(root, path) {
+        Some((Value::Table(table), Step::Key(key))) => {
             table.insert(key.clone(), value);
             true
         }
-        Some((Holder::List(list), Step::Index(index))) if *index < list.len() => {
+        Some((Value::Array(list), Step::Index(index))) if *index < list.len() => {
             list[*index] = value;
             true
         }
@@ -107,36 +99,22 @@ pub(super) fn put(table: &mut Table, path: &[Step], value: Value) -> bool {
     }
 }
 
-/// Removes the entry at `path`; false when there is nothing to remove.
-pub(super) fn take_out(table: &mut Table, path: &[Step]) -> bool {
-    match holder_of(table, path) {
-        Some((Holder::Table(table), Step::Key(key))) => table.remove(key).is_some(),
-        Some((Holder::List(list), Step::Index(index))) if *index < list.len() => {
-            list.remove(*index);
-            true
-        }
+/// Removes a key; false when there is none. Elements of lists stay, so that those after them keep their places.
+pub(super) fn take_out(root: &mut Value, path: &[Step]) -> bool {
+    match holder_of(root, path) {
+        Some((Value::Table(table), Step::Key(key))) => table.remove(key).is_some(),
         _ => false,
     }
 }
 
-enum Holder<'a> {
-    Table(&'a mut Table),
-    List(&'a mut Vec<Value>),
-}
-
 /// What holds the entry, and the last step to it.
-fn holder_of<'a, 'p>(table: &'a mut Table, path: &'p [Step]) -> Option<(Holder<'a>, &'p Step)> {
+fn holder_of<'a, 'p>(root: &'a mut Value, path: &'p [Step]) -> Option<(&'a mut Value, &'p Step)> {
     let (last, parents) = path.split_last()?;
-    let mut holder = Holder::Table(table);
+    let mut holder = root;
     for step in parents {
-        let value = match (holder, step) {
-            (Holder::Table(table), Step::Key(key)) => table.get_mut(key)?,
-            (Holder::List(list), Step::Index(index)) => list.get_mut(*index)?,
-            _ => return None,
-        };
-        holder = match value {
-            Value::Table(table) => Holder::Table(table),
-            Value::Array(list) => Holder::List(list),
+        holder = match (holder, step) {
+            (Value::Table(table), Step::Key(key)) => table.get_mut(key)?,
+            (Value::Array(list), Step::Index(index)) => list.get_mut(*index)?,
             _ => return None,
         };
     }

@@ -5,8 +5,7 @@ use std::str::FromStr;
 
 use jiff::civil::{Date, Time};
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, Visitor};
 
 use crate::domain::office::Window;
 
@@ -108,24 +107,23 @@ impl FromStr for Day {
 
 impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct DayVisitor;
-        impl<'de> Visitor<'de> for DayVisitor {
-            type Value = Day;
+        let text = deserializer.deserialize_any(DateText("a date such as 2026-02-14"))?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a date such as 2026-02-14")
-            }
+/// A date as TOML writes it, or text; the field says what is expected.
+struct DateText(&'static str);
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Day, E> {
-                text.parse().map_err(E::custom)
-            }
+impl Visitor<'_> for DateText {
+    type Value = String;
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Day, A::Error> {
-                let datetime = toml::value::Datetime::deserialize(MapAccessDeserializer::new(map))?;
-                datetime.to_string().parse().map_err(A::Error::custom)
-            }
-        }
-        deserializer.deserialize_any(DayVisitor)
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
     }
 }
 
@@ -143,7 +141,10 @@ impl FromStr for Days {
         let day = |part: &str| part.trim().parse::<Day>().map_err(|_| wrong());
         let (from, to) = match text.split_once("..") {
             Some((from, to)) => (day(from)?, day(to)?),
-            None => (day(text)?, day(text)?),
+            None => {
+                let day = text.trim().parse::<Day>()?;
+                (day, day)
+            }
         };
         if from <= to {
             Ok(Self(from.0, to.0))
@@ -155,7 +156,7 @@ impl FromStr for Days {
 
 impl<'de> Deserialize<'de> for Days {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = deserializer.deserialize_any(DateText("a day or from..to, such as \"2026-02-15..2026-02-23\""))?;
         text.parse().map_err(D::Error::custom)
     }
 }

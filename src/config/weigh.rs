@@ -34,13 +34,15 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
             "allowed: a level or target=level, such as \"info,xixin::engine=debug\"",
         );
     }
-    weigh_mail(settings, &mut wrong);
+    // Of a pair with a wrong half, the other half says nothing.
+    let pair_is_whole = !origin.has_replaced("mail.smtp.user") && !origin.has_replaced("mail.smtp.password");
+    weigh_mail(settings, pair_is_whole, &mut wrong);
     weigh_sms(settings, &mut wrong);
 }
 
 type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);
 
-fn weigh_mail(settings: &Settings, wrong: Wrong<'_>) {
+fn weigh_mail(settings: &Settings, pair_is_whole: bool, wrong: Wrong<'_>) {
     let (mail, smtp) = (&settings.mail, &settings.mail.smtp);
     check_range("mail.smtp.port", u64::from(smtp.port), 1, 65_535, wrong);
     check_range("mail.smtp.connections", smtp.connections as u64, 1, 50, wrong);
@@ -50,7 +52,7 @@ fn weigh_mail(settings: &Settings, wrong: Wrong<'_>) {
         let fix = "give its name, such as \"mail.example.org\"";
         wrong("mail.smtp.host", "no mail server is named", fix);
     }
-    if smtp.user.is_some() != smtp.password.is_some() {
+    if pair_is_whole && smtp.user.is_some() != smtp.password.is_some() {
         let key = if smtp.user.is_some() {
             "mail.smtp.user"
         } else {

@@ -1,9 +1,11 @@
 //! One integration binary; modules by subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod bad_config;
 mod calendar;
 mod channel_email;
 mod channel_sms;
+mod config;
 mod import;
 mod layers;
 mod naive_period;

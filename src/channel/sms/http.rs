@@ -150,6 +150,7 @@ impl HttpGateway {
     }
 
     fn prove(&self) -> Result<(), GatewayError> {
+        self.prove_names()?;
         let prepared = self.prepare(&sample()).map_err(|error| match error {
             BuildError::Template { key, detail } => GatewayError::Template { key, detail },
             other => GatewayError::Template {
@@ -168,6 +169,30 @@ impl HttpGateway {
             });
         if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(&prepared.body).is_err() {
             return Err(GatewayError::NotJson);
+        }
+        Ok(())
+    }
+
+    /// A filter such as `tojson` takes a name that is not there for nothing at all, so names are looked at before rendering.
+    fn prove_names(&self) -> Result<(), GatewayError> {
+        let named = |key: &str, source: &str| (key.to_owned(), source.to_owned());
+        let mut sources = vec![named("url", &self.settings.url), named("body", &self.settings.body)];
+        let headers = self.settings.headers.iter();
+        sources.extend(headers.map(|(name, source)| named(&format!("headers.{name}"), source)));
+        for (key, source) in sources {
+            let wrong = |detail: String| GatewayError::Template {
+                key: key.clone(),
+                detail,
+            };
+            let template = self.environment.template_from_named_str(&key, &source);
+            let names = template.map_err(|error| wrong(error.to_string()))?.undeclared_variables(true);
+            let known = |name: &str| match name.strip_prefix("secret.") {
+                Some(secret) => self.settings.secrets.contains_key(secret),
+                None => ["to", "text", "signature", "id"].contains(&name),
+            };
+            if let Some(name) = names.iter().filter(|name| !known(name)).min() {
+                return Err(wrong(format!("\"{name}\" is no value of an SMS")));
+            }
         }
         Ok(())
     }

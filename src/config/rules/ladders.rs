@@ -15,12 +15,13 @@ pub(in crate::config) fn ladders(read: &Read<LaddersFile>, heard: Heard<'_>) -> 
     for (name, entry) in &read.value.ladder {
         let path = format!("ladder.{name}");
         check_id(doc, &path, name, heard);
-        if entry.rung.is_empty() && doc.is_whole(&path) {
+        if entry.rung.is_empty() && doc.is_whole(&format!("{path}.rung")) {
             heard.push(doc.at(&path, "it has no rungs", &format!("add [[ladder.{name}.rung]]")));
         }
         check_names(doc, &path, entry, heard);
         for (index, rung) in entry.rung.iter().enumerate() {
-            check_rung(doc, &format!("{path}.rung[{index}]"), entry.item, rung, heard);
+            let item = doc.is_whole(&format!("{path}.item")).then_some(entry.item);
+            check_rung(doc, &format!("{path}.rung[{index}]"), item, rung, heard);
         }
         let id = LadderId::from(name.as_str());
         let ladder = Ladder {
@@ -53,24 +54,26 @@ fn rung(entry: &RungEntry) -> Rung {
 fn check_names(doc: &Document, path: &str, entry: &LadderEntry, heard: Heard<'_>) {
     let mut names = BTreeSet::new();
     for (index, rung) in entry.rung.iter().enumerate() {
-        if !names.insert(rung.name.as_str()) {
+        let path = format!("{path}.rung[{index}].name");
+        if doc.is_whole(&path) && !names.insert(rung.name.as_str()) {
             let what = format!("\"{}\" is used twice", rung.name);
-            let fix = "each rung of a ladder has its own name";
-            heard.push(doc.at(&format!("{path}.rung[{index}].name"), &what, fix));
+            heard.push(doc.at(&path, &what, "each rung of a ladder has its own name"));
         }
     }
 }
 
-fn check_rung(doc: &Document, path: &str, item: ItemKind, rung: &RungEntry, heard: Heard<'_>) {
+fn check_rung(doc: &Document, path: &str, item: Option<ItemKind>, rung: &RungEntry, heard: Heard<'_>) {
     let at = |key: &str| format!("{path}.{key}");
     check_id(doc, &at("name"), &rung.name, heard);
     check_id(doc, &at("text"), &rung.text, heard);
-    check_when(doc, path, item, rung, heard);
-    if rung.to.is_empty() && doc.is_whole(&at("to")) {
+    if let Some(item) = item.filter(|_| doc.is_whole(&at("when"))) {
+        check_when(doc, path, item, rung, heard);
+    }
+    if rung.to.is_empty() {
         let fix = "name at least one audience, such as \"owner\"";
         heard.push(doc.at(&at("to"), "nobody is told", fix));
     }
-    if rung.by.is_empty() && doc.is_whole(&at("by")) {
+    if rung.by.is_empty() {
         let fix = "name at least one of email, sms, phone";
         heard.push(doc.at(&at("by"), "there is no way to tell", fix));
     }
@@ -79,13 +82,13 @@ fn check_rung(doc: &Document, path: &str, item: ItemKind, rung: &RungEntry, hear
             "to" => first_twice(&rung.to).map(|(index, audience)| (index, audience.name())),
             _ => first_twice(&rung.by).map(|(index, way)| (index, way.name())),
         };
-        if let Some((index, name)) = twice {
+        if let Some((index, name)) = twice.filter(|_| doc.is_whole(&at(key))) {
             let what = format!("\"{name}\" is named twice");
             heard.push(doc.at(&format!("{path}.{key}[{index}]"), &what, "name each only once"));
         }
     }
     let staff = rung.to.iter().any(|audience| !audience.is_public());
-    if staff && rung.by.contains(&Way::Phone) {
+    if staff && rung.by.contains(&Way::Phone) && doc.is_whole(&at("to")) {
         let fix = "allowed for staff: email, sms; \"phone\" makes a call task to a resident or relative";
         heard.push(doc.at(&at("by"), "staff are not phoned", fix));
     }

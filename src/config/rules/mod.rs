@@ -13,7 +13,7 @@ pub(super) use ladders::ladders;
 pub(super) use matters::matters;
 pub(super) use offices::offices;
 pub(super) use people::{nobody_there, org, plausible_email};
-pub(super) use periods::{Around, periods};
+pub(super) use periods::periods;
 pub(super) use schedule::schedule;
 
 pub use matters::BANNED;
@@ -21,12 +21,13 @@ pub use matters::BANNED;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decode::Document;
+use super::files::LaddersFile;
 use super::problem::{Problem, allowed};
 use crate::domain::ids::LadderId;
 use crate::domain::ladder::{ItemKind, Ladder};
 use crate::domain::text::{Said, clean_line};
 
-/// A file that decoded, wholly or without its wrong entries, with the document for places.
+/// A file that decoded, with stand-ins for its wrong entries, and the document for places.
 pub(super) struct Read<T> {
     pub document: Document,
     pub value: T,
@@ -35,7 +36,7 @@ pub(super) struct Read<T> {
 /// Hears problems.
 pub(super) type Heard<'a> = &'a mut Vec<Problem>;
 
-/// The names that a file defines; none can be told when it could not be read.
+/// The names that a file defines; none are known when it could not be read.
 pub(super) struct Names(Option<BTreeSet<String>>);
 
 impl Names {
@@ -90,18 +91,31 @@ fn check_known(doc: &Document, path: &str, what: &str, name: &str, known: &Names
     }
 }
 
+/// The ladders that others refer to.
+pub(super) struct Ladders {
+    names: Names,
+    /// Those that could be read as they are written.
+    whole: BTreeMap<LadderId, Ladder>,
+}
+
+impl Ladders {
+    pub(super) fn new(read: Option<&Read<LaddersFile>>, ladders: &BTreeMap<LadderId, Ladder>) -> Self {
+        let whole = |id: &LadderId| read.is_some_and(|read| read.document.is_whole(&format!("ladder.{id}")));
+        Self {
+            names: Names::of(read, "ladder"),
+            whole: ladders
+                .iter()
+                .filter(|(id, _)| whole(id))
+                .map(|(id, ladder)| (id.clone(), ladder.clone()))
+                .collect(),
+        }
+    }
+}
+
 /// Complains of a ladder that is not there or belongs to another kind of item.
-fn check_ladder(
-    doc: &Document,
-    path: &str,
-    name: &str,
-    kind: ItemKind,
-    names: &Names,
-    ladders: &BTreeMap<LadderId, Ladder>,
-    heard: Heard<'_>,
-) {
-    check_known(doc, path, "ladder", name, names, heard);
-    if let Some(ladder) = ladders.get(name).filter(|ladder| ladder.item != kind) {
+fn check_ladder(doc: &Document, path: &str, name: &str, kind: ItemKind, ladders: &Ladders, heard: Heard<'_>) {
+    check_known(doc, path, "ladder", name, &ladders.names, heard);
+    if let Some(ladder) = ladders.whole.get(name).filter(|ladder| ladder.item != kind) {
         let what = format!("ladder \"{name}\" is for item = \"{}\"", ladder.item.name());
         let fix = format!("a ladder for item = \"{}\" is needed here", kind.name());
         heard.push(doc.at(path, &what, &fix));
@@ -111,7 +125,7 @@ fn check_ladder(
 /// Complains of entries of a list that say the same.
 fn check_once(doc: &Document, path: &str, list: &[String], heard: Heard<'_>) {
     for (index, name) in list.iter().enumerate() {
-        if list[..index].contains(name) {
+        if list[..index].contains(name) && doc.is_whole(path) {
             let what = format!("\"{name}\" is named twice");
             heard.push(doc.at(&format!("{path}[{index}]"), &what, "name each only once"));
         }

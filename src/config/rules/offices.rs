@@ -50,7 +50,7 @@ fn extra(doc: &Document, path: &str, entry: &OfficeEntry, heard: Heard<'_>) -> B
     for (index, day) in entry.extra.iter().enumerate() {
         let at = |key: &str| format!("{path}.extra[{index}].{key}");
         let windows = open_windows(doc, &at("hours"), &day.hours, heard);
-        if extra.insert(day.day.0, windows).is_some() {
+        if extra.insert(day.day.0, windows).is_some() && doc.is_whole(&format!("{path}.extra")) {
             let what = format!("{} is named twice", day.day.0);
             heard.push(doc.at(&at("day"), &what, "write all windows of a day in one entry"));
         }
@@ -98,7 +98,7 @@ fn week_windows(doc: &Document, path: &str, week: &Week, heard: Heard<'_>) -> [V
         of("sunday", sunday),
     ];
     let path = format!("{path}.week");
-    if days.iter().all(Vec::is_empty) && doc.is_whole(&path) {
+    if days.iter().all(Vec::is_empty) {
         heard.push(doc.at(&path, "it never opens", "give at least one weekday its hours"));
     }
     days
@@ -106,7 +106,7 @@ fn week_windows(doc: &Document, path: &str, week: &Week, heard: Heard<'_>) -> [V
 
 /// Windows where an empty list would say that it never opens.
 fn open_windows(doc: &Document, path: &str, hours: &[Hours], heard: Heard<'_>) -> Vec<Window> {
-    if hours.is_empty() && doc.is_whole(path) {
+    if hours.is_empty() {
         let fix = "give at least one window, such as [\"09:00-12:00\", \"13:30-17:00\"]";
         heard.push(doc.at(path, "it never opens", fix));
     }
@@ -117,7 +117,7 @@ fn open_windows(doc: &Document, path: &str, hours: &[Hours], heard: Heard<'_>) -
 fn windows(doc: &Document, path: &str, hours: &[Hours], heard: Heard<'_>) -> Vec<Window> {
     let windows: Vec<Window> = hours.iter().map(|hours| hours.0).collect();
     for (index, pair) in windows.windows(2).enumerate() {
-        if pair[1].from < pair[0].to {
+        if pair[1].from < pair[0].to && doc.is_whole(path) {
             let path = format!("{path}[{}]", index + 1);
             let fix = "write windows in order and apart, such as [\"09:00-12:00\", \"13:30-17:00\"]";
             heard.push(doc.at(&path, "it overlaps the window before", fix));

@@ -50,7 +50,12 @@ pub(in crate::config) fn nobody_there<'a>(
     }
     let rungs = ladders.into_iter().flat_map(|ladder| &ladder.rungs);
     let told: BTreeSet<Audience> = rungs.flat_map(|rung| rung.to.iter().copied()).collect();
-    for unit in org.units.values().filter(|unit| unit.kind != UnitKind::District) {
+    // Units that hang in the air have been told of.
+    let rooted = |unit: &&Unit| {
+        let top = org.line_of(&unit.id).last();
+        unit.kind != UnitKind::District && top.is_some_and(|top| top.parent.is_none() && top.kind != UnitKind::Window)
+    };
+    for unit in org.units.values().filter(rooted) {
         for audience in &told {
             let Some(role) = audience.role() else { continue };
             if org.with_role(&unit.id, role).next().is_none() {
@@ -144,11 +149,14 @@ fn check_parent(
         return;
     }
     let above = file.unit.get(parent).map(|unit| unit.kind);
-    let fits = match kind {
-        UnitKind::District => false,
-        UnitKind::Centre => above.is_none_or(|above| above == UnitKind::District),
-        UnitKind::Window => above.is_none_or(|above| above == UnitKind::Centre),
-    };
+    let known = |name: &str| doc.is_whole(&format!("unit.{name}.kind"));
+    let fits = !known(name)
+        || !known(parent)
+        || match kind {
+            UnitKind::District => false,
+            UnitKind::Centre => above.is_none_or(|above| above == UnitKind::District),
+            UnitKind::Window => above.is_none_or(|above| above == UnitKind::Centre),
+        };
     if !fits {
         heard.push(doc.at(path, &format!("\"{parent}\" cannot be above this unit"), fix));
     }
@@ -182,18 +190,19 @@ fn check_absences(doc: &Document, file: &PeopleFile, name: &str, entry: &StaffEn
     for (index, absence) in entry.absence.iter().enumerate() {
         let at = |key: &str| format!("staff.{name}.absence[{index}].{key}");
         let (Day(from), Day(to)) = (absence.from, absence.to);
-        if from > to {
+        if from > to && doc.is_whole(&at("from")) {
             let what = format!("{to} is before {from}");
             heard.push(doc.at(&at("to"), &what, "an absence ends on or after its first day"));
         }
         let mut before = entry.absence[..index].iter();
-        if before.any(|other| absence.from <= other.to && other.from <= absence.to) {
+        let overlaps = before.any(|other| absence.from <= other.to && other.from <= absence.to);
+        if overlaps && doc.is_whole(&format!("staff.{name}.absence")) {
             let fix = "write days apart, so that it is clear who stands in";
             heard.push(doc.at(&at("from"), "it overlaps an absence before", fix));
         }
         if let Some(substitute) = &absence.substitute {
             check_known(doc, &at("substitute"), "member of staff", substitute, staff, heard);
-            if turns_back(file, name, index) {
+            if doc.is_whole("staff") && turns_back(file, name, index) {
                 let fix = "name somebody who is there in that time";
                 heard.push(doc.at(&at("substitute"), "the substitutes go round in a circle", fix));
             }

@@ -3,31 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::ladders::never_silent;
-use super::{Heard, Names, Read, check_id, check_known, check_ladder, check_text, check_words};
+use super::{Heard, Ladders, Names, Read, check_id, check_known, check_ladder, check_text, check_words};
 use crate::config::decode::Document;
 use crate::config::files::{PeriodEntry, PeriodsFile};
 use crate::domain::ids::{LadderId, OfficeId, PeriodId};
-use crate::domain::ladder::{ItemKind, Ladder};
+use crate::domain::ladder::ItemKind;
 use crate::domain::period::{Mode, Period, PeriodRule, PeriodUnit};
 use crate::domain::rulebook::{Loss, PeriodKind};
 
-/// What periods refer to.
-pub(in crate::config) struct Around<'a> {
-    pub ladder_names: &'a Names,
-    pub ladders: &'a BTreeMap<LadderId, Ladder>,
-    /// Whether the ladder came out of its file as it is written there.
-    pub ladder_is_whole: &'a dyn Fn(&str) -> bool,
-    pub office_names: &'a Names,
-}
-
 pub(in crate::config) fn periods(
     read: &Read<PeriodsFile>,
-    around: &Around<'_>,
+    ladders: &Ladders,
+    offices: &Names,
     heard: Heard<'_>,
 ) -> BTreeMap<PeriodId, PeriodKind> {
     let mut kinds = BTreeMap::new();
     for (name, entry) in &read.value.period {
-        check(&read.document, name, entry, around, heard);
+        check(&read.document, name, entry, ladders, offices, heard);
         let id = PeriodId::from(name.as_str());
         kinds.insert(id.clone(), kind(id, entry));
     }
@@ -56,7 +48,7 @@ fn kind(id: PeriodId, entry: &PeriodEntry) -> PeriodKind {
     }
 }
 
-fn check(doc: &Document, name: &str, entry: &PeriodEntry, around: &Around<'_>, heard: Heard<'_>) {
+fn check(doc: &Document, name: &str, entry: &PeriodEntry, ladders: &Ladders, offices: &Names, heard: Heard<'_>) {
     let at = |key: &str| format!("period.{name}.{key}");
     check_id(doc, &format!("period.{name}"), name, heard);
     check_words(doc, &at("name"), &entry.name, heard);
@@ -65,20 +57,24 @@ fn check(doc: &Document, name: &str, entry: &PeriodEntry, around: &Around<'_>, h
     if let Some(alternative) = &entry.alternative {
         check_words(doc, &at("alternative"), alternative, heard);
     }
-    check_length(doc, &at("length"), entry.length.0, entry.mode, heard);
-    if let Some(margin) = &entry.margin {
+    if doc.is_whole(&at("mode")) {
+        check_unit(doc, &at("length"), entry.length.0, entry.mode, heard);
+    }
+    check_length(doc, &at("length"), entry.length.0, heard);
+    if let Some(margin) = entry.margin.as_ref().filter(|_| doc.is_whole(&at("length"))) {
         check_margin(doc, &at("margin"), margin.0, entry.length.0, heard);
     }
     if let Some(office) = &entry.office {
-        check_known(doc, &at("office"), "office", office, around.office_names, heard);
+        check_known(doc, &at("office"), "office", office, offices, heard);
     }
     let (path, ladder) = (at("ladder"), entry.ladder.as_str());
-    let (names, ladders) = (around.ladder_names, around.ladders);
-    check_ladder(doc, &path, ladder, ItemKind::Deadline, names, ladders, heard);
-    let silent = ladders.get(ladder).is_some_and(|found| {
-        found.item == ItemKind::Deadline && !never_silent(found) && (around.ladder_is_whole)(ladder)
-    });
-    if entry.loss == Loss::Irrecoverable && silent {
+    check_ladder(doc, &path, ladder, ItemKind::Deadline, ladders, heard);
+    let found = ladders
+        .whole
+        .get(ladder)
+        .filter(|ladder| ladder.item == ItemKind::Deadline);
+    let silent = found.is_some_and(|ladder| !never_silent(ladder));
+    if entry.loss == Loss::Irrecoverable && doc.is_whole(&at("loss")) && silent {
         let what = format!("the right is lost for ever, but ladder \"{ladder}\" ends in silence");
         let fix = "give that ladder a rung \"every … from … expired\" without \"at most\", with until = \"acknowledged\", to \
                    supervisor, director or district";
@@ -86,7 +82,7 @@ fn check(doc: &Document, name: &str, entry: &PeriodEntry, around: &Around<'_>, h
     }
 }
 
-fn check_length(doc: &Document, path: &str, length: Period, mode: Mode, heard: Heard<'_>) {
+fn check_unit(doc: &Document, path: &str, length: Period, mode: Mode, heard: Heard<'_>) {
     use PeriodUnit::{BusinessHours, Days, Hours, Months, Weeks, Workdays, Years};
     let units: &[PeriodUnit] = match mode {
         Mode::Civil | Mode::Retention | Mode::Promise => &[Years, Months, Weeks, Days, Workdays],
@@ -101,6 +97,9 @@ fn check_length(doc: &Document, path: &str, length: Period, mode: Mode, heard: H
         let what = format!("\"{length}\" cannot be counted in mode \"{}\"", mode.name());
         heard.push(doc.at(path, &what, &format!("allowed units: {}", units.join(", "))));
     }
+}
+
+fn check_length(doc: &Document, path: &str, length: Period, heard: Heard<'_>) {
     if length.n <= 0 {
         let fix = "a deadline lies after its trigger: use a number above 0";
         heard.push(doc.at(path, &format!("\"{length}\" is no length"), fix));

@@ -1,13 +1,11 @@
 //! `schedule.toml`: digests, hours, caps, and the ladders of items that have no period of their own.
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 
-use super::{Heard, Names, Read, check_ladder};
+use super::{Heard, Ladders, Read, check_ladder};
 use crate::config::files::ScheduleFile;
 use crate::domain::ids::LadderId;
-use crate::domain::ladder::{ItemKind, Ladder};
+use crate::domain::ladder::ItemKind;
 use crate::domain::period::{Mode, PeriodRule, PeriodUnit};
 use crate::domain::quiet::SendingHours;
 use crate::domain::rulebook::Schedule;
@@ -15,12 +13,7 @@ use crate::domain::rulebook::Schedule;
 /// Residents can be written to for at least so long a day, else messages pile up from day to day.
 const SENDING_MIN: SignedDuration = SignedDuration::from_hours(1);
 
-pub(in crate::config) fn schedule(
-    read: &Read<ScheduleFile>,
-    names: &Names,
-    ladders: &BTreeMap<LadderId, Ladder>,
-    heard: Heard<'_>,
-) -> Schedule {
+pub(in crate::config) fn schedule(read: &Read<ScheduleFile>, ladders: &Ladders, heard: Heard<'_>) -> Schedule {
     let file = &read.value;
     check_numbers(read, heard);
     check_workdays(read, heard);
@@ -28,7 +21,7 @@ pub(in crate::config) fn schedule(
         ("callback.ladder", &file.callback.ladder, ItemKind::Callback),
         ("appointment.ladder", &file.appointment.ladder, ItemKind::Appointment),
     ] {
-        check_ladder(&read.document, path, name, kind, names, ladders, heard);
+        check_ladder(&read.document, path, name, kind, ladders, heard);
     }
     let (sending, business) = (file.hours.sending.0, file.hours.business.0);
     if sending.from.duration_until(sending.to) < SENDING_MIN {

@@ -1,0 +1,109 @@
+//! One file per mistake in tests/bad-config/, with the exact lines that `load` must tell beside it.
+//!
+//! The first lines of a file say what it does to a copy of the shipped configuration:
+//!
+//! ```text
+//! # before PATH         it is put before that file (so lines are counted in this one)
+//! # as PATH             it is that file; where that is no TOML, without this line
+//! # without PATH        that file or folder is not there
+//! # folder PATH         an empty folder is there
+//! # variable NAME=TEXT  the environment has this variable
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use xixin::app::Place;
+use xixin::config::write_to;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bad-config");
+
+#[test]
+fn every_mistake_is_told_in_the_words_that_a_person_reviewed() {
+    let mut cases: Vec<PathBuf> = fs::read_dir(FOLDER)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    cases.retain(|path| path.extension().is_some_and(|ending| ending != "expected"));
+    cases.sort();
+    assert!(cases.len() >= 45, "only {} mistakes are left in {FOLDER}", cases.len());
+    let mut differ = Vec::new();
+    for case in cases {
+        let expected = case.with_extension("expected");
+        let expected = fs::read_to_string(&expected).unwrap_or_else(|error| panic!("{}: {error}", expected.display()));
+        let found = told(&fs::read(&case).unwrap());
+        if found != expected {
+            let name = case.file_name().unwrap().to_string_lossy().into_owned();
+            differ.push(format!("{name}\n  expected:\n{expected}  found:\n{found}"));
+        }
+    }
+    assert!(differ.is_empty(), "{} differ:\n{}", differ.len(), differ.join("\n"));
+}
+
+#[test]
+fn every_expectation_has_its_mistake() {
+    for entry in fs::read_dir(FOLDER).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "expected") {
+            let mistake = ["toml", "bin", "txt", "html"]
+                .iter()
+                .any(|ending| path.with_extension(ending).exists());
+            assert!(mistake, "{} stands alone", path.display());
+        }
+    }
+}
+
+/// What is told of the shipped configuration with one mistake, one line each.
+fn told(mistake: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    write_to(dir).unwrap();
+    let mut environment = BTreeMap::new();
+    for line in mistake.split(|byte| *byte == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        let Some((verb, object)) = line.strip_prefix("# ").and_then(|line| line.split_once(' ')) else {
+            break;
+        };
+        match verb {
+            "before" => {
+                let shipped = fs::read(dir.join(object)).unwrap();
+                fs::write(dir.join(object), [mistake, b"\n", &shipped].concat()).unwrap();
+            }
+            "as" => write(&dir.join(object), mistake),
+            "without" => remove(&dir.join(object)),
+            "folder" => fs::create_dir_all(dir.join(object)).unwrap(),
+            "variable" => {
+                let (name, text) = object.split_once('=').unwrap();
+                environment.insert(name.to_owned(), text.to_owned());
+            }
+            _ => break,
+        }
+    }
+    let place = Place {
+        config: dir.to_owned(),
+        environment,
+    };
+    match place.load() {
+        Ok(_) => "no problem\n".to_owned(),
+        Err(problems) => problems.iter().map(|problem| format!("{problem}\n")).collect(),
+    }
+}
+
+fn write(path: &Path, mistake: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let toml = path.extension().is_some_and(|ending| ending == "toml");
+    let from = match mistake.iter().position(|byte| *byte == b'\n') {
+        Some(end) if !toml => end + 1,
+        _ => 0,
+    };
+    fs::write(path, &mistake[from..]).unwrap();
+}
+
+fn remove(path: &Path) {
+    if path.is_dir() {
+        fs::remove_dir_all(path).unwrap();
+    } else {
+        fs::remove_file(path).unwrap();
+    }
+}
