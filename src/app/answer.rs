@@ -1,5 +1,7 @@
 //! What the running daemon answers: status, reload, pause and resume.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 use tracing::{error, info};
 
@@ -97,7 +99,12 @@ impl App {
         all["version"] = json!(env!("CARGO_PKG_VERSION"));
         all["config"] = json!(self.place.config);
         all["http"] = json!(self.http.get());
-        all["hanging"] = json!(self.pulse.get().map(|pulse| pulse.stale()).unwrap_or_default());
+        all["hanging"] = json!(
+            self.pulse
+                .get()
+                .map(|pulse| pulse.stale(Instant::now()))
+                .unwrap_or_default()
+        );
         Ok(all)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A provider that is down does not count against xixin (the queue waits for it); it is named as a warning.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ pub async fn health(engine: &Engine, pulse: &Pulse) -> Health {
             Said::new("数据库无法读取", "the database cannot be read"),
         ));
     }
-    for name in pulse.stale() {
+    for name in pulse.stale(Instant::now()) {
         let said = Said::new(
             format!("{name} 循环没有进展"),
             format!("the {name} loop makes no progress"),

@@ -2,6 +2,8 @@
 //!
 //! Labels name ways, states, loops and versions: never a person, a case or a number.
 
+use std::time::Instant;
+
 use metrics::{describe_gauge, gauge};
 
 use crate::domain::ladder::Way;
@@ -68,7 +70,7 @@ async fn measure(engine: &Engine, pulse: &Pulse) -> Result<(), StoreError> {
         "xixin_loop_age_seconds",
         "Since each loop came round; 60 and more means that it hangs"
     );
-    for (name, age) in pulse.ages() {
+    for (name, age) in pulse.ages(Instant::now()) {
         gauge!("xixin_loop_age_seconds", "loop" => name).set(age.as_secs_f64());
     }
     describe_gauge!(

@@ -10,7 +10,7 @@ mod pulse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -124,7 +124,7 @@ impl Lifecycle {
                     () = stop.cancelled() => return Ok(()),
                     _ = ticks.tick() => {}
                 }
-                let stale = pulse.stale();
+                let stale = pulse.stale(Instant::now());
                 if stale.is_empty() {
                     notify::watchdog();
                 } else if !said {
@@ -235,5 +235,59 @@ impl Tasks {
         let mut names: Vec<&str> = self.names.drain().map(|(_, name)| name).collect();
         names.sort_unstable();
         names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_loop_that_fails_panics_or_ends_by_itself_stops_the_process_with_an_error() {
+        let mut failing = Lifecycle::new().unwrap();
+        failing.spawn("planner", async { anyhow::bail!("no") });
+        assert_eq!(failing.signal().await, Signal::Stop);
+        let error = failing.finish(LONG).await.unwrap_err();
+        assert_eq!(crate::telemetry::chain(&error), "task planner failed: no");
+
+        let mut panicking = Lifecycle::new().unwrap();
+        panicking.spawn("email", async { panic!("in a test") });
+        assert_eq!(panicking.signal().await, Signal::Stop);
+        let error = panicking.finish(LONG).await.unwrap_err();
+        assert_eq!(error.to_string(), "task email panicked");
+
+        let mut early = Lifecycle::new().unwrap();
+        early.listen("http", async { Ok(()) });
+        assert_eq!(early.signal().await, Signal::Stop);
+        let error = early.finish(LONG).await.unwrap_err();
+        assert_eq!(error.to_string(), "task http ended before it was told to");
+    }
+
+    #[tokio::test]
+    async fn listeners_answer_until_the_loops_have_ended() {
+        let mut lifecycle = Lifecycle::new().unwrap();
+        let (soft, hard) = (lifecycle.soft(), lifecycle.hard());
+        let still = hard.clone();
+        lifecycle.spawn("sms", async move {
+            soft.cancelled().await;
+            anyhow::ensure!(!still.is_cancelled(), "the listeners went first");
+            Ok(())
+        });
+        lifecycle.listen("control", async move {
+            hard.cancelled().await;
+            Ok(())
+        });
+        lifecycle.finish(LONG).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_does_not_end_in_time_is_cut_off_and_named() {
+        let mut lifecycle = Lifecycle::new().unwrap();
+        lifecycle.spawn("sms", std::future::pending());
+        lifecycle.spawn("email", std::future::pending());
+        let error = lifecycle.finish(Duration::ZERO).await.unwrap_err();
+        assert!(error.to_string().ends_with("cut off: email, sms"), "{error}");
     }
 }

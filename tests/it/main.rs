@@ -1,6 +1,7 @@
 //! One integration binary; modules by subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod admin;
 mod bad_config;
 mod calendar;
 mod channel_email;
@@ -16,8 +17,10 @@ mod period_hours;
 mod period_laws;
 mod period_vectors;
 mod plan_laws;
+mod process;
 mod quiet;
 mod sms;
 mod support;
+mod systemd;
 mod texts;
 mod traps;

@@ -101,6 +101,8 @@ impl Hall {
     pub(crate) async fn crash(self) -> Self {
         let Self { dir, app, clock, .. } = self;
         app.engine.store.close().await;
+        // The lock of a process ends with it.
+        drop(app);
         Self::start(dir, clock).await
     }
 

@@ -1,0 +1,311 @@
+//! The daemon as a process: start, signals, reload, lock, and what other processes can say to it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::support::daemon::{Installation, Ran, names};
+
+/// A comment is another set of rules as good as any.
+const CHANGE: &str = "\n# changed\n";
+/// A mistake that every file refuses.
+const MISTAKE: &str = "\nnonsense = 1\n";
+
+#[test]
+fn ready_is_said_with_the_address_and_stop_leaves_nothing_behind() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    let status = installation.run(&["ctl", "status", "--json"]).json();
+    assert_eq!(status["data"]["http"], daemon.http.as_str());
+    assert_eq!(status["data"]["pid"], daemon.pid());
+    assert_eq!(status["data"]["generation"], 1);
+
+    daemon.signal(&["TERM"]);
+    daemon.told("STOPPING=1");
+    assert_eq!(daemon.ended().code(), Some(0));
+    // The lock's file stays: to remove it would let two daemons lock two different files.
+    assert_eq!(names(&installation.state()), ["xixin.db", "xixin.lock"]);
+}
+
+#[test]
+fn interrupt_stops_as_well() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    daemon.signal(&["INT"]);
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn the_second_stop_signal_ends_the_process_at_once() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    // Stopped, it cannot act on the first before the second has come.
+    daemon.signal(&["STOP", "INT", "TERM", "CONT"]);
+    let code = daemon.ended().code();
+    assert!([Some(130), Some(143)].contains(&code), "{code:?}");
+    // Nothing was said goodbye to, and the next start does not mind.
+    installation.serve();
+}
+
+#[test]
+fn ctl_reload_puts_new_rules_in_force_and_tells_the_service_manager() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    installation.append("ladders.toml", CHANGE);
+    let answer = installation.run(&["ctl", "reload"]).good();
+    assert!(answer.contains("generation 2"), "{answer}");
+    let reloading = daemon.told("RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    let ready = daemon.told("READY=1");
+    assert!(
+        ready.contains("generation 2") && ready.contains(&daemon.http),
+        "{ready}"
+    );
+}
+
+#[test]
+fn a_refused_reload_names_every_problem_and_changes_nothing() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    installation.append("ladders.toml", MISTAKE);
+    installation.append("schedule.toml", MISTAKE);
+    let refused = installation.run(&["ctl", "reload"]);
+    assert_eq!(refused.code, 78, "{refused:?}");
+    assert!(refused.out.contains("ladders.toml:"), "{refused:?}");
+    assert!(refused.out.contains("schedule.toml:"), "{refused:?}");
+    assert!(refused.out.contains("the old rules stay in force"), "{refused:?}");
+    let ready = daemon.told("READY=1");
+    assert!(ready.contains("generation 1"), "{ready}");
+    // The daemon can be spoken to while a file is broken.
+    let status = installation.run(&["ctl", "status", "--json"]).json();
+    assert_eq!(status["data"]["generation"], 1);
+}
+
+#[test]
+fn a_hangup_reloads_like_ctl() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    installation.append("ladders.toml", CHANGE);
+    daemon.signal(&["HUP"]);
+    daemon.told("RELOADING=1");
+    assert!(daemon.told("READY=1").contains("generation 2"));
+
+    installation.append("schedule.toml", MISTAKE);
+    daemon.signal(&["HUP"]);
+    daemon.told("RELOADING=1");
+    assert!(daemon.told("READY=1").contains("generation 2"));
+    let line = daemon.logged("reload refused");
+    assert!(line.contains("schedule.toml:"), "{line}");
+}
+
+#[test]
+fn what_takes_effect_only_at_a_start_is_refused_by_name() {
+    let installation = Installation::new();
+    let _daemon = installation.serve();
+    installation.write(
+        "conf.d/30-test.toml",
+        "zone = \"Asia/Urumqi\"\n[reload]\nwatch = true\n",
+    );
+    let refused = installation.run(&["ctl", "reload"]);
+    assert_eq!(refused.code, 78, "{refused:?}");
+    for key in ["zone", "reload.watch"] {
+        assert!(
+            refused.out.contains(&format!("{key}: it takes effect only at a start")),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_saved_file_takes_effect_by_itself_when_that_is_switched_on() {
+    let installation = Installation::with("[reload]\nwatch = true\n");
+    let mut daemon = installation.serve();
+    // As editors save: a new file takes the place of the old one.
+    let text = fs::read_to_string(installation.config().join("ladders.toml")).unwrap();
+    installation.write("ladders.toml.new", &(text + CHANGE));
+    fs::rename(
+        installation.config().join("ladders.toml.new"),
+        installation.config().join("ladders.toml"),
+    )
+    .unwrap();
+    daemon.told("RELOADING=1");
+    assert!(daemon.told("READY=1").contains("generation 2"));
+}
+
+#[test]
+fn a_second_daemon_is_refused_with_the_pid_of_the_first_until_that_one_is_gone() {
+    let installation = Installation::new();
+    let mut first = installation.serve();
+    let second = installation.run(&["serve"]);
+    assert_eq!(second.code, 73, "{second:?}");
+    assert!(second.err.contains(&format!("pid {}", first.pid())), "{second:?}");
+
+    first.signal(&["KILL"]);
+    first.ended();
+    installation.serve();
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let installation = Installation::new();
+    installation.run(&["migrate"]).good();
+    let path = installation.state().join("xixin.db");
+    let mut database = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'of the future', 1, x'00', 0)",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    database.close().await.unwrap();
+    let refused = installation.run(&["serve"]);
+    assert_eq!(refused.code, 78, "{refused:?}");
+    assert!(refused.err.contains("was written by a newer xixin"), "{refused:?}");
+    let doctor = installation.run(&["doctor"]);
+    assert_eq!(doctor.code, 1);
+    assert!(doctor.out.contains("✗ database"), "{doctor:?}");
+}
+
+#[test]
+fn a_disk_without_room_is_a_clear_error_at_the_start() {
+    let installation = Installation::new();
+    let program = env!("CARGO_BIN_EXE_xixin");
+    // No file may grow beyond 8 KiB; without the trap the kernel would end the process instead of failing the write.
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec {program} serve");
+    let mut command = std::process::Command::new("bash");
+    command
+        .env_clear()
+        .env("XIXIN_CONFIG", installation.config())
+        .arg("-c")
+        .arg(script);
+    let refused = Ran::of(command.output().unwrap());
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("xixin.db"), "{refused:?}");
+}
+
+#[test]
+fn a_port_in_use_is_a_clear_error_at_the_start() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let installation = Installation::with(&format!("[http]\nlisten = \"{address}\"\n"));
+    let refused = installation.run(&["serve"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains(&format!("http.listen {address}")), "{refused:?}");
+    let doctor = installation.run(&["doctor"]);
+    assert!(doctor.out.contains("✗ http"), "{doctor:?}");
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_78_with_every_problem() {
+    let installation = Installation::new();
+    installation.append("ladders.toml", MISTAKE);
+    installation.append("people.toml", MISTAKE);
+    let refused = installation.run(&["serve"]);
+    assert_eq!(refused.code, 78, "{refused:?}");
+    assert!(
+        refused.err.contains("ladders.toml:") && refused.err.contains("people.toml:"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn without_a_daemon_ctl_says_where_it_looked() {
+    let installation = Installation::new();
+    let alone = installation.run(&["ctl", "status"]);
+    assert_eq!(alone.code, 69, "{alone:?}");
+    let socket = installation.state().join("control.sock");
+    assert!(alone.err.contains(socket.to_str().unwrap()), "{alone:?}");
+    let given = installation.run(&["ctl", "--socket", "/nowhere/control.sock", "reload"]);
+    assert_eq!(given.code, 69, "{given:?}");
+    assert!(given.err.contains("/nowhere/control.sock"), "{given:?}");
+}
+
+#[test]
+fn a_verb_finds_the_daemon_in_its_runtime_directory() {
+    let installation = Installation::new();
+    let runtime = tempfile::tempdir().unwrap();
+    let path = runtime.path().to_str().unwrap();
+    let _daemon = installation.serve_with(&[("RUNTIME_DIRECTORY", path)]);
+    assert_eq!(names(runtime.path()), ["control.sock"]);
+    // The shell of an operator has no such variable; ExecReload has.
+    installation.run(&["ctl", "status"]).good();
+    let within = installation
+        .command(&["ctl", "reload"])
+        .env("RUNTIME_DIRECTORY", path)
+        .output()
+        .unwrap();
+    Ran::of(within).good();
+}
+
+#[test]
+fn a_pause_holds_until_it_is_resumed_also_across_a_restart() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    let pause = [
+        "ctl",
+        "pause",
+        "--channel",
+        "sms",
+        "--reason",
+        "网关维护",
+        "--as",
+        "lin",
+    ];
+    assert!(installation.run(&pause).good().contains("paused sms"));
+    let again = ["ctl", "pause", "--channel", "sms", "--reason", "other", "--as", "zhou"];
+    let answer = installation.run(&again).good();
+    assert!(answer.contains("already by lin: 网关维护"), "{answer}");
+
+    daemon.signal(&["TERM"]);
+    daemon.ended();
+    let _daemon = installation.serve();
+    let status = installation.run(&["ctl", "status"]).good();
+    assert!(status.contains("sms — lin: 网关维护"), "{status}");
+    let all = installation.run(&["ctl", "resume"]).good();
+    assert!(all.contains("all was not paused; still paused: sms"), "{all}");
+    let sms = installation.run(&["ctl", "resume", "--channel", "sms"]).good();
+    assert!(sms.contains("resumed sms"), "{sms}");
+}
+
+#[test]
+fn a_case_that_another_process_opens_is_planned_within_a_second() {
+    let installation = Installation::new();
+    let daemon = installation.serve();
+    let document = installation.state().join("case.json");
+    let case = serde_json::json!({
+        "party": { "kind": "person", "person": { "name": "测试一", "phone": "13900000001" } },
+        "matter": "hard_case",
+        "unit": "taoranting-window",
+    });
+    fs::write(&document, case.to_string()).unwrap();
+    let added = installation.run(&["case", "add", document.to_str().unwrap(), "--as", "zhou"]);
+    let at = Instant::now();
+    added.good();
+    daemon.logged("woken");
+    daemon.logged("planned 1 cases");
+    assert!(at.elapsed() < Duration::from_secs(1), "{:?}", at.elapsed());
+}
+
+#[test]
+fn the_watchdog_is_fed_when_it_asks_for_it() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve_with(&[("WATCHDOG_USEC", "100000")]);
+    daemon.told("WATCHDOG=1");
+    daemon.told("WATCHDOG=1");
+}
+
+#[test]
+fn the_dump_of_the_state_holds_no_words_that_people_wrote() {
+    let installation = Installation::new();
+    let daemon = installation.serve();
+    installation
+        .run(&["ctl", "pause", "--reason", "secret words", "--as", "lin"])
+        .good();
+    daemon.signal(&["USR1"]);
+    let line = daemon.logged("the state of this daemon");
+    assert!(line.contains("\"paused\":[\"all\"]"), "{line}");
+    assert!(!line.contains("secret words") && !line.contains("lin"), "{line}");
+}
