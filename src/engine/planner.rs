@@ -234,7 +234,7 @@ fn change(scene: &Scene<'_>, call: &OpenCall) -> Option<CallChange> {
             }),
             assignee: None,
         }),
-        Recheck::Send(_) | Recheck::Wait { .. } | Recheck::Unreachable(_) => {
+        Recheck::Send(_) | Recheck::Wait { .. } | Recheck::PassOn { .. } | Recheck::Unreachable(_) => {
             let Scene { rules, case, now, .. } = *scene;
             let item = case.item(&queued.item)?;
             let named = item.assignee().unwrap_or(&case.owner);

@@ -16,17 +16,17 @@ use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::instant;
 use crate::domain::plan::People;
 use crate::domain::plan::decide::{CALL_TASK, Scene};
-use crate::domain::plan::recheck::{Queued, Recheck, recheck};
+use crate::domain::plan::recheck::{Heir, Queued, Recheck, recheck};
 use crate::domain::plan::recipients::caller;
 use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::live::Rules;
-use crate::engine::{Engine, digests, message};
+use crate::engine::{Engine, digests, message, new_reminder};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
 use crate::store::people::Around;
 use crate::store::queue::{Claimed, NewAttempt, Verdict};
-use crate::store::reminders::LedgerRow;
+use crate::store::reminders::{LedgerRow, NewReminder};
 use crate::template::Rendered;
 
 /// A batch, judged.
@@ -40,6 +40,8 @@ pub struct Prepared {
 pub struct Settled {
     pub verdict: Verdict,
     pub next: Option<Box<(Claimed, Context, Said)>>,
+    /// Rows for those who are meant instead by now.
+    pub heirs: Vec<NewReminder>,
 }
 
 /// A message that can leave as soon as its attempt is recorded.
@@ -104,7 +106,12 @@ pub async fn prepare(
         match judged {
             Judged::Settled { verdict, next } => {
                 let next = next.map(|(context, said)| Box::new((row, context, said)));
-                prepared.settled.push(Settled { verdict, next });
+                let heirs = Vec::new();
+                prepared.settled.push(Settled { verdict, next, heirs });
+            }
+            Judged::PassedOn { verdict, heirs } => {
+                let next = None;
+                prepared.settled.push(Settled { verdict, next, heirs });
             }
             Judged::Go {
                 rendered,
@@ -129,6 +136,7 @@ pub async fn prepare(
                     prepared.settled.push(Settled {
                         verdict,
                         next: Some(Box::new((row, context, said))),
+                        heirs: Vec::new(),
                     });
                 }
             },
@@ -143,6 +151,8 @@ pub enum Judged {
         verdict: Verdict,
         next: Option<(Context, Said)>,
     },
+    /// Somebody else is meant by now.
+    PassedOn { verdict: Verdict, heirs: Vec<NewReminder> },
     Go {
         rendered: Rendered,
         to: String,
@@ -228,6 +238,11 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
             return wait(row, until, said);
         }
         Recheck::Cancel(said) => return cancel(row, said, now),
+        Recheck::PassOn { heirs, said } => {
+            let heirs = heirs.into_iter().map(|heir| passed_on(row, heir, &said, now)).collect();
+            let verdict = settle(row, State::Cancelled, said, now);
+            return Judged::PassedOn { verdict, heirs };
+        }
         Recheck::Unreachable(said) => {
             let verdict = settle(row, State::Cancelled, said.clone(), now);
             return Judged::Settled {
@@ -278,6 +293,29 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
 }
 
 /// Who is meant, who phones when no message gets through, and what is out of the ordinary.
+/// The same reminder for somebody who is meant instead.
+fn passed_on(row: &Claimed, heir: Heir, said: &Said, now: Timestamp) -> NewReminder {
+    let fallback: Vec<&str> = heir.fallback.iter().map(|way| way.name()).collect();
+    NewReminder {
+        id: new_reminder().to_string(),
+        case_id: row.case_id.clone(),
+        mark: row.mark.clone(),
+        recipient: Recipient::Staff(heir.staff).to_string(),
+        way: heir.way.name(),
+        text: row.text.clone(),
+        state: State::Queued.name(),
+        reason_zh: said.zh.clone(),
+        reason_en: said.en.clone(),
+        priority: row.priority,
+        due_ms: row.due_ms,
+        decided_ms: now.as_millisecond(),
+        not_before_ms: now.as_millisecond(),
+        valid_until_ms: row.valid_until_ms,
+        fallback: fallback.join(","),
+        assignee: None,
+    }
+}
+
 pub(crate) fn context(rules: &Rules, case: &Case, row: &Claimed, queued: &Queued, now: Timestamp) -> Context {
     let today = rules.rulebook.zone.to_datetime(now).date();
     let phones = case

@@ -132,6 +132,7 @@ impl Work {
             Ended::Settled(settled) => {
                 let refused = settled.verdict.state == State::Refused.name();
                 self.verdicts.push(settled.verdict);
+                self.rows.extend(settled.heirs);
                 if let Some(next) = settled.next {
                     let (claimed, context, said) = *next;
                     self.go_on(&claimed, &context, &said, &claimed.fallback, refused, now);

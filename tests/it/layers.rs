@@ -55,7 +55,7 @@ impl Map {
     }
 }
 
-/// Code without comments and without the bodies of strings, so that prose about a room is no use of it.
+/// Code without comment lines, so that prose about a room is no use of it.
 fn code(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")

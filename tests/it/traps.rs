@@ -5,6 +5,8 @@
 use jiff::tz::TimeZone;
 use xixin::domain::calendar::OffDay;
 use xixin::domain::ladder::{Audience, ItemKind, Late, Rung, Until, Way};
+use xixin::domain::person::Person;
+use xixin::domain::plan::People;
 use xixin::domain::rulebook::Rulebook;
 
 use crate::support::rulebook::{
@@ -603,6 +605,17 @@ fn trap_20_nothing_stays_with_somebody_who_is_away() {
 }
 
 #[test]
+fn trap_20_a_reminder_on_its_way_follows_the_case_to_its_new_owner() {
+    let mut timeline = ending(two_rungs(Late::Now), "2026-03-20", "2026-03-02 10:00");
+    timeline.run_until("2026-03-13 09:00");
+    assert_eq!(timeline.recheck_all(), ["week: send"]);
+    timeline.act("sun", r#"{"do":"assign","owner":"wang"}"#);
+    assert_eq!(timeline.recheck_all(), ["week: pass on to wang"]);
+    absent(&mut timeline.rules, "wang", "2026-03-13", "2026-03-31", Some("zhou"));
+    assert_eq!(timeline.recheck_all(), ["week: pass on to zhou"]);
+}
+
+#[test]
 fn trap_20_a_role_that_nobody_holds_goes_up_the_line_with_its_reason() {
     let lost = rung("lost", "on expired", Some("08:30"), Stay, &[Supervisor], &[Email]);
     let mut rules = with_rungs(Late::Now, vec![lost]);
@@ -637,7 +650,7 @@ fn trap_24_everybody_concerned_is_told_once() {
         }
     }
     let mut timeline = Timeline::new(rules, case, "2026-03-11 08:00");
-    let son = xixin::domain::person::Person {
+    let son = Person {
         id: "p3".into(),
         ..daughter()
     };
@@ -653,31 +666,33 @@ fn trap_24_everybody_concerned_is_told_once() {
 }
 
 #[test]
-fn trap_24_several_calls_of_one_rung_are_announced_to_the_caller_once() {
+fn trap_24_several_calls_to_one_audience_are_announced_to_the_caller_once() {
     let mut case = case("2026-03-02 10:00");
     appointment(&mut case, "wang", "2026-03-02 10:00", "2026-03-12 09:30");
     let mut timeline = Timeline::new(rulebook(), case, "2026-03-11 09:30");
-    let elderly = xixin::domain::person::Person {
-        born: Some(1945),
-        ..resident()
-    };
-    let without_phone = xixin::domain::person::Person {
+    let without_phone = |id: &str| Person {
+        id: id.into(),
         phone: None,
         ..daughter()
     };
-    timeline.people = xixin::domain::plan::People {
-        resident: Some(elderly),
-        relatives: vec![without_phone],
+    timeline.people = People {
+        resident: Some(Person {
+            born: Some(1945),
+            ..resident()
+        }),
+        relatives: vec![without_phone("p2"), without_phone("p3")],
     };
     timeline.run_until("2026-03-11 12:00");
     let rows = timeline.table();
     assert_eq!(
-        rows[rows.len() - 4..],
+        rows[rows.len() - 6..],
         [
             "2026-03-11 10:00  a1 day-before → resident p1 phone task",
             "2026-03-11 10:00  a1 day-before → resident wang email queued (call notice)",
             "2026-03-11 10:00  a1 day-before → resident p1 sms queued",
             "2026-03-11 10:00  a1 day-before → relatives p2 phone task",
+            "2026-03-11 10:00  a1 day-before → relatives wang email queued (call notice)",
+            "2026-03-11 10:00  a1 day-before → relatives p3 phone task",
         ]
     );
 }

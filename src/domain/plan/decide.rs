@@ -8,7 +8,7 @@ use crate::domain::org::Staff;
 use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::plan::recipients::{Reach, caller, resolve};
+use crate::domain::plan::recipients::{Reach, caller, resolve, staff_ways};
 use crate::domain::plan::release::{Applied, Released, into_sending_hours};
 use crate::domain::plan::words;
 use crate::domain::reminder::{Decided, Decision, Mark, Recipient, Verdict};
@@ -254,13 +254,8 @@ fn rungs<'a>(applied: &Applied<'a>) -> impl Iterator<Item = (usize, Applied<'a>)
         .filter_map(move |(index, rung)| Some((index, Applied::new(rules, case, dated, rung)?)))
 }
 
-/// By the first of `asked` that is open, else by any way: better told than not.
 fn tell_staff(staff: &Staff, asked: &[Way], why: Said, proto: Decision) -> Decision {
-    let open = |way: &Way| Reach::Staff(staff).reachable_by(*way);
-    let mut ways: Vec<Way> = asked.iter().copied().filter(open).collect();
-    if ways.is_empty() {
-        ways.extend([Way::Email, Way::Sms].into_iter().filter(open));
-    }
+    let ways = staff_ways(staff, asked);
     match ways.split_first() {
         Some((&way, rest)) => queued(way, rest.to_vec(), why, &proto),
         None => Decision {
@@ -324,7 +319,8 @@ fn queued(way: Way, fallback: Vec<Way>, reason: Said, proto: &Decision) -> Decis
     }
 }
 
-/// A call task, and the message that tells the caller about it. One message is enough for all calls of a rung.
+/// A call task, and the message that tells the caller about it. One message is enough for all calls to one
+/// audience.
 fn call(scene: &Scene<'_>, applied: &Applied<'_>, reason: Said, proto: &Decision, due: &mut Vec<Decision>) {
     let today = scene.rules.zone.to_datetime(scene.now).date();
     let caller = caller(&scene.rules.org, scene.case, applied.dated.item, today);
@@ -343,7 +339,9 @@ fn call(scene: &Scene<'_>, applied: &Applied<'_>, reason: Said, proto: &Decision
         not_before: scene.now,
         ..proto.clone()
     };
-    if !is_told_already(due, &notice) {
+    let is_same =
+        |told: &Decision| told.recipient == notice.recipient && told.text == notice.text && told.mark == notice.mark;
+    if !due.iter().any(is_same) {
         let reason = Said::new("有电话要打,通知经办人", "tells whoever makes the call");
         due.push(tell_staff(staff, &[Way::Email, Way::Sms], reason, notice));
     }

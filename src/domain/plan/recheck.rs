@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 
-use crate::domain::ids::{ItemId, LadderId, RungName};
-use crate::domain::ladder::{Audience, Way};
+use crate::domain::ids::{ItemId, LadderId, RungName, StaffId};
+use crate::domain::ladder::{Audience, Rung, Way};
 use crate::domain::plan::decide::Scene;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::plan::recipients::{Reach, caller, resolve};
+use crate::domain::plan::recipients::{Reach, caller, resolve, staff_ways};
 use crate::domain::plan::release::{Applied, into_sending_hours};
 use crate::domain::reminder::{Occurrence, Recipient};
 use crate::domain::text::Said;
@@ -39,8 +39,18 @@ pub enum Recheck<'a> {
     Wait { until: Timestamp },
     /// No longer true, allowed or useful.
     Cancel(Said),
+    /// True, but for somebody else by now: the owner has changed or is away.
+    PassOn { heirs: Vec<Heir>, said: Said },
     /// The way is closed by now: another one has to be found.
     Unreachable(Said),
+}
+
+/// A member of staff who is told instead, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heir {
+    pub staff: StaffId,
+    pub way: Way,
+    pub fallback: Vec<Way>,
 }
 
 /// Judges one queued reminder against today's facts and rules.
@@ -99,11 +109,8 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
     } else {
         resolve(rules, case, item, people, queued.audience, today)
     };
-    let Some(reach) = reached.into_iter().find(|reach| reach.recipient() == queued.recipient) else {
-        return Recheck::Cancel(Said::new(
-            "收件人已不负责或不再同意接收",
-            "the recipient is no longer meant, or withdrew consent",
-        ));
+    let Some(reach) = reached.iter().find(|reach| reach.recipient() == queued.recipient) else {
+        return no_longer_meant(&reached, rung);
     };
     if !reach.reachable_by(queued.way) {
         return Recheck::Unreachable(Said::new("此渠道已不可用", "this way is closed by now"));
@@ -115,4 +122,34 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
         }
     }
     Recheck::Send(Box::new(dated))
+}
+
+/// What was meant for staff goes to whoever is meant by now; a resident who is no longer meant has died or withdrew consent.
+fn no_longer_meant<'a>(reached: &[Reach<'_>], rung: &Rung) -> Recheck<'a> {
+    let heir = |reach: &Reach<'_>| {
+        let Reach::Staff(staff) = reach else { return None };
+        let mut ways = staff_ways(staff, &rung.by).into_iter();
+        let way = ways.next()?;
+        Some(Heir {
+            staff: staff.id.clone(),
+            way,
+            fallback: ways.collect(),
+        })
+    };
+    let heirs: Vec<Heir> = reached.iter().filter_map(heir).collect();
+    if heirs.is_empty() {
+        return Recheck::Cancel(Said::new(
+            "收件人已故、无记录或不再同意接收",
+            "the recipient has died, is not on record or withdrew consent",
+        ));
+    }
+    let names: Vec<&str> = heirs.iter().map(|heir| heir.staff.as_str()).collect();
+    let names = names.join(", ");
+    Recheck::PassOn {
+        heirs,
+        said: Said::new(
+            format!("原收件人已不负责或不在岗,改由 {names} 接收"),
+            format!("whoever it was for is no longer in charge or away, so {names} is told"),
+        ),
+    }
 }

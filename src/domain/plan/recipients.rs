@@ -49,6 +49,17 @@ pub fn caller<'a>(org: &'a Org, case: &Case, item: Item<'_>, on: Date) -> Option
     staff(org, case, item, Audience::Assignee, on).into_iter().next()
 }
 
+/// The ways of `asked` that are open to a member of staff, else any that is: better told than not.
+pub fn staff_ways(staff: &Staff, asked: &[Way]) -> Vec<Way> {
+    let open = |way: &Way| Reach::Staff(staff).reachable_by(*way);
+    let ways: Vec<Way> = asked.iter().copied().filter(open).collect();
+    if ways.is_empty() {
+        [Way::Email, Way::Sms].into_iter().filter(open).collect()
+    } else {
+        ways
+    }
+}
+
 fn staff<'a>(org: &'a Org, case: &Case, item: Item<'_>, audience: Audience, on: Date) -> Vec<&'a Staff> {
     let owner = || org.acting_for(&case.owner, on);
     let mut meant: Vec<&Staff> = match audience.role() {

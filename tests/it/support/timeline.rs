@@ -128,6 +128,10 @@ impl Timeline {
             Recheck::Send(_) => format!("{rung}: send"),
             Recheck::Wait { until } => format!("{rung}: wait until {}", self.local(until)),
             Recheck::Cancel(said) => format!("{rung}: cancel, {}", said.en),
+            Recheck::PassOn { heirs, .. } => {
+                let heirs: Vec<&str> = heirs.iter().map(|heir| heir.staff.as_str()).collect();
+                format!("{rung}: pass on to {}", heirs.join(", "))
+            }
             Recheck::Unreachable(said) => format!("{rung}: another way, {}", said.en),
         }
     }
