@@ -28,16 +28,15 @@ fn every_mistake_is_told_in_the_words_that_a_person_reviewed() {
     cases.retain(|path| path.extension().is_some_and(|ending| ending != "expected"));
     cases.sort();
     assert!(cases.len() >= 45, "only {} mistakes are left in {FOLDER}", cases.len());
-    let mut differ = Vec::new();
-    for case in cases {
-        let expected = case.with_extension("expected");
-        let expected = fs::read_to_string(&expected).unwrap_or_else(|error| panic!("{}: {error}", expected.display()));
-        let found = told(&fs::read(&case).unwrap());
-        if found != expected {
-            let name = case.file_name().unwrap().to_string_lossy().into_owned();
-            differ.push(format!("{name}\n  expected:\n{expected}  found:\n{found}"));
-        }
-    }
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let differ: Vec<String> = std::thread::scope(|scope| {
+        let share = |cases: &'_ [PathBuf]| cases.iter().filter_map(|case| difference(case)).collect::<Vec<_>>();
+        let shares: Vec<_> = cases
+            .chunks(cases.len().div_ceil(workers))
+            .map(|cases| scope.spawn(move || share(cases)))
+            .collect();
+        shares.into_iter().flat_map(|share| share.join().unwrap()).collect()
+    });
     assert!(differ.is_empty(), "{} differ:\n{}", differ.len(), differ.join("\n"));
 }
 
@@ -52,6 +51,13 @@ fn every_expectation_has_its_mistake() {
             assert!(mistake, "{} stands alone", path.display());
         }
     }
+}
+
+fn difference(case: &Path) -> Option<String> {
+    let expected = case.with_extension("expected");
+    let expected = fs::read_to_string(&expected).unwrap_or_else(|error| panic!("{}: {error}", expected.display()));
+    let found = told(&fs::read(case).unwrap());
+    (found != expected).then(|| format!("{}\n  expected:\n{expected}  found:\n{found}", case.display()))
 }
 
 /// What is told of the shipped configuration with one mistake, one line each.

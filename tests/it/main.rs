@@ -7,6 +7,7 @@ mod calendar;
 mod channel_email;
 mod channel_sms;
 mod config;
+mod config_keys;
 mod import;
 mod layers;
 mod naive_period;

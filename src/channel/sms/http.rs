@@ -185,7 +185,9 @@ impl HttpGateway {
                 detail,
             };
             let template = self.environment.template_from_named_str(&key, &source);
-            let names = template.map_err(|error| wrong(error.to_string()))?.undeclared_variables(true);
+            let names = template
+                .map_err(|error| wrong(error.to_string()))?
+                .undeclared_variables(true);
             let known = |name: &str| match name.strip_prefix("secret.") {
                 Some(secret) => self.settings.secrets.contains_key(secret),
                 None => ["to", "text", "signature", "id"].contains(&name),
