@@ -9,14 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use support::{House, promise_calls, smtp_sink, smtp_source};
-use tokio_util::sync::CancellationToken;
+use support::{AT_ONCE, House, Loops, local, promise_calls, smtp_sink, smtp_source};
 use xixin::app::App;
 use xixin::clock::{Clock, ManualClock, SystemClock};
-use xixin::domain::ladder::Way;
-use xixin::engine::recorder::Recorder;
-use xixin::engine::{planner, sender};
-use xixin::lifecycle::Beat;
+use xixin::engine::planner;
 
 fn main() {
     let count = std::env::args()
@@ -78,22 +74,10 @@ async fn throughput(port: u16, count: usize) {
     }
 }
 
-/// A rung that comes at the very instant of a promise.
-const AT_ONCE: &str = "
-[[ladder.callback.rung]]
-name = \"at-once\"
-when = \"on due\"
-to = [\"assignee\"]
-by = [\"email\"]
-text = \"callback_due\"
-";
-
 /// 1,000 reminders whose instants are spread over one second, by the real clock.
 async fn lateness(port: u16) {
     let house = House::new(&settings(port));
-    let ladders = house.config().join("ladders.toml");
-    let shipped = std::fs::read_to_string(&ladders).expect("the ladders are there");
-    std::fs::write(&ladders, shipped + AT_ONCE).expect("the directory is ours");
+    house.append("ladders.toml", AT_ONCE);
     let app = house.open(Arc::new(SystemClock)).await;
     let now = SystemClock.now();
     let first = now
@@ -103,7 +87,7 @@ async fn lateness(port: u16) {
         let at = first
             .checked_add(SignedDuration::from_millis(n * 100))
             .expect("it is an instant");
-        promise_at(&app, 100, at, now).await;
+        promise_calls(&app, 100, &local(at), now).await;
     }
     let loops = Loops::start(&app);
     let mut lateness: Vec<i64> = loop {
@@ -134,12 +118,6 @@ async fn lateness(port: u16) {
     );
 }
 
-async fn promise_at(app: &App, count: usize, at: Timestamp, now: Timestamp) {
-    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").expect("the zone is bundled");
-    let local = at.to_zoned_datetime(zone).strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string();
-    promise_calls(app, count, &local, now).await;
-}
-
 /// Whether every case is planned up to `due` and nothing waits to be sent.
 async fn all_sent(app: &App, due: Timestamp) -> bool {
     let store = &app.engine.store;
@@ -149,37 +127,4 @@ async fn all_sent(app: &App, due: Timestamp) -> bool {
         .iter()
         .filter(|(_, state, _)| matches!(state.as_str(), "queued" | "claimed" | "attempting"));
     next.is_none_or(|next| next > due) && waiting.count() == 0
-}
-
-/// The planner and the sender of e-mail, as the daemon runs them.
-struct Loops {
-    stop: CancellationToken,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Loops {
-    fn start(app: &App) -> Self {
-        let stop = CancellationToken::new();
-        let engine = &app.engine;
-        let (recorder, recording) = Recorder::new(engine.clone());
-        let tasks = vec![
-            tokio::spawn(recording),
-            tokio::spawn(planner::run(engine.clone(), Beat::default(), stop.clone())),
-            tokio::spawn(sender::run(
-                engine.clone(),
-                Way::Email,
-                recorder,
-                Beat::default(),
-                stop.clone(),
-            )),
-        ];
-        Self { stop, tasks }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        for task in self.tasks {
-            task.await.expect("the loop ended well");
-        }
-    }
 }

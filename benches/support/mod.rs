@@ -13,11 +13,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use xixin::app::{App, Place};
 use xixin::clock::Clock;
 use xixin::domain::command::NewCase;
 use xixin::domain::ids::StaffId;
+use xixin::domain::ladder::Way;
 use xixin::engine::desk::Desk;
+use xixin::engine::recorder::Recorder;
+use xixin::engine::{planner, sender};
+use xixin::lifecycle::Beat;
 
 /// A directory with the shipped configuration and more settings on top (TOML).
 pub(crate) struct House {
@@ -52,12 +57,35 @@ impl House {
         }
     }
 
+    /// Adds text to the end of a file of the configuration.
+    pub(crate) fn append(&self, name: &str, text: &str) {
+        let path = self.config().join(name);
+        let before = std::fs::read_to_string(&path).expect("the file is shipped");
+        std::fs::write(&path, before + text).expect("the directory is ours");
+    }
+
     pub(crate) async fn open(&self, clock: Arc<dyn Clock>) -> App {
         App::open_for_service(self.place(), clock)
             .await
             .expect("the shipped configuration is sound")
     }
 }
+
+/// A local time to the millisecond, as commands take it.
+pub(crate) fn local(at: Timestamp) -> String {
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").expect("the zone is bundled");
+    at.to_zoned_datetime(zone).strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+}
+
+/// A rung that comes at the very instant of a promise.
+pub(crate) const AT_ONCE: &str = "
+[[ladder.callback.rung]]
+name = \"at-once\"
+when = \"on due\"
+to = [\"assignee\"]
+by = [\"email\"]
+text = \"callback_due\"
+";
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("the directory is ours");
@@ -144,4 +172,37 @@ pub(crate) fn smtp_source(port: u16, count: usize, bytes: usize) -> Option<f64> 
 fn tool(name: &str) -> PathBuf {
     let sbin = Path::new("/usr/sbin").join(name);
     if sbin.exists() { sbin } else { PathBuf::from(name) }
+}
+
+/// The planner and the sender of e-mail, as the daemon runs them.
+pub(crate) struct Loops {
+    stop: CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Loops {
+    pub(crate) fn start(app: &App) -> Self {
+        let stop = CancellationToken::new();
+        let engine = &app.engine;
+        let (recorder, recording) = Recorder::new(engine.clone());
+        let tasks = vec![
+            tokio::spawn(recording),
+            tokio::spawn(planner::run(engine.clone(), Beat::default(), stop.clone())),
+            tokio::spawn(sender::run(
+                engine.clone(),
+                Way::Email,
+                recorder,
+                Beat::default(),
+                stop.clone(),
+            )),
+        ];
+        Self { stop, tasks }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await.expect("the loop ended well");
+        }
+    }
 }
