@@ -1,6 +1,6 @@
 //! Where everything is: the configuration, the database, the lock and the control socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -51,7 +51,9 @@ impl Place {
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
     pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
         let (texts, mut problems) = Texts::load(&self.config.join("templates"));
-        let has_text = |text: &TextId, way, audience| texts.has(text, way, audience);
+        // Of a text with problems of its own it is not said that it is missing as well.
+        let told: BTreeSet<String> = problems.iter().filter_map(text_of).map(str::to_owned).collect();
+        let has_text = |text: &TextId, way, audience| texts.has(text, way, audience) || told.contains(text.as_str());
         match config::load(&self.config, &self.environment, &has_text) {
             Ok(loaded) => {
                 problems.extend(gateway_problem(&loaded));
@@ -96,6 +98,11 @@ pub fn lock_path(settings: &Settings) -> PathBuf {
 pub fn control_to_ask(settings: &Settings) -> PathBuf {
     let told = DaemonLock::last(&lock_path(settings)).and_then(|holder| holder.control);
     told.unwrap_or_else(|| settings.state_dir.join(CONTROL))
+}
+
+/// The text that a problem is about: `templates/<lang>/<text>/…`.
+fn text_of(problem: &Problem) -> Option<&str> {
+    problem.file.strip_prefix("templates/")?.split('/').nth(1)
 }
 
 /// A template of the SMS gateway that cannot be rendered. Secrets are not needed for that: only the service can read them.
