@@ -4,6 +4,7 @@
 mod calendar;
 mod channel_email;
 mod channel_sms;
+mod documents;
 mod import;
 mod naive_period;
 mod office;
