@@ -288,7 +288,7 @@ impl Columns {
         }
         let fields_that_trigger = roles
             .iter()
-            .filter(|(_, role)| matches!(role, Role::Field(_)))
+            .filter(|(_, role)| matches!(role, Role::Field(field) if *field != Field::Trigger))
             .map(|(column, _)| (*column, counting_from(&titles[*column], rules)))
             .filter(|(_, kinds)| !kinds.is_empty())
             .collect();

@@ -63,7 +63,7 @@ pub(super) fn case(row: &Row, columns: &Columns, rules: &Rulebook, today: Date) 
 fn resident(reader: &mut Reader<'_>, today: Date) -> NewPerson {
     NewPerson {
         name: reader
-            .required(Field::Name, |text| fields::line("", text, NAME_MAX))
+            .required(Field::Name, |text| fields::name("", text))
             .unwrap_or_default(),
         gender: reader.word(Field::Gender, &GENDERS),
         phone: reader.phone(Field::Phone),
@@ -99,7 +99,7 @@ fn relative(reader: &mut Reader<'_>) -> Option<NewRelative> {
     if fields_of.into_iter().all(|field| reader.is_blank(field)) {
         return None;
     }
-    let name = reader.required(Field::RelativeName, |text| fields::line("", text, NAME_MAX));
+    let name = reader.required(Field::RelativeName, |text| fields::name("", text));
     let relation = reader.required(Field::RelativeRelation, |text| fields::line("", text, NAME_MAX));
     Some(NewRelative {
         name: name.unwrap_or_default(),

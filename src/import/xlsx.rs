@@ -36,12 +36,13 @@ pub(super) fn read(bytes: &[u8], sheet: Option<&str>, intake: &mut Intake<'_>) -
     let mut formulas = 0_usize;
     while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(damaged)? {
         let (above, column) = cell.pos;
-        let value = match (value(cell.value, is_1904), &cell.formula) {
-            (Cell::Empty, Some(_)) => Cell::Uncalculated,
-            (value, formula) => {
-                formulas += usize::from(formula.is_some());
-                value
-            }
+        // A formula that yields an empty text has a value; one that no program has calculated has none.
+        let uncalculated = cell.formula.is_some() && cell.value == DataRef::Empty;
+        formulas += usize::from(cell.formula.is_some());
+        let value = if uncalculated {
+            Cell::Uncalculated
+        } else {
+            value(cell.value, is_1904)
         };
         if value.is_empty() {
             continue;

@@ -8,6 +8,7 @@ mod channel_email;
 mod channel_sms;
 mod config;
 mod config_keys;
+mod documents;
 mod import;
 mod layers;
 mod naive_period;

@@ -175,7 +175,7 @@ pub(super) fn change_person(
     let mut fields_changed = Vec::new();
     let mut changed = |name: &str| fields_changed.push(name.to_owned());
     if let Some(name) = new.name {
-        person.name = fields::line("name", &name, fields::NAME_MAX)?;
+        person.name = fields::name("name", &name)?;
         changed("name");
     }
     if let Some(phone) = new.phone {

@@ -41,6 +41,22 @@ pub(crate) fn note(field: &str, text: &str) -> Result<String, Refusal> {
     clean_text(text, LONG_MAX).map_err(|problem| Refusal::at(field, problem.what(), problem.fix()))
 }
 
+/// The name of a person: a line with at least one letter in it. `0` and `-` are what programs write where there is no name.
+pub(crate) fn name(field: &str, text: &str) -> Result<String, Refusal> {
+    let name = line(field, text, NAME_MAX)?;
+    if name.chars().any(char::is_alphabetic) {
+        return Ok(name);
+    }
+    Err(Refusal::at(
+        field,
+        Said::new("不是姓名", "it is no name"),
+        Said::new(
+            "填写姓名;不知道时写称呼,如“王女士”",
+            "give the name, or how the person is called",
+        ),
+    ))
+}
+
 /// A text of several lines that must say something.
 pub(crate) fn required_note(field: &str, text: &str) -> Result<String, Refusal> {
     let text = note(field, text)?;

@@ -301,7 +301,7 @@ fn person(id: PersonId, new: &NewPerson, place: &str, context: &Context<'_>) -> 
         .transpose()?;
     Ok(Person {
         id,
-        name: fields::line(&at("name"), &new.name, fields::NAME_MAX)?,
+        name: fields::name(&at("name"), &new.name)?,
         gender: new.gender,
         phone: given(new.phone.as_deref())
             .map(|text| fields::phone(&at("phone"), text))
