@@ -17,6 +17,7 @@ mod period_cli;
 mod period_hours;
 mod period_laws;
 mod period_vectors;
+mod plan;
 mod plan_laws;
 mod process;
 mod quiet;
