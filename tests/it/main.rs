@@ -6,6 +6,7 @@ mod bad_config;
 mod calendar;
 mod channel_email;
 mod channel_sms;
+mod commands;
 mod config;
 mod config_keys;
 mod import;
