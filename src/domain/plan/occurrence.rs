@@ -222,14 +222,12 @@ fn every_day(
 ) -> Comings {
     let calendar = &rules.calendar;
     let at = |day: Date| instant(day, first.time, &rules.zone);
-    let end = rung
-        .when
-        .ends_with_milestone()
-        .then(|| last_day(rules, rung, moment, first.time));
-    let first_day = match end {
+    let aim = is_towards(rung.when.point()).then(|| last_day(rules, rung, moment, first.time));
+    let end = aim.filter(|_| rung.when.ends_with_milestone());
+    let first_day = match aim {
         _ if !workdays => first.day,
         // The days before the milestone hold no workday any more: the last one before them has to do.
-        Some(end) if calendar.workday_on_or_after(first.day) > end => calendar.workday_on_or_before(first.day),
+        Some(aim) if calendar.workday_on_or_after(first.day) > aim => calendar.workday_on_or_before(first.day),
         _ => calendar.workday_on_or_after(first.day),
     };
     let nth_day = |n: u32| match i64::from(n) {

@@ -383,6 +383,11 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             &staff,
         ))),
         critical(rung("eve-resident", &safe(1, "days"), ten, Stay, &[Resident], &public)),
+        with(
+            Priority::Urgent,
+            "deadline_expired",
+            rung("lost", "on expired", Some("08:30"), Stay, &[Supervisor], &staff),
+        ),
         expired("every workday from on expired", "08:30", &[Supervisor, Director]),
         find_date("every workday from on verify_date"),
     ];
