@@ -224,6 +224,9 @@ fn without_a_daemon_ctl_says_where_it_looked() {
     assert_eq!(alone.code, 69, "{alone:?}");
     let socket = installation.state().join("control.sock");
     assert!(alone.err.contains(socket.to_str().unwrap()), "{alone:?}");
+    let nowhere = installation.run(&["--config", "/nowhere", "ctl", "status"]);
+    assert_eq!(nowhere.code, 78, "{nowhere:?}");
+    assert!(nowhere.err.contains("/nowhere"), "{nowhere:?}");
     let given = installation.run(&["ctl", "--socket", "/nowhere/control.sock", "reload"]);
     assert_eq!(given.code, 69, "{given:?}");
     assert!(given.err.contains("/nowhere/control.sock"), "{given:?}");
