@@ -65,11 +65,7 @@ impl Loaded {
 
 /// Reads and checks everything below `dir`. `environment` may override settings as `XIXIN__SECTION__KEY`.
 pub fn load(dir: &Path, environment: &BTreeMap<String, String>, has_text: HasText<'_>) -> Result<Loaded, Problems> {
-    if !dir.is_dir() {
-        let what = "没有这个配置目录 / there is no such configuration directory; name it with --config or XIXIN_CONFIG, or \
-                    copy the shipped config/ there";
-        return Err(Problems::new(vec![Problem::general(dir, what)]));
-    }
+    needs_directory(dir)?;
     load_from(Source::Directory(dir), environment, has_text)
 }
 
@@ -186,11 +182,21 @@ pub fn boot_only_changes(old: &Settings, new: &Loaded) -> Vec<Problem> {
 
 /// Reads and checks the operators' settings and nothing else.
 pub fn settings_alone(dir: &Path, environment: &BTreeMap<String, String>) -> Result<Settings, Problems> {
+    needs_directory(dir)?;
     let mut heard = Vec::new();
     match layers::load(Source::Directory(dir), environment, &mut heard) {
         Some((settings, _)) => Ok(settings),
         None => Err(Problems::new(heard)),
     }
+}
+
+fn needs_directory(dir: &Path) -> Result<(), Problems> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let what = "没有这个配置目录 / there is no such configuration directory; name it with --config or XIXIN_CONFIG, or \
+                copy the shipped config/ there";
+    Err(Problems::new(vec![Problem::general(dir, what)]))
 }
 
 /// Rungs that name a text which does not exist for their audience and way.

@@ -8,7 +8,7 @@ mod metrics;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -37,12 +37,14 @@ fn router(state: AdminState) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .fallback(elsewhere)
+        .method_not_allowed_fallback(elsewhere)
+        .layer(axum::middleware::map_response(close))
         .with_state(state)
 }
 
 /// The process answers; nothing more is claimed.
-async fn healthz() -> Response {
-    close((StatusCode::OK, "ok\n"))
+async fn healthz() -> &'static str {
+    "ok\n"
 }
 
 async fn readyz(State(state): State<AdminState>) -> Response {
@@ -53,31 +55,35 @@ async fn readyz(State(state): State<AdminState>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let json = serde_json::to_string(&health).expect("plain structures always serialise");
-    close((status, [(header::CONTENT_TYPE, "application/json")], json + "\n"))
+    (status, [(header::CONTENT_TYPE, "application/json")], json + "\n").into_response()
 }
 
 async fn scrape(State(state): State<AdminState>) -> Response {
     match metrics::render(&state.engine, &state.pulse).await {
         // The text format 0.0.4 of Prometheus.
-        Ok(text) => close((
+        Ok(text) => (
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
             text,
-        )),
+        )
+            .into_response(),
         Err(error) => {
             warn!(error = %crate::telemetry::chain(&error), "the queue cannot be measured");
-            close((StatusCode::SERVICE_UNAVAILABLE, "the database cannot be read\n"))
+            (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be read\n").into_response()
         }
     }
 }
 
-async fn elsewhere(method: Method) -> Response {
+async fn elsewhere(method: Method) -> (StatusCode, &'static str) {
     if method == Method::GET || method == Method::HEAD {
-        close((StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n"))
+        (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n")
     } else {
-        close((StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n"))
+        (StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n")
     }
 }
 
-fn close(answer: impl IntoResponse) -> Response {
-    ([(header::CONNECTION, "close")], answer).into_response()
+async fn close(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

@@ -13,7 +13,7 @@ pub mod reminders;
 pub mod runs;
 pub mod switches;
 
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -114,6 +114,10 @@ impl Store {
                 source,
             })?;
         }
+        // SQLite would make it readable for everybody, and its journals take after it. What fails here fails again, with its reason,
+        // when SQLite opens the file.
+        let mut make = std::fs::OpenOptions::new();
+        let _ = make.write(true).create(true).truncate(false).mode(0o600).open(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

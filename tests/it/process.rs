@@ -25,8 +25,14 @@ fn ready_is_said_with_the_address_and_stop_leaves_nothing_behind() {
     daemon.signal(&["TERM"]);
     daemon.told("STOPPING=1");
     assert_eq!(daemon.ended().code(), Some(0));
-    // The lock's file stays: to remove it would let two daemons lock two different files.
-    assert_eq!(names(&installation.state()), ["xixin.db", "xixin.lock"]);
+    // Neither the socket nor SQLite's journals. The lock's file stays: without it two daemons could lock two different files.
+    let left = names(&installation.state());
+    let left: Vec<&str> = left
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != "maildir")
+        .collect();
+    assert_eq!(left, ["xixin.db", "xixin.lock"]);
 }
 
 #[test]
@@ -218,6 +224,9 @@ fn without_a_daemon_ctl_says_where_it_looked() {
     assert_eq!(alone.code, 69, "{alone:?}");
     let socket = installation.state().join("control.sock");
     assert!(alone.err.contains(socket.to_str().unwrap()), "{alone:?}");
+    let nowhere = installation.run(&["--config", "/nowhere", "ctl", "status"]);
+    assert_eq!(nowhere.code, 78, "{nowhere:?}");
+    assert!(nowhere.err.contains("/nowhere"), "{nowhere:?}");
     let given = installation.run(&["ctl", "--socket", "/nowhere/control.sock", "reload"]);
     assert_eq!(given.code, 69, "{given:?}");
     assert!(given.err.contains("/nowhere/control.sock"), "{given:?}");
@@ -276,8 +285,9 @@ fn a_case_that_another_process_opens_is_planned_within_a_second() {
     let daemon = installation.serve();
     let document = installation.state().join("case.json");
     let case = serde_json::json!({
-        "party": { "kind": "person", "person": { "name": "测试一", "phone": "13900000001" } },
+        "resident": { "name": "测试一", "phone": "13900000001" },
         "matter": "hard_case",
+        "request": "测试",
         "unit": "taoranting-window",
     });
     fs::write(&document, case.to_string()).unwrap();

@@ -111,10 +111,12 @@ fn space(state_dir: &Path, findings: &mut Vec<Finding>) {
         "清理磁盘;写不进数据库就不会发送任何提醒",
         "make room; what cannot be recorded is not sent",
     );
-    findings.push(match free_mib {
-        ..SPACE_BAD_MIB => Finding::bad("space", said, fix),
-        ..SPACE_LOW_MIB => Finding::warning("space", said, fix),
-        _ => Finding::good("space", said),
+    findings.push(if free_mib < SPACE_BAD_MIB {
+        Finding::bad("space", said, fix)
+    } else if free_mib < SPACE_LOW_MIB {
+        Finding::warning("space", said, fix)
+    } else {
+        Finding::good("space", said)
     });
 }
 

@@ -6,6 +6,8 @@ mod database;
 mod files;
 mod reach;
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::app::Place;
@@ -75,7 +77,11 @@ impl Finding {
         };
         let mut line = format!("{mark} {}: {} / {}", self.about, self.zh, self.en);
         if let Some(fix) = &self.fix {
-            line.push_str(&format!("\n    → {}\n    → {}", fix.zh, fix.en));
+            let _ = write!(line, "\n    → {}", fix.zh);
+            // A command is the same in every language.
+            if fix.en != fix.zh {
+                let _ = write!(line, "\n    → {}", fix.en);
+            }
         }
         line
     }

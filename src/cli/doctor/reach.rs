@@ -35,9 +35,11 @@ pub(super) async fn daemon(
             return None;
         }
         Err(error) => {
+            let error = error.to_string();
+            let (zh, en) = error.split_once(" / ").unwrap_or(("没有运行中的服务", &error));
             findings.push(Finding::warning(
                 "daemon",
-                Said::new("没有运行中的服务", error.to_string()),
+                Said::new(zh, en),
                 Said::new("systemctl start xixin", "systemctl start xixin"),
             ));
             return None;
