@@ -10,6 +10,7 @@ use crate::cli::case::local;
 use crate::cli::{ReadArgs, ahead, say};
 use crate::domain::case::{Case, Closing, Item, Status};
 use crate::domain::command::Change;
+use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
@@ -58,6 +59,13 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
         text.push_str("\n提醒记录 / reminders\n");
         for row in &ledger {
             text.push_str(&crate::cli::ledger::row_text(row, book));
+        }
+    }
+    text.push_str("\n经过 / history\n");
+    for sealed in events.iter().rev() {
+        if let Ok(event) = serde_json::from_str::<Event>(&sealed.body) {
+            let at = local(crate::store::instant_of(sealed.at_ms), &book.zone);
+            let _ = writeln!(text, "  {at}  {}  {}", sealed.actor, event.said(&book.zone));
         }
     }
     if !stored.case.contacts.is_empty() {
@@ -170,10 +178,10 @@ fn item_text(book: &Rulebook, item: Item<'_>) -> String {
             for attempt in &callback.attempts {
                 let _ = writeln!(
                     text,
-                    "  · {} {} {:?}",
+                    "  · {} {} {}",
                     local(attempt.at, &book.zone),
                     attempt.by,
-                    attempt.result
+                    attempt.result.said()
                 );
             }
         }
@@ -245,9 +253,10 @@ pub(super) async fn summary(app: &App, change: &Change, now: Timestamp) -> anyho
     let (book, case) = (&rules.rulebook, &change.case);
     let mut text = line(book, case);
     for event in &change.events {
-        let _ = write!(text, "\n  {}", json!(event));
+        let _ = write!(text, "\n  ✓ {}", event.said(&book.zone));
     }
-    for item in case.items().filter(Item::is_open) {
+    let touched = |item: &Item<'_>| change.events.iter().any(|event| event.item() == Some(item.id()));
+    for item in case.items().filter(Item::is_open).filter(touched) {
         text.push_str(item_text(book, item).trim_end());
     }
     if let Some(stored) = app.engine.store.case(&case.id).await? {

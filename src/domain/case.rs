@@ -303,6 +303,41 @@ pub enum AttemptResult {
     CallLater,
 }
 
+impl AttemptResult {
+    pub fn said(self) -> Said {
+        match self {
+            Self::Reached => Said::new("接通", "reached"),
+            Self::NoAnswer => Said::new("无人接听", "no answer"),
+            Self::WrongNumber => Said::new("号码不对", "wrong number"),
+            Self::CallLater => Said::new("约定再打", "asked to be called later"),
+        }
+    }
+}
+
+impl ContactKind {
+    pub fn said(self) -> Said {
+        match self {
+            Self::Phone => Said::new("电话", "phone call"),
+            Self::Meeting => Said::new("面谈", "meeting"),
+            Self::HomeVisit => Said::new("上门", "home visit"),
+            Self::Sms => Said::new("短信", "SMS"),
+            Self::Email => Said::new("邮件", "e-mail"),
+            Self::Letter => Said::new("信件", "letter"),
+        }
+    }
+}
+
+impl CaseFlag {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OutOfScope => "out_of_scope",
+            Self::InPerson => "in_person",
+            Self::SensitiveTone => "sensitive_tone",
+            Self::Expedite => "expedite",
+        }
+    }
+}
+
 /// 预约: agreed with a third party, never moved by software.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, PersonId, ReminderId, StaffId};
 use crate::domain::person::{Person, Relative};
 use crate::domain::plan::People;
-use crate::domain::rulebook::Loss;
+use crate::domain::rulebook::{Loss, PeriodKind};
 use crate::domain::text::Said;
 
 /// A case with more contacts than this has become something else.
@@ -334,9 +334,15 @@ fn nothing_left_open(case: &Case, context: &Context<'_>) -> Result<(), Refusal> 
             ),
         ));
     }
+    // Of two clocks on one record the second no longer matters once the first was met.
+    let met_otherwise = |kind: &PeriodKind| {
+        let met = case.deadlines.iter().filter(|other| other.done.is_some());
+        met.filter_map(|other| context.rules.periods.get(&other.kind))
+            .any(|other| other.trigger == kind.trigger)
+    };
     let can_be_lost = |one: &&Deadline| {
-        let kind = context.rules.periods.get(&one.kind);
-        one.done.is_none() && kind.is_none_or(|kind| kind.loss == Loss::Irrecoverable)
+        let at_stake = |kind: &PeriodKind| kind.loss == Loss::Irrecoverable && !met_otherwise(kind);
+        one.done.is_none() && context.rules.periods.get(&one.kind).is_none_or(at_stake)
     };
     let at_risk = list(case.deadlines.iter().filter(can_be_lost).map(|one| &one.id).collect());
     if !at_risk.is_empty() && !context.actor.role.is_supervisory() {
