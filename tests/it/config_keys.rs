@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use xixin::config::{FILES, load, write_to};
+use xixin::config::{FILES, load};
+
+use crate::support::shipped::write_rules;
 
 /// Puts an unknown key into every kind of table, reads from the answer which keys are known, and looks for each in the file.
 #[test]
@@ -38,7 +40,7 @@ fn known_keys(name: &str, text: &str) -> BTreeSet<String> {
     }
     add_unknown(&mut table);
     let folder = tempfile::tempdir().unwrap();
-    write_to(folder.path()).unwrap();
+    write_rules(folder.path());
     fs::write(folder.path().join(name), toml::to_string(&table).unwrap()).unwrap();
     let problems = load(folder.path(), &BTreeMap::new(), &|_, _, _| true).unwrap_err();
     let told = problems

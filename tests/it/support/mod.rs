@@ -5,5 +5,6 @@ pub(crate) mod hall;
 pub(crate) mod http_server;
 pub(crate) mod published;
 pub(crate) mod rulebook;
+pub(crate) mod shipped;
 pub(crate) mod smtp_server;
 pub(crate) mod timeline;
