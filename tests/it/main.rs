@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod config_keys;
 mod documents;
+mod engine;
 mod import;
 mod layers;
 mod naive_period;

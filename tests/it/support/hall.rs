@@ -4,16 +4,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use xixin::app::{App, Place};
 use xixin::clock::{Clock as _, ManualClock};
 use xixin::domain::command::{Command, NewCase};
 use xixin::domain::ids::{CaseId, StaffId};
 use xixin::domain::ladder::Way;
+use xixin::engine::breaker::Flow;
 use xixin::engine::desk::{Desk, DeskError};
 use xixin::engine::recorder::Recorder;
 use xixin::engine::{digests, planner, sender};
@@ -81,6 +85,11 @@ impl Hall {
     }
 
     async fn start(dir: Arc<TempDir>, clock: ManualClock) -> Self {
+        // What a failing test has to say. An error means that another test has set it up already.
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_test_writer()
+            .try_init();
         let place = Place {
             config: dir.path().join("config"),
             environment: BTreeMap::new(),
@@ -97,13 +106,41 @@ impl Hall {
         }
     }
 
-    /// The process dies and a new one starts on the same data and configuration. Nothing is closed or said goodbye to.
+    /// The process dies and a new one starts on the same data and configuration. Nothing is recorded or said goodbye to.
     pub(crate) async fn crash(self) -> Self {
-        let Self { dir, app, clock, .. } = self;
+        let Self {
+            dir,
+            app,
+            clock,
+            recorder,
+        } = self;
         app.engine.store.close().await;
-        // The lock of a process ends with it.
-        drop(app);
+        // With the process goes its lock.
+        drop((app, recorder));
         Self::start(dir, clock).await
+    }
+
+    /// Another process that looks at the same data by the same configuration.
+    pub(crate) async fn beside(&self) -> App {
+        App::open(self.place(), Arc::new(self.clock.clone())).await.unwrap()
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            config: self.config(),
+            environment: BTreeMap::new(),
+        }
+    }
+
+    /// The database itself, for what no command of this system would do to it.
+    pub(crate) async fn sql(&self, sql: &str) -> u64 {
+        let options = SqliteConnectOptions::new()
+            .filename(self.app.engine.store.path())
+            .busy_timeout(Duration::from_secs(10));
+        let mut connection = options.connect().await.unwrap();
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await;
+        connection.close().await.unwrap();
+        done.unwrap().rows_affected()
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -169,8 +206,13 @@ impl Hall {
         let mail = engine.store.next_not_before(Way::Email).await.unwrap();
         let sms = engine.store.next_not_before(Way::Sms).await.unwrap();
         let digest = digests::next_digest(&engine.live.get().rulebook, now);
+        let back = [&engine.breakers.email, &engine.breakers.sms].map(|breaker| match breaker.flow(now) {
+            Flow::Until(until) => Some(until),
+            Flow::Free | Flow::Probe => None,
+        });
         [wake, mail, sms, Some(digest)]
             .into_iter()
+            .chain(back)
             .flatten()
             .filter(|at| *at > now)
             .min()
@@ -203,6 +245,35 @@ impl Hall {
 
     pub(crate) async fn ledger(&self, case: &CaseId) -> Vec<LedgerRow> {
         self.app.engine.store.ledger_of(case, 1000).await.unwrap()
+    }
+
+    /// The ledger of a case as people would tell it: when it was decided, which rung, for whom, how, what became of it.
+    pub(crate) async fn timeline(&self, case: &CaseId) -> Vec<String> {
+        let zone = self.app.engine.live.get().rulebook.zone.clone();
+        let mut rows = self.ledger(case).await;
+        rows.sort_by(|a, b| {
+            (a.decided_ms, &a.mark, &a.recipient, &a.way).cmp(&(b.decided_ms, &b.mark, &b.recipient, &b.way))
+        });
+        let line = |row: &LedgerRow| {
+            let at = Timestamp::from_millisecond(row.decided_ms)
+                .unwrap()
+                .to_zoned_datetime(zone.clone());
+            let mark: Vec<&str> = row.mark.split('|').collect();
+            let who = match row.recipient.split_once(':') {
+                Some(("staff", id)) => id,
+                _ => mark[5],
+            };
+            let call = if row.text == "call_task" { " (call)" } else { "" };
+            format!(
+                "{} {} {} {who} {} {}{call}",
+                at.strftime("%m-%d %H:%M"),
+                mark[0],
+                mark[3],
+                row.way,
+                row.state
+            )
+        };
+        rows.iter().map(line).collect()
     }
 
     /// `rung way state` of a case's ledger, oldest first, for comparing at a glance.
