@@ -28,7 +28,7 @@ pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<(), ImportError> {
         let is_shared = name.ends_with("sharedstrings.xml");
         let allowed = if is_shared { left.min(limits.shared_bytes) } else { left };
         let bomb = || ImportError::Bomb {
-            max_mb: allowed / 1024 / 1024,
+            max_mb: allowed.div_ceil(1024 * 1024),
             part: shown(&name),
         };
         if part.size() > allowed {

@@ -124,13 +124,9 @@ fn of_datetime(at: DateTime) -> Written {
 pub(super) fn written(text: &str) -> Result<Written, Fault> {
     let text = half_width(text);
     let text = text.trim();
-    if !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && text.matches('.').count() < 2
-    {
-        if let Some(found) = digits(text) {
-            return found;
-        }
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && text.matches('.').count() < 2;
+    if is_number && let Some(found) = digits(text) {
+        return found;
     }
     let plain: String = text
         .chars()

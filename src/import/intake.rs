@@ -9,12 +9,15 @@ use crate::domain::command::{NewCase, Refusal};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, shown};
 use crate::import::cell::{Row, letters};
-use crate::import::columns::{Assignment, Columns, Field, known_columns, list, titles};
+use crate::import::columns::{Assignment, Columns, known_columns, list, titles};
+use crate::import::field::Field;
 use crate::import::problem::whole_row;
 use crate::import::{ImportError, Limits, Problem, Problems, mapping};
 
 /// Titles and remarks may stand above the header, within so many rows.
 const HEADER_WITHIN: usize = 10;
+/// No sheet has more rows, blank ones included (Excel specifications and limits).
+const ROWS_OF_EXCEL: u32 = 1_048_576;
 /// A row is a header when it shows at least so many known names.
 const HEADER_KNOWN: usize = 2;
 
@@ -117,6 +120,11 @@ impl<'a> Intake<'a> {
 
     /// The next row, in the order of the table. Blank rows may be left out.
     pub fn row(&mut self, row: Row) -> Result<(), ImportError> {
+        if row.number > ROWS_OF_EXCEL {
+            return Err(ImportError::TooManyRows {
+                max: ROWS_OF_EXCEL as usize,
+            });
+        }
         if row.cells.iter().all(super::Cell::is_empty) {
             return Ok(());
         }

@@ -14,6 +14,7 @@ mod cell;
 mod columns;
 mod container;
 mod dates;
+mod field;
 mod intake;
 mod mapping;
 mod problem;

@@ -9,8 +9,9 @@ use crate::domain::ids::{OfficeId, PeriodId, StaffId, UnitId};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, shown};
 use crate::import::cell::{Cell, Fault, Row, letters};
-use crate::import::columns::{Columns, Field, plain};
+use crate::import::columns::Columns;
 use crate::import::dates::{self, Written};
+use crate::import::field::{Field, plain};
 use crate::import::problem::{Problem, whole_row};
 use crate::import::words::of_words;
 

@@ -3,12 +3,14 @@
 
 use std::io::Write as _;
 use std::process::{Command as Process, Output, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use xixin::domain::case::Case;
 use xixin::domain::command::{Change, Command, Context, NewCase, Refusal, apply, open};
 use xixin::domain::ids::{CaseId, PersonId};
 use xixin::domain::plan::People;
+use xixin::domain::rulebook::Rulebook;
 use xixin::store::cases::Filter;
 
 use super::support::hall::Hall;
@@ -129,11 +131,11 @@ fn document_fields() -> Vec<(&'static str, &'static str, Kind)> {
 }
 
 fn with_context<T>(act: impl FnOnce(&Context<'_>) -> T) -> T {
-    let rules = rulebook();
+    static RULES: LazyLock<Rulebook> = LazyLock::new(rulebook);
     let new_person = || PersonId::from("p9");
     act(&Context {
-        rules: &rules,
-        actor: &rules.org.staff["sun"],
+        rules: &RULES,
+        actor: &RULES.org.staff["sun"],
         now: at(NOW),
         new_person: &new_person,
     })
