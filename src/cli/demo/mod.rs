@@ -4,6 +4,7 @@
 mod cases;
 mod told;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,11 @@ fn furnish(dir: &Path) -> anyhow::Result<PathBuf> {
     let is_demo = settings.exists();
     if !is_demo && dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         anyhow::bail!("{name} 不是空文件夹 / {name} is not empty: name a new folder, or that of an earlier demo");
+    }
+    if !is_demo {
+        // What is in it looks like people's data: nobody else has to read it.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.with_context(|| format!("{name} 无法创建 / cannot be made"))?;
     }
     for (path, text) in FILES.iter().filter(|_| !is_demo) {
         let path = dir.join("config").join(path);
