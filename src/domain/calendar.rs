@@ -13,6 +13,8 @@ use jiff::civil::{Date, Weekday};
 use jiff::{SignedDuration, Span};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::text::{Said, counted};
+
 /// The first and the last day that can be counted with.
 pub const FIRST_DAY: Date = Date::constant(1900, 1, 1);
 pub const LAST_DAY: Date = Date::constant(2200, 12, 31);
@@ -283,6 +285,21 @@ fn day_at(index: usize) -> Result<Date, OutOfRange> {
     FIRST_DAY
         .checked_add(SignedDuration::from_hours(days * 24))
         .map_err(|_| OutOfRange)
+}
+
+/// 还剩5天(3个工作日) / 5 days left (3 workdays): how far off a day is, seen from another.
+pub fn days_left(calendar: &Calendar, from: Date, day: Date) -> Said {
+    let workdays = calendar.workdays_between(from, day);
+    let days = i64::from(from.until(day).map_or(0, |span| span.get_days()));
+    match days {
+        0 => Said::new("就是今天", "that is today"),
+        1 => Said::new("就是明天", "that is tomorrow"),
+        2.. => Said::new(
+            format!("还剩{days}天({workdays}个工作日)"),
+            format!("{} left ({})", counted(days, "day"), counted(workdays, "workday")),
+        ),
+        ..0 => Said::new(format!("已过{}天", -days), format!("{} ago", counted(-days, "day"))),
+    }
 }
 
 /// `day` plus natural days, inside the calendar.

@@ -77,6 +77,23 @@ impl Milestone {
         }
     }
 
+    /// What an office clerk calls it.
+    pub fn name_zh(self) -> &'static str {
+        match self {
+            Self::Opened => "登记日",
+            Self::VerifyDate => "日期待核实,自",
+            Self::TargetBy => "目标日",
+            Self::LastSafeDay => "最晚可办日",
+            Self::End => "期限届满",
+            Self::Expired => "过期",
+            Self::Due => "约定回电",
+            Self::Overdue => "回电逾期",
+            Self::Booked => "约定时间",
+            Self::Start => "预约",
+            Self::Missed => "预约结束",
+        }
+    }
+
     /// The kind of item that has this milestone.
     pub fn kind(self) -> ItemKind {
         match self {

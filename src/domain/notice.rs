@@ -8,12 +8,13 @@ use serde::Serialize;
 use crate::domain::calendar::Certainty;
 use crate::domain::case::{Case, Deadline, Item, Trigger};
 use crate::domain::ids::CaseId;
+use crate::domain::ladder::Audience;
 use crate::domain::milestone::Milestone;
 use crate::domain::office::Office;
 use crate::domain::person::Person;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::{Loss, Material, Rulebook};
-use crate::domain::text::{Said, day_words, time_words};
+use crate::domain::text::{Said, day_words_on, time_words};
 
 /// What stands on the sheet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,7 +33,7 @@ pub struct Sheet {
     pub centre: Said,
     pub centre_address: String,
     pub centre_phone: String,
-    pub printed: Said,
+    pub printed: Date,
 }
 
 /// Where to go.
@@ -92,9 +93,11 @@ pub fn sheet(rules: &Rulebook, case: &Case, resident: Option<&Person>, now: Time
         return Err(missing);
     };
     let matter = rules.matters.get(&case.matter);
-    let mut dates: Vec<LastDay> = open.iter().map(|deadline| last_day(rules, deadline, today)).collect();
-    dates.sort_by_key(|last| last.date);
-    let visits = case.items().filter(Item::is_open).filter_map(|item| visit(rules, item));
+    let dates = last_days(rules, &open, today);
+    let visits = case
+        .items()
+        .filter(Item::is_open)
+        .filter_map(|item| visit(rules, item, today));
     Ok(Sheet {
         case: case.id.clone(),
         greeting: resident
@@ -116,7 +119,7 @@ pub fn sheet(rules: &Rulebook, case: &Case, resident: Option<&Person>, now: Time
         centre: Said::new(unit.name.as_str(), unit.name_en.as_str()),
         centre_address: unit.address.clone(),
         centre_phone: unit.phone.clone(),
-        printed: day_words(today),
+        printed: today,
     })
 }
 
@@ -185,8 +188,39 @@ fn no_unit(case: &Case) -> Missing {
     }
 }
 
-fn last_day(rules: &Rulebook, deadline: &Deadline, today: Date) -> LastDay {
-    let dated = Dated::new(rules, Item::Deadline(deadline));
+/// The days by which the resident has to act: deadlines that residents are reminded of, not those of an office. What is years away
+/// would only hide the one that presses, so it stands there only when nothing else does.
+fn last_days(rules: &Rulebook, open: &[&Deadline], today: Date) -> Vec<LastDay> {
+    let dated = open
+        .iter()
+        .map(|deadline| (*deadline, Dated::new(rules, Item::Deadline(deadline))));
+    let theirs = dated.filter(|(_, dated)| {
+        let ladder = dated.ladder.iter();
+        ladder
+            .flat_map(|ladder| &ladder.rungs)
+            .any(|rung| rung.to.contains(&Audience::Resident))
+    });
+    let mut days: Vec<LastDay> = theirs
+        .map(|(deadline, dated)| last_day(deadline, &dated, today))
+        .collect();
+    days.sort_by_key(|last| last.date);
+    days.dedup_by(|later, first| later.day == first.day);
+    let far = |last: &LastDay| {
+        last.date
+            .is_some_and(|day| today.until(day).is_ok_and(|span| span.get_days() > FAR_DAYS))
+    };
+    if days.iter().any(|last| !far(last)) {
+        days.retain(|last| !far(last));
+    } else {
+        days.truncate(1);
+    }
+    days
+}
+
+/// A last day further away than this is not pressing.
+const FAR_DAYS: i32 = 366;
+
+fn last_day(deadline: &Deadline, dated: &Dated<'_>, today: Date) -> LastDay {
     let loss = dated.kind.map(|kind| kind.loss);
     let day = dated.counted.as_ref().map(|counted| counted.last_safe_day);
     let certainty = dated.counted.as_ref().map(|counted| counted.certainty);
@@ -196,15 +230,15 @@ fn last_day(rules: &Rulebook, deadline: &Deadline, today: Date) -> LastDay {
         over: day.is_some_and(|day| day < today),
         provisional: certainty == Some(Certainty::Provisional),
         estimated: matches!(deadline.trigger, Trigger::Range { .. }) && deadline.fixed_end.is_none(),
-        ..LastDay::new(day)
+        ..LastDay::new(day, today)
     }
 }
 
 impl LastDay {
     /// A day without further remarks; `None` when it has to be found first.
-    pub fn new(day: Option<Date>) -> Self {
+    pub fn new(day: Option<Date>, today: Date) -> Self {
         Self {
-            day: day.map(day_words).unwrap_or_default(),
+            day: day.map(|day| day_words_on(today, day)).unwrap_or_default(),
             irrecoverable: false,
             soft: false,
             over: false,
@@ -215,13 +249,13 @@ impl LastDay {
     }
 }
 
-fn visit(rules: &Rulebook, item: Item<'_>) -> Option<Said> {
+fn visit(rules: &Rulebook, item: Item<'_>, today: Date) -> Option<Said> {
     let Item::Appointment(appointment) = item else {
         return None;
     };
     let start = Dated::new(rules, item).at(Milestone::Start)?.starts_at(&rules.zone);
     let local = rules.zone.to_datetime(start);
-    let (day, time) = (day_words(local.date()), time_words(local.time()));
+    let (day, time) = (day_words_on(today, local.date()), time_words(local.time()));
     let office = rules.offices.get(&appointment.office);
     let (zh, en) = office.map_or(("", ""), |office| (office.name.as_str(), office.name_en.as_str()));
     Some(Said::new(

@@ -138,6 +138,23 @@ pub fn day_words(day: Date) -> Said {
     Said::new(format!("{month}月{date}日({zh})"), format!("{date} {name} ({en})"))
 }
 
+/// The same as somebody reads it on `today`: with its year when it could be taken for another year's.
+pub fn day_words_on(today: Date, day: Date) -> Said {
+    let words = day_words(day);
+    let near = today
+        .until(day)
+        .is_ok_and(|span| span.get_days().abs() <= YEAR_UNSAID_DAYS);
+    if near {
+        return words;
+    }
+    let year = day.year();
+    let (date, weekday) = words.en.split_once(" (").unwrap_or((&words.en, ""));
+    Said::new(format!("{year}年{}", words.zh), format!("{date} {year} ({weekday}"))
+}
+
+/// A day this near needs no year beside it.
+const YEAR_UNSAID_DAYS: i32 = 300;
+
 /// 9点30分 / 9:30
 pub fn time_words(time: Time) -> Said {
     let (hour, minute) = (time.hour(), time.minute());
@@ -147,6 +164,12 @@ pub fn time_words(time: Time) -> Said {
         format!("{hour}点{minute:02}分")
     };
     Said::new(zh, format!("{hour}:{minute:02}"))
+}
+
+/// `1 day`, `2 days`
+pub fn counted(n: i64, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
 }
 
 const MONTHS: [&str; 12] = [
@@ -328,4 +351,23 @@ fn is_line_break(letter: char) -> bool {
         letter,
         '\r' | '\n' | '\u{0b}' | '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn a_day_of_another_year_says_so() {
+        let today = date(2026, 2, 13);
+        let said = |day| day_words_on(today, day).to_string();
+        assert_eq!(said(date(2026, 2, 14)), "2月14日(周六) / 14 February (Saturday)");
+        assert_eq!(said(date(2025, 12, 31)), "12月31日(周三) / 31 December (Wednesday)");
+        assert_eq!(
+            said(date(2066, 2, 19)),
+            "2066年2月19日(周五) / 19 February 2066 (Friday)"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 
 use jiff::civil::Date;
 
-use crate::domain::calendar::Certainty;
+use crate::domain::calendar::{Certainty, days_left};
 use crate::domain::case::{Case, CaseFlag, Item, Trigger};
 use crate::domain::digest::page::called_as;
 use crate::domain::ladder::ItemKind;
@@ -17,7 +17,7 @@ use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::recheck::Queued;
 use crate::domain::reminder::Recipient;
 use crate::domain::rulebook::{Loss, Matter};
-use crate::domain::text::{Said, day_words, gives_away, mask_name, mask_phone, time_words};
+use crate::domain::text::{Said, day_words_on, gives_away, mask_name, mask_phone, time_words};
 use crate::store::queue::Claimed;
 use crate::store::reminders::LedgerRow;
 use crate::template::{Brief, Call, Detail, Message, Reader, Words};
@@ -130,7 +130,7 @@ impl Facts<'_> {
                 self.dated.item.id().to_string()
             },
             kind: self.dated.item.kind().name(),
-            day: pick(self.day().map_or_else(to_be_found, day_words)),
+            day: pick(self.day().map_or_else(to_be_found, |day| self.day_words(day))),
             time: self.time().map(pick).unwrap_or_default(),
             when: pick(self.when()),
             left: pick(self.left()),
@@ -173,7 +173,7 @@ impl Facts<'_> {
             deadline: kind.map(|kind| pick(kind.name.clone())).unwrap_or_default(),
             trigger: kind.map(|kind| pick(kind.trigger.clone())).unwrap_or_default(),
             legal_end: counted
-                .map(|counted| pick(day_words(counted.legal_end)))
+                .map(|counted| pick(self.day_words(counted.legal_end)))
                 .unwrap_or_default(),
             alternative: alternative.map(pick).unwrap_or_default(),
             derivation: self.dated.explain(rules).into_iter().map(pick).collect(),
@@ -275,6 +275,10 @@ impl Facts<'_> {
         })
     }
 
+    fn day_words(&self, day: Date) -> Said {
+        day_words_on(self.today, day)
+    }
+
     fn day(&self) -> Option<Date> {
         self.moment().map(|moment| moment.day(&self.scene.rules.zone))
     }
@@ -294,7 +298,7 @@ impl Facts<'_> {
         if self.dated.item.kind() == ItemKind::Callback && day == self.today {
             return self.part_of_today();
         }
-        let words = day_words(day);
+        let words = self.day_words(day);
         match self.time() {
             Some(time) => Said::new(
                 format!("{}{}", words.zh, time.zh),
@@ -318,20 +322,10 @@ impl Facts<'_> {
     }
 
     fn left(&self) -> Said {
-        let Some(day) = self.day() else {
-            return Said::default();
-        };
-        let workdays = self.scene.rules.calendar.workdays_between(self.today, day);
-        match self.today.until(day).map_or(0, |span| span.get_days()) {
-            0 => Said::new("就是今天", "that is today"),
-            1 => Said::new("就是明天", "that is tomorrow"),
-            days @ 2.. => Said::new(
-                format!("还剩{days}天({workdays}个工作日)"),
-                format!("{days} days left ({workdays} workdays)"),
-            ),
-            -1 => Said::new("已过1天", "1 day ago"),
-            days => Said::new(format!("已过{}天", -days), format!("{} days ago", -days)),
-        }
+        let day = self.day();
+        day.map_or_else(Said::default, |day| {
+            days_left(&self.scene.rules.calendar, self.today, day)
+        })
     }
 
     fn is_expired(&self) -> bool {

@@ -280,7 +280,7 @@ pub(super) fn digests() -> Vec<Digest> {
 
 /// A sheet with everything, and one with only what it cannot do without.
 pub(super) fn sheets() -> Vec<Sheet> {
-    let last = LastDay::new(Some(date(2026, 3, 5)));
+    let last = LastDay::new(Some(date(2026, 3, 5)), date(2026, 3, 2));
     let full = Sheet {
         case: "2026-000017".into(),
         greeting: Said::new("沈女士", "Ms Shen"),
@@ -315,7 +315,7 @@ pub(super) fn sheets() -> Vec<Sheet> {
                 estimated: true,
                 ..last
             },
-            LastDay::new(None),
+            LastDay::new(None, date(2026, 3, 2)),
         ],
         visits: vec![Said::new(
             "3月5日(周四)9点30分 示例档案室",
@@ -324,7 +324,7 @@ pub(super) fn sheets() -> Vec<Sheet> {
         centre: Said::new("陶然亭街道政务服务中心", "Taoranting service centre"),
         centre_address: "示例路1号".to_owned(),
         centre_phone: "010-00000000".to_owned(),
-        printed: day_words(date(2026, 3, 2)),
+        printed: date(2026, 3, 2),
     };
     let bare = Sheet {
         greeting: Said::default(),

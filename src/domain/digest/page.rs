@@ -5,6 +5,7 @@ use jiff::civil::{Date, Time};
 
 use super::{Digest, Line, Urgency};
 use crate::domain::calendar::Certainty;
+use crate::domain::calendar::days_left;
 use crate::domain::case::{Case, Item, Status, Trigger};
 use crate::domain::ids::ItemId;
 use crate::domain::milestone::{Milestone, Moment, instant};
@@ -14,7 +15,7 @@ use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::reminder::Recipient;
 use crate::domain::rulebook::{Loss, Rulebook};
-use crate::domain::text::{Said, day_words, mask_name, mask_phone};
+use crate::domain::text::{Said, counted, day_words_on, mask_name, mask_phone};
 
 /// One day of one reader.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +108,7 @@ impl<'a> Page<'a> {
             }
             Item::Callback(callback) => {
                 let due = Moment::from(callback.due);
-                let words = day_words(due.day(&self.rules.zone));
+                let words = self.words(due.day(&self.rules.zone));
                 let detail = Said::new(format!("{}前回电", words.zh), format!("call back by {}", words.en));
                 let name = Said::new("承诺回电", "Promised call-back");
                 let urgency = self.urgency(due.day(&self.rules.zone));
@@ -136,7 +137,7 @@ impl<'a> Page<'a> {
                 let office = self.rules.offices.get(&appointment.office);
                 let id = appointment.office.as_str();
                 let (zh, en) = office.map_or((id, id), |office| (office.name.as_str(), office.name_en.as_str()));
-                let words = day_words(day);
+                let words = self.words(day);
                 let detail = Said::new(format!("{} {zh}", words.zh), format!("{}, {en}", words.en));
                 let what = &appointment.what;
                 let name = Said::new(format!("预约: {what}"), format!("Appointment: {what}"));
@@ -179,7 +180,7 @@ impl<'a> Page<'a> {
     /// The date a call is about.
     fn about(&self, item: Item<'_>) -> Option<Said> {
         let dated = Dated::new(self.rules, item);
-        let words = day_words(act_by(self.rules, &dated)?);
+        let words = self.words(act_by(self.rules, &dated)?);
         Some(match item {
             Item::Deadline(_) => Said::new(format!("最晚{}", words.zh), format!("by {}", words.en)),
             Item::Callback(_) => Said::new(
@@ -202,8 +203,10 @@ impl<'a> Page<'a> {
         let matter = self.rules.matters.get(&case.matter);
         let id = case.matter.as_str();
         let matter = matter.map_or_else(|| Said::new(id, id), |matter| matter.name.clone());
-        let what = if matter == item || item == Said::default() {
+        let what = if item == Said::default() {
             matter
+        } else if matter.zh == item.zh {
+            item
         } else {
             let (zh, en) = (
                 format!("{} · {}", matter.zh, item.zh),
@@ -241,7 +244,7 @@ impl<'a> Page<'a> {
             return (detail, Urgency::High);
         };
         let day = counted.last_safe_day;
-        let words = day_words(day);
+        let (words, end) = (self.words(day), self.words(counted.legal_end));
         let soft = dated.kind.is_some_and(|kind| kind.loss == Loss::Soft);
         if day < self.day {
             let over = dated
@@ -257,29 +260,30 @@ impl<'a> Page<'a> {
                     let other = other.map_or_else(Said::default, |other| {
                         Said::new(format!("改走: {}", other.zh), format!("other way: {}", other.en))
                     });
-                    Said::new(format!("已过期({})", words.zh), format!("expired ({})", words.en)).and(&other)
+                    let expired = Said::new(
+                        format!("已过期,最晚可办日是{}", words.zh),
+                        format!("expired; the last safe day was {}", words.en),
+                    );
+                    expired.and(&other)
                 }
                 (false, _) => Said::new(
-                    format!("最晚可办日{}已过,期限到{}", words.zh, counted.legal_end),
-                    format!(
-                        "last safe day {} is over; the period ends {}",
-                        words.en, counted.legal_end
-                    ),
+                    format!("最晚可办日{}已过,期限到{}", words.zh, end.zh),
+                    format!("last safe day {} is over; the period ends {}", words.en, end.en),
                 ),
             };
             return (detail, Urgency::Overdue);
         }
-        let days = self.day.until(day).map_or(0, |span| span.get_days());
-        let workdays = self.rules.calendar.workdays_between(self.day, day);
-        let detail = match days {
-            0 => Said::new(
-                format!("今天是最晚可办日({})", words.zh),
-                format!("today is the last safe day ({})", words.en),
-            ),
-            _ => Said::new(
-                format!("最晚{},还剩{days}天({workdays}个工作日)", words.zh),
-                format!("by {}, {days} days left ({workdays} workdays)", words.en),
-            ),
+        let left = days_left(&self.rules.calendar, self.day, day);
+        let detail = if soft {
+            Said::new(
+                format!("建议不晚于{},{}", words.zh, left.zh),
+                format!("advised by {}; {}", words.en, left.en),
+            )
+        } else {
+            Said::new(
+                format!("最晚{},{}", words.zh, left.zh),
+                format!("by {}; {}", words.en, left.en),
+            )
         };
         (detail, self.urgency(day))
     }
@@ -300,18 +304,18 @@ impl<'a> Page<'a> {
             _ => (String::new(), case.opened_at),
         };
         let day = self.rules.zone.to_datetime(since).date();
-        let words = day_words(day);
+        let words = self.words(day);
         let days = day.until(self.day).map_or(0, |span| span.get_days());
         let detail = Said::new(
             format!("自{}起等{on},已{days}天", words.zh),
-            format!("for {on} since {}, {days} days", words.en),
+            format!("for {on} since {}, {}", words.en, counted(i64::from(days), "day")),
         );
         self.line(case, people, Said::new("等待", "Waiting"), detail, Urgency::Calm, since)
     }
 
     pub fn new_line(&self, case: &Case, people: &People) -> Line {
         let local = self.rules.zone.to_datetime(case.opened_at);
-        let words = day_words(local.date());
+        let words = self.words(local.date());
         let at = local.strftime("%H:%M");
         let detail = Said::new(format!("{} {at} 收件", words.zh), format!("taken in {} {at}", words.en));
         let name = self
@@ -327,6 +331,10 @@ impl<'a> Page<'a> {
             Moment::Instant(at) => Some(self.rules.zone.to_datetime(at).strftime("%H:%M").to_string()),
             Moment::Day(_) => None,
         }
+    }
+
+    fn words(&self, day: Date) -> Said {
+        day_words_on(self.day, day)
     }
 
     fn midnight(&self, day: Date) -> Timestamp {

@@ -14,7 +14,7 @@ pub(super) fn when_due(applied: &Applied<'_>, released: Released, missed: u32, n
     let day = applied.anchor.moment.day(&applied.rules.zone);
     let rung = &applied.rung.name;
     let said = Said::new(
-        format!("提醒“{rung}”到时({milestone} {day})"),
+        format!("提醒“{rung}”到时({} {day})", milestone.name_zh()),
         format!("rung \"{rung}\" is due ({milestone} {day})"),
     );
     let said = said
