@@ -164,7 +164,10 @@ pub(super) struct OfficeEntry {
     pub name: String,
     pub name_en: String,
     pub address: String,
+    /// Without a route or a contact no notice sheet can be made.
+    #[serde(default)]
     pub route: String,
+    #[serde(default)]
     pub contact: String,
     pub phone: String,
     /// Windows of every workday.

@@ -38,6 +38,7 @@ pub const FILES: &[(&str, &str)] = shipped![
     "people.toml",
     "periods.toml",
     "schedule.toml",
+    "templates/README.md",
     "templates/both/digest/body.html",
     "templates/both/digest/body.txt",
     "templates/both/digest/subject.txt",

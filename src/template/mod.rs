@@ -15,6 +15,7 @@ mod blocks;
 mod check;
 mod files;
 mod samples;
+mod source;
 mod values;
 
 pub use values::{Brief, Call, Detail, Message, Reader, Words};

@@ -342,26 +342,6 @@ async fn busy_hall() -> Hall {
 async fn a_digest_is_read_from_the_top_down() {
     let hall = busy_hall().await;
     hall.run_until("2026-02-14 08:30").await;
-    if let Ok(dir) = std::env::var("XIXIN_LOOK") {
-        let rules = hall.app.engine.live.get();
-        for who in ["lin", "gu", "zhou"] {
-            let d = xixin::engine::digest_content::build(
-                &hall.app.engine,
-                &rules,
-                &who.into(),
-                "2026-02-14".parse().unwrap(),
-                xixin::clock::Clock::now(&hall.clock),
-            )
-            .await
-            .unwrap()
-            .unwrap();
-            std::fs::write(
-                format!("{dir}/{who}.html"),
-                rules.texts.render_digest(&d).unwrap().html.unwrap(),
-            )
-            .unwrap();
-        }
-    }
     let left = hall.take_left();
     let digest_of = |to: &str| {
         let found: Vec<Left> = left
@@ -422,9 +402,6 @@ async fn a_notice_sheet_is_whole_or_says_what_is_missing() {
             "nothing is smaller than 18 pt"
         );
         assert!(html.contains(&whole.office.route) && html.contains(&whole.office.contact));
-        if let Ok(dir) = std::env::var("XIXIN_LOOK") {
-            std::fs::write(format!("{dir}/{name}.html"), html).unwrap();
-        }
     }
 
     let mut book = rules.rulebook.clone();
