@@ -141,6 +141,10 @@ impl Person {
         self.deceased |= old.deceased;
         self.opted_out |= old.opted_out;
         self.phone_is_wrong |= old.phone_is_wrong && self.phone == old.phone;
+        // Not to have been asked again is no withdrawal.
+        if let (Some(relative), Some(before)) = (&mut self.relative, &old.relative) {
+            relative.opted_in |= before.opted_in;
+        }
     }
 
     /// Whether staff call first and a message is only a copy.

@@ -14,10 +14,10 @@ use crate::domain::case::Case;
 use crate::domain::ids::{CaseId, PersonId, StaffId, TextId};
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::instant;
-use crate::domain::plan::People;
 use crate::domain::plan::decide::{CALL_TASK, Scene};
 use crate::domain::plan::recheck::{Heir, Queued, Recheck, recheck};
 use crate::domain::plan::recipients::caller;
+use crate::domain::plan::{People, duration_words};
 use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::live::Rules;
@@ -292,7 +292,6 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
     }
 }
 
-/// Who is meant, who phones when no message gets through, and what is out of the ordinary.
 /// The same reminder for somebody who is meant instead.
 fn passed_on(row: &Claimed, heir: Heir, said: &Said, now: Timestamp) -> NewReminder {
     let fallback: Vec<&str> = heir.fallback.iter().map(|way| way.name()).collect();
@@ -316,6 +315,7 @@ fn passed_on(row: &Claimed, heir: Heir, said: &Said, now: Timestamp) -> NewRemin
     }
 }
 
+/// Who is meant, who phones when no message gets through, and what is out of the ordinary.
 pub(crate) fn context(rules: &Rules, case: &Case, row: &Claimed, queued: &Queued, now: Timestamp) -> Context {
     let today = rules.rulebook.zone.to_datetime(now).date();
     let phones = case
@@ -331,11 +331,12 @@ pub(crate) fn context(rules: &Rules, case: &Case, row: &Claimed, queued: &Queued
 
 /// What the ledger says about a message that leaves late although it was decided in time.
 fn lateness(rules: &Rules, row: &Claimed, now: Timestamp) -> Said {
-    let late_min = (now.as_millisecond() - row.due_ms) / 60_000;
+    let late_s = (now.as_millisecond() - row.due_ms) / 1000;
     let told = row.reason_zh.contains("晚了");
-    if told || late_min <= i64::from(rules.rulebook.schedule.late_after_minutes) {
+    if told || late_s <= i64::from(rules.rulebook.schedule.late_after_minutes) * 60 {
         return Said::default();
     }
+    let how = duration_words(late_s);
     let why = if row.tries > 0 {
         Said::new("此前发送未成,已重试", "it was tried before without success")
     } else {
@@ -345,8 +346,8 @@ fn lateness(rules: &Rules, row: &Claimed, now: Timestamp) -> Said {
         )
     };
     Said::new(
-        format!("发出时晚了{late_min}分钟: {}", why.zh),
-        format!("left {late_min} minutes late: {}", why.en),
+        format!("发出时晚了{}: {}", how.zh, why.zh),
+        format!("left {} late: {}", how.en, why.en),
     )
 }
 

@@ -20,6 +20,8 @@ pub mod recipients;
 pub mod release;
 mod words;
 
+pub(crate) use words::duration_words;
+
 use jiff::Timestamp;
 
 use crate::domain::case::Case;

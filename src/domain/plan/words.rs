@@ -74,7 +74,8 @@ fn lateness(applied: &Applied<'_>, released_at: Timestamp, now: Timestamp) -> Sa
     )
 }
 
-fn duration_words(seconds: i64) -> Said {
+/// A length of time, e.g. 3小时5分钟.
+pub(crate) fn duration_words(seconds: i64) -> Said {
     let rounded = Span::new()
         .try_seconds(seconds)
         .and_then(|span| span.round(SpanRound::new().largest(Unit::Hour).smallest(Unit::Minute)))

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use xixin::app::{App, Place};
 use xixin::clock::{Clock as _, ManualClock};
 use xixin::domain::command::{Command, NewCase};
-use xixin::domain::ids::{CaseId, StaffId};
+use xixin::domain::ids::{CaseId, ItemId, StaffId};
 use xixin::domain::ladder::Way;
 use xixin::engine::breaker::Flow;
 use xixin::engine::desk::{Desk, DeskError};
@@ -143,6 +143,17 @@ impl Hall {
         done.unwrap().rows_affected()
     }
 
+    /// The first column of what a query finds.
+    pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
+        let options = SqliteConnectOptions::new().filename(self.app.engine.store.path());
+        let mut connection = options.connect().await.unwrap();
+        let found = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&mut connection)
+            .await;
+        connection.close().await.unwrap();
+        found.unwrap()
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("config")
     }
@@ -161,6 +172,14 @@ impl Hall {
         desk.act(case, command, self.clock.now()).await.map(drop)
     }
 
+    /// The digests of this day count as sent: for tests that are about something else.
+    pub(crate) async fn without_digest(&self, day: &str) {
+        self.sql(&format!(
+            "insert into runs (name, slot, claimed_ms, holder) values ('digest', '{day}', 0, 'test')"
+        ))
+        .await;
+    }
+
     /// Plans everything whose time has come, without sending.
     pub(crate) async fn plan(&self) {
         let engine = &self.app.engine;
@@ -169,15 +188,14 @@ impl Hall {
 
     /// Sends everything that may go now.
     pub(crate) async fn send(&self) {
-        let engine = &self.app.engine;
-        for way in [Way::Email, Way::Sms] {
-            while sender::step(engine, way, &self.recorder, self.clock.now())
-                .await
-                .unwrap()
-                .claimed
-                > 0
-            {}
-        }
+        // What does not get through by one way goes on by the other, so both are asked until neither has anything.
+        while self.send_by(Way::Email).await + self.send_by(Way::Sms).await > 0 {}
+    }
+
+    /// Sends what may go one way now; returns how many were claimed.
+    pub(crate) async fn send_by(&self, way: Way) -> usize {
+        let sent = sender::step(&self.app.engine, way, &self.recorder, self.clock.now()).await;
+        sent.unwrap().claimed
     }
 
     /// Everything the daemon would do at this instant.
@@ -241,6 +259,40 @@ impl Hall {
             .into_iter()
             .filter(|left| !left.subject.contains("待办"))
             .collect()
+    }
+
+    /// The first item of a case whose id begins with this letter: d, c or a.
+    pub(crate) async fn item(&self, case: &CaseId, letter: char) -> ItemId {
+        let stored = self.app.engine.store.case(case).await.unwrap().unwrap();
+        let found = stored
+            .case
+            .items()
+            .map(|item| item.id().clone())
+            .find(|id| id.as_str().starts_with(letter));
+        found.unwrap()
+    }
+
+    /// The states of a case's rows of one rung, by recipient and way: `lin email accepted`.
+    pub(crate) async fn rung(&self, case: &CaseId, rung: &str) -> Vec<String> {
+        let lines = self.timeline(case).await;
+        let of = |line: &String| {
+            let words: Vec<&str> = line.splitn(5, ' ').collect();
+            (words[3] == rung).then(|| words[4].to_owned())
+        };
+        let mut found: Vec<String> = lines.iter().filter_map(of).collect();
+        found.sort();
+        found
+    }
+
+    /// Why the rows of one rung are as they are: `sms accepted: reason`.
+    pub(crate) async fn reasons(&self, case: &CaseId, rung: &str) -> Vec<String> {
+        let rows = self.ledger(case).await.into_iter();
+        let rows = rows.filter(|row| row.mark.split('|').nth(3) == Some(rung));
+        let mut told: Vec<String> = rows
+            .map(|row| format!("{} {}: {}", row.way, row.state, row.reason_zh))
+            .collect();
+        told.sort();
+        told
     }
 
     pub(crate) async fn ledger(&self, case: &CaseId) -> Vec<LedgerRow> {

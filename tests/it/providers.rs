@@ -1,0 +1,394 @@
+//! Providers that are absent, slow, refusing or lying, through the whole engine: who is charged, what is tried again and when, and
+//! by which way a message goes on.
+
+use serde_json::json;
+use xixin::domain::ids::{CaseId, ReminderId};
+use xixin::domain::ladder::Way;
+
+use crate::support::hall::Hall;
+use crate::support::http_server::{self, HttpServer};
+use crate::support::intake::{certificate, promise, resident, visit};
+use crate::support::rulebook::at;
+use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
+
+fn smtp(port: u16) -> String {
+    format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nconnections = 1\ntimeout_s = 1\ndot_timeout_s = 1\n"
+    )
+}
+
+fn gateway(port: u16) -> String {
+    format!(
+        r#"
+[sms]
+transport = "http"
+[sms.http]
+method = "POST"
+url = "http://127.0.0.1:{port}/send"
+headers = {{ "Content-Type" = "application/json" }}
+body = '{{"to": {{{{ to|tojson }}}}, "text": {{{{ text|tojson }}}}, "ref": {{{{ id|tojson }}}}}}'
+success = {{ status = [200], pointer = "/code", equals = "0" }}
+errors = {{ "1001" = "message", "2001" = "provider" }}
+connections = 1
+timeout_s = 1
+"#
+    )
+}
+
+/// Five visits of tomorrow, so that five e-mails to hao fall due at 09:00.
+async fn five_visits(settings: &str) -> (Hall, Vec<CaseId>) {
+    let hall = Hall::open_with("2026-03-04 08:50", settings).await;
+    hall.without_digest("2026-03-04").await;
+    let mut cases = Vec::new();
+    for number in 1..=5 {
+        cases.push(visit(&hall, resident(number), "2026-03-05 09:30").await);
+    }
+    (hall, cases)
+}
+
+async fn states(hall: &Hall, cases: &[CaseId], rung: &str) -> Vec<String> {
+    let mut states = Vec::new();
+    for case in cases {
+        states.extend(hall.rung(case, rung).await);
+    }
+    states
+}
+
+/// `minutes since the first, outcome, blame` of every attempt at one message.
+async fn attempts(hall: &Hall, case: &CaseId, rung: &str) -> Vec<(i64, String, Option<String>)> {
+    let row = hall
+        .ledger(case)
+        .await
+        .into_iter()
+        .find(|row| row.mark.split('|').nth(3) == Some(rung))
+        .unwrap();
+    let attempts = hall
+        .app
+        .engine
+        .store
+        .attempts_of(&ReminderId::from(row.id.as_str()))
+        .await
+        .unwrap();
+    let first = attempts.first().map_or(0, |attempt| attempt.started_ms);
+    let told = |attempt: xixin::store::reminders::AttemptRow| {
+        ((attempt.started_ms - first) / 60_000, attempt.outcome, attempt.blame)
+    };
+    attempts.into_iter().map(told).collect()
+}
+
+#[tokio::test]
+async fn a_server_that_fails_in_any_phase_charges_nobody_and_everything_is_delivered_when_it_is_back() {
+    let phases = [
+        (Verb::Connect, Act::Close),
+        (Verb::Connect, Act::Reply("421 4.3.2 closing")),
+        (Verb::Ehlo, Act::Reset),
+        (Verb::Mail, Act::Reply("451 4.3.0 no space")),
+        (Verb::Rcpt, Act::Reply("421 4.7.0 too many")),
+        (Verb::Data, Act::Close),
+        (Verb::Text, Act::Close),
+        (Verb::Connect, Act::Silence),
+    ];
+    for (verb, act) in phases {
+        let bad = Script::polite().on(verb, act);
+        let server = SmtpServer::start_each(vec![bad.clone(), bad.clone(), bad, Script::polite()]).await;
+        let (hall, cases) = five_visits(&smtp(server.port)).await;
+        hall.clock.set(at("2026-03-04 09:00"));
+        hall.plan().await;
+        assert_eq!(hall.send_by(Way::Email).await, 5, "{verb:?}");
+        assert!(
+            hall.app.engine.breakers.email.trouble().is_some(),
+            "three faults close it: {verb:?} {act:?}"
+        );
+        assert_eq!(
+            states(&hall, &cases, "day-before-staff").await,
+            vec!["hao email queued"; 5]
+        );
+        let tries = hall
+            .column("select cast(sum(tries) as text) from reminders where way = 'email'")
+            .await;
+        assert_eq!(tries, ["0"], "{verb:?}");
+
+        hall.clock
+            .set(at("2026-03-04 09:00") + jiff::SignedDuration::from_secs(59));
+        assert_eq!(hall.send_by(Way::Email).await, 0, "nothing before the minute is over");
+        hall.clock.set(at("2026-03-04 09:01"));
+        assert_eq!(
+            hall.send_by(Way::Email).await,
+            1,
+            "one message to see whether it is back"
+        );
+        assert_eq!(hall.send_by(Way::Email).await, 4);
+        assert_eq!(
+            states(&hall, &cases, "day-before-staff").await,
+            vec!["hao email accepted"; 5]
+        );
+        assert_eq!(server.received().len(), 5);
+        let tries = hall
+            .column("select distinct cast(tries as text) from reminders where way = 'email'")
+            .await;
+        assert_eq!(tries, ["1"], "{verb:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recipient_who_cannot_take_it_now_is_tried_after_1_5_15_30_minutes_then_about_hourly_until_it_is_too_late() {
+    let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("450 4.2.1 later"))).await;
+    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    hall.without_digest("2026-03-04").await;
+    hall.without_digest("2026-03-05").await;
+    let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.run_until("2026-03-05 10:00").await;
+    let attempts = attempts(&hall, &case, "day-before-staff").await;
+    let minutes: Vec<i64> = attempts.iter().map(|attempt| attempt.0).collect();
+    assert_eq!(minutes[..5], [0, 1, 6, 21, 51]);
+    let gaps: Vec<i64> = minutes[4..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(
+        gaps.len() >= 18 && gaps.iter().all(|gap| (48..=73).contains(gap)),
+        "{gaps:?}"
+    );
+    assert!(
+        gaps.iter().any(|gap| *gap != gaps[0]),
+        "spread, so that not all come back together: {gaps:?}"
+    );
+    assert!(
+        attempts
+            .iter()
+            .all(|attempt| attempt.1 == "deferred" && attempt.2.as_deref() == Some("recipient"))
+    );
+    let told = hall.reasons(&case, "day-before-staff").await;
+    assert_eq!(told, ["email refused: 对方暂时不能收信(450 4.2.1);等不到下次重试"]);
+    assert!(
+        hall.app.engine.breakers.email.trouble().is_none(),
+        "the server itself is well"
+    );
+}
+
+#[tokio::test]
+async fn a_retry_that_would_come_too_late_becomes_a_call_while_there_is_time() {
+    let server = SmtpServer::start(Script::polite().on_nth(Verb::Rcpt, 0, Act::Reply("452 4.2.2 full"))).await;
+    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
+    let case = visit(&hall, person, "2026-03-05 09:30").await;
+    hall.run_until("2026-03-05 09:29").await;
+    let rows = hall.rung(&case, "day-before").await;
+    assert!(
+        rows.contains(&"resident email refused".to_owned()) && rows.contains(&"resident phone task".to_owned()),
+        "{rows:?}"
+    );
+    let task = hall
+        .ledger(&case)
+        .await
+        .into_iter()
+        .find(|row| row.state == "task")
+        .unwrap();
+    assert!(task.decided_ms < at("2026-03-05 09:30").as_millisecond());
+    assert!(task.reason_zh.contains("等不到下次重试"), "{}", task.reason_zh);
+}
+
+#[tokio::test]
+async fn what_is_refused_goes_on_by_the_next_way_and_ends_with_a_call() {
+    let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 nobody"))).await;
+    let sms = HttpServer::start(http_server::Act::answer(200, r#"{"code": "1001"}"#)).await;
+    let settings = smtp(server.port) + &gateway(sms.port);
+    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    let person = json!({ "name": "沈怀瑾", "phone": "13900000001", "email": "shen@example.org", "born": 1980 });
+    let case = visit(&hall, person, "2026-03-05 09:30").await;
+    hall.run_until("2026-03-04 10:00").await;
+    assert_eq!(
+        hall.reasons(&case, "day-before").await,
+        [
+            "email refused: 邮箱不存在(550 5.1.1)",
+            "email refused: 邮箱不存在(550 5.1.1)",
+            "none skipped: 没有同意接收的亲属",
+            "phone task: 邮件不成(邮箱不存在(550 5.1.1)),改用电话",
+            "sms refused: 短信被网关拒绝(1001)",
+            "sms refused: 短信被网关拒绝(1001)",
+        ],
+        "the resident's SMS and e-mail, the call, and the notice of it to whoever calls"
+    );
+    let story = hall.column("select body from events where actor = 'xixin'").await;
+    assert_eq!(story.len(), 1);
+    assert!(story[0].contains("message_refused"), "{story:?}");
+    assert_eq!(sms.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn staff_are_told_by_sms_when_their_mailbox_is_gone() {
+    let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 nobody"))).await;
+    let hall = Hall::open_with("2026-03-09 09:00", &smtp(server.port)).await;
+    let case = promise(&hall, resident(1), "2026-03-09").await;
+    hall.run_until("2026-03-10 08:30").await;
+    assert_eq!(
+        hall.rung(&case, "overdue").await,
+        ["lin email refused", "lin none superseded", "lin sms accepted"]
+    );
+    assert_eq!(hall.take_left()[0].to, "13900000101");
+}
+
+#[tokio::test]
+async fn what_is_critical_does_not_wait_for_a_provider_when_there_is_another_way() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port();
+    drop(nobody);
+    let hall = Hall::open_with("2026-03-16 18:00", &smtp(port)).await;
+    hall.without_digest("2026-03-16").await;
+    hall.without_digest("2026-03-17").await;
+    let first = certificate(&hall, resident(1)).await;
+    let second = certificate(&hall, resident(2)).await;
+    hall.plan().await;
+    hall.clock.set(at("2026-03-17 08:30"));
+    hall.plan().await;
+    hall.send().await;
+    let by_sms = [
+        "gu email refused",
+        "gu sms accepted",
+        "lin email refused",
+        "lin sms accepted",
+    ];
+    assert_eq!(hall.rung(&first, "last-days").await, by_sms);
+    assert_eq!(hall.rung(&second, "last-days").await, by_sms);
+    assert!(hall.app.engine.breakers.email.trouble().is_some());
+
+    // While the provider is known to be down, new critical ones do not wait for the next probe; what is not critical does.
+    hall.clock
+        .set(at("2026-03-17 08:30") + jiff::SignedDuration::from_secs(20));
+    let third = certificate(&hall, resident(3)).await;
+    hall.plan().await;
+    hall.send().await;
+    assert_eq!(hall.rung(&third, "last-days").await, by_sms);
+    let waiting = hall
+        .column("select distinct priority || ' ' || state from reminders where way = 'email' and state = 'queued'")
+        .await;
+    println!("{waiting:?}");
+}
+
+#[tokio::test]
+async fn a_gateway_s_answer_is_believed_only_when_it_says_yes() {
+    let task = &[
+        "hao email accepted (call)",
+        "relatives none skipped",
+        "resident phone task",
+        "resident sms refused",
+    ][..];
+    let doubt = &[
+        "hao email accepted (call)",
+        "relatives none skipped",
+        "resident phone task",
+        "resident sms uncertain",
+    ][..];
+    let waits = &["relatives none skipped", "resident sms queued"][..];
+    let yes = &["relatives none skipped", "resident sms accepted"][..];
+    let answer = http_server::Act::answer;
+    let table = [
+        ("yes", answer(200, r#"{"code": "0", "id": "m1"}"#), yes, 1),
+        ("a bad number", answer(200, r#"{"code": "1001"}"#), task, 1),
+        ("a code nobody listed", answer(200, r#"{"code": "777"}"#), task, 1),
+        ("no balance", answer(200, r#"{"code": "2001"}"#), waits, 2),
+        ("busy", answer(429, ""), waits, 2),
+        ("HTML", answer(200, "<html>维护中</html>"), doubt, 1),
+        ("an error page", answer(502, "<html>"), doubt, 1),
+        ("nothing", http_server::Act::Drop, doubt, 1),
+        ("silence", http_server::Act::Silence, doubt, 1),
+    ];
+    for (name, act, expected, requests) in table {
+        let server = HttpServer::start(act).await;
+        let hall = Hall::open_with("2026-03-04 08:50", &gateway(server.port)).await;
+        hall.without_digest("2026-03-04").await;
+        let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+        hall.run_until("2026-03-04 10:01").await;
+        assert_eq!(hall.rung(&case, "day-before").await, expected, "{name}");
+        assert_eq!(server.requests().len(), requests, "{name}");
+        let charged = hall
+            .column("select cast(tries as text) from reminders where way = 'sms'")
+            .await;
+        assert_eq!(charged, [if expected == waits { "0" } else { "1" }], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_sms_in_doubt_is_never_sent_again_and_a_gateway_that_talks_nonsense_is_not_given_them_all() {
+    let server = HttpServer::start(http_server::Act::answer(200, "<html>维护中</html>")).await;
+    let (hall, cases) = {
+        let hall = Hall::open_with("2026-03-04 08:50", &gateway(server.port)).await;
+        hall.without_digest("2026-03-04").await;
+        let mut cases = Vec::new();
+        for number in 1..=8 {
+            cases.push(visit(&hall, resident(number), "2026-03-05 14:00").await);
+        }
+        (hall, cases)
+    };
+    hall.run_until("2026-03-04 10:00").await;
+    let sms: Vec<String> = states(&hall, &cases, "day-before")
+        .await
+        .into_iter()
+        .filter(|line| line.contains(" sms "))
+        .collect();
+    assert_eq!(
+        sms.iter().filter(|line| line.ends_with("uncertain")).count(),
+        3,
+        "{sms:?}"
+    );
+    assert_eq!(sms.iter().filter(|line| line.ends_with("queued")).count(), 5, "{sms:?}");
+    // One a minute finds out whether it has come to its senses; what was in doubt stays with people.
+    hall.run_until("2026-03-04 10:03").await;
+    assert_eq!(server.requests().len(), 6);
+    let mut asked: Vec<String> = server.requests().into_iter().map(|request| request.body).collect();
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked.len(), 6);
+}
+
+#[tokio::test]
+async fn an_e_mail_in_doubt_is_sent_once_more_with_the_same_bytes_and_then_told_to_a_person() {
+    let server = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Close)).await;
+    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    hall.without_digest("2026-03-04").await;
+    let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
+    let case = visit(&hall, person, "2026-03-05 09:30").await;
+    hall.run_until("2026-03-04 09:59").await;
+    hall.app.engine.breakers.email.answered();
+    hall.run_until("2026-03-04 12:00").await;
+    let rows = hall.rung(&case, "day-before").await;
+    assert!(
+        rows.contains(&"resident email uncertain".to_owned()) && rows.contains(&"resident phone task".to_owned()),
+        "{rows:?}"
+    );
+    let sent = hall
+        .column("select wire_id || ' ' || wire_sha256 from attempts join reminders on reminders.id = reminder_id where recipient like 'person:%'")
+        .await;
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0], sent[1]);
+}
+
+#[tokio::test]
+async fn greylisting_first_does_not_use_up_the_second_try_of_a_message_in_doubt() {
+    let scripts = vec![
+        Script::polite().on(Verb::Rcpt, Act::Reply("451 4.7.1 greylisted")),
+        Script::polite().on(Verb::Dot, Act::Close),
+        Script::polite(),
+    ];
+    let server = SmtpServer::start_each(scripts).await;
+    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    hall.without_digest("2026-03-04").await;
+    let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.run_until("2026-03-04 09:59").await;
+    let outcomes: Vec<String> = attempts(&hall, &case, "day-before-staff")
+        .await
+        .into_iter()
+        .map(|attempt| attempt.1)
+        .collect();
+    println!("{outcomes:?}");
+    assert_eq!(outcomes.last().map(String::as_str), Some("accepted"));
+}
+
+#[tokio::test]
+async fn without_a_mail_channel_an_e_mail_goes_on_by_the_next_way_at_once() {
+    let hall = Hall::open_with("2026-03-09 09:00", "[mail]\ntransport = \"none\"\n").await;
+    let case = promise(&hall, resident(1), "2026-03-09").await;
+    hall.run_until("2026-03-10 08:30").await;
+    assert_eq!(
+        hall.rung(&case, "overdue").await,
+        ["lin email refused", "lin none superseded", "lin sms accepted"]
+    );
+    assert_eq!(hall.reasons(&case, "overdue").await[0], "email refused: 未配置邮件渠道");
+}

@@ -1,0 +1,110 @@
+//! A database that stops taking writes: nothing is sent that cannot be recorded, and everything goes on by itself afterwards.
+
+use xixin::domain::ladder::Way;
+use xixin::engine::sender;
+
+use crate::support::hall::Hall;
+use crate::support::intake::{resident, visit};
+use crate::support::rulebook::at;
+use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
+
+async fn due(settings: &str) -> (Hall, xixin::domain::ids::CaseId) {
+    let hall = Hall::open_with("2026-03-04 08:50", settings).await;
+    hall.without_digest("2026-03-04").await;
+    let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    (hall, case)
+}
+
+#[tokio::test]
+async fn an_attempt_that_cannot_be_recorded_is_not_made_and_the_gate_closes_until_it_can() {
+    let (hall, case) = due("").await;
+    let engine = &hall.app.engine;
+    let queued = ["hao email queued"];
+    hall.sql("alter table attempts rename to attempts_away").await;
+    assert!(
+        sender::step(engine, Way::Email, &hall.recorder, at("2026-03-04 09:00"))
+            .await
+            .is_err()
+    );
+    hall.recorder.flush().await;
+    assert!(engine.gate.closed(Way::Email).is_some());
+    assert_eq!(
+        hall.rung(&case, "day-before-staff").await,
+        queued,
+        "the batch has gone back"
+    );
+    assert_eq!(hall.send_by(Way::Email).await, 0);
+    engine.look_around().await;
+    assert!(
+        engine.gate.closed(Way::Email).is_some(),
+        "the probe writes what sending writes"
+    );
+    assert_eq!(hall.take_left(), []);
+
+    hall.sql("alter table attempts_away rename to attempts").await;
+    engine.look_around().await;
+    assert!(engine.gate.closed(Way::Email).is_none());
+    hall.send().await;
+    assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
+    assert_eq!(hall.take_left().len(), 1);
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_recorded_closes_the_gate_and_is_recorded_afterwards() {
+    let server = SmtpServer::start(Script::polite().on_nth(Verb::Dot, 1, Act::Silence)).await;
+    let settings = format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntimeout_s = 1\ndot_timeout_s = 1\n",
+        server.port
+    );
+    let (hall, case) = due(&settings).await;
+    let engine = hall.app.engine.clone();
+    let sending = tokio::spawn({
+        let (engine, recorder) = (engine.clone(), hall.recorder.clone());
+        async move {
+            sender::step(&engine, Way::Email, &recorder, at("2026-03-04 09:00"))
+                .await
+                .unwrap()
+        }
+    });
+    server.fell_silent().await;
+    hall.sql("alter table attempts rename to attempts_away").await;
+    while engine.gate.closed(Way::Email).is_none() {
+        tokio::task::yield_now().await;
+    }
+    engine.look_around().await;
+    assert!(engine.gate.closed(Way::Email).is_some());
+    assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email attempting"]);
+    hall.sql("alter table attempts_away rename to attempts").await;
+    sending.await.unwrap();
+    assert!(engine.gate.closed(Way::Email).is_none());
+    assert_eq!(
+        hall.rung(&case, "day-before-staff").await,
+        ["hao email queued"],
+        "in doubt: once more in a minute"
+    );
+    hall.run_until("2026-03-04 09:01").await;
+    assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
+}
+
+#[tokio::test]
+async fn a_writer_that_holds_the_database_for_a_while_only_delays() {
+    let (hall, case) = due("").await;
+    // A second process in the middle of a long write.
+    let beside = hall.beside().await;
+    let long = beside.engine.store.begin().await.unwrap();
+    let engine = hall.app.engine.clone();
+    let recorder = hall.recorder.clone();
+    let sending =
+        tokio::spawn(async move { sender::step(&engine, Way::Email, &recorder, at("2026-03-04 09:00")).await });
+    tokio::task::yield_now().await;
+    assert_eq!(
+        hall.rung(&case, "day-before-staff").await,
+        ["hao email queued"],
+        "reading goes on"
+    );
+    drop(long);
+    assert_eq!(sending.await.unwrap().unwrap().started, 1);
+    assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
+}

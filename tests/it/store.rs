@@ -1,0 +1,335 @@
+//! The database: made from nothing, refused when it is newer, shared by several processes, readable around a bad row.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use xixin::domain::ids::CaseId;
+use xixin::domain::ladder::Way;
+use xixin::store::cases::Filter;
+use xixin::store::queue::Claim;
+use xixin::store::{Store, StoreError};
+
+use crate::support::hall::Hall;
+use crate::support::intake::{promise, resident, visit};
+use crate::support::rulebook::at;
+
+async fn fresh(dir: &Path) -> Store {
+    Store::open(&dir.join("deep/er/xixin.db")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_database_is_made_from_nothing_and_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = fresh(dir.path()).await;
+    store.can_write().await.unwrap();
+    assert_eq!(store.meta("write_probe").await.unwrap().as_deref(), Some("1"));
+    store.close().await;
+    let store = fresh(dir.path()).await;
+    assert_eq!(store.meta("write_probe").await.unwrap().as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn two_processes_may_make_one_database_at_the_same_moment() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("xixin.db");
+        let (one, other) = tokio::join!(Store::open(&path), Store::open(&path));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        one.can_write().await.unwrap();
+        other.can_write().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_by_name() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let path = hall.app.engine.store.path().to_owned();
+    hall.sql("insert into _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) values (9999, 'later', 0, 1, x'00', 0)")
+        .await;
+    let refused = Store::open(&path).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Newer { version: 9999, .. }), "{refused}");
+    assert!(refused.to_string().contains("was written by a newer xixin"));
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("xixin.db");
+    std::fs::write(&path, "这不是数据库".repeat(1000)).unwrap();
+    assert!(Store::open(&path).await.is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "这不是数据库".repeat(1000));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_without_its_content() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+    let whole = visit(&hall, resident(2), "2026-03-05 09:30").await;
+    hall.sql("update cases set facts = '{\"id\": \"沈怀瑾 13900000001\"}' where id = '2026-000001'")
+        .await;
+    let store = &hall.app.engine.store;
+    let error = store.case(&case).await.unwrap_err().to_string();
+    assert!(error.contains("row 2026-000001 of table cases"), "{error}");
+    assert!(!error.contains('沈') && !error.contains("1390"), "{error}");
+    let filter = Filter {
+        limit: 10,
+        ..Filter::default()
+    };
+    let listed: Vec<CaseId> = store
+        .list_cases(&filter)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|stored| stored.case.id)
+        .collect();
+    assert_eq!(listed, [whole], "it hides no other");
+}
+
+#[tokio::test]
+async fn a_list_is_as_long_as_asked_for_and_newest_first() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let mut opened = Vec::new();
+    for minute in 1..=5 {
+        hall.clock.set(at(&format!("2026-03-02 10:0{minute}")));
+        opened.push(visit(&hall, resident(minute), "2026-03-05 09:30").await);
+    }
+    let list = async |filter: Filter| -> Vec<CaseId> {
+        let found = hall.app.engine.store.list_cases(&filter).await.unwrap();
+        found.into_iter().map(|stored| stored.case.id).collect()
+    };
+    opened.reverse();
+    assert_eq!(
+        list(Filter {
+            limit: 3,
+            ..Filter::default()
+        })
+        .await,
+        opened[..3]
+    );
+    assert_eq!(
+        list(Filter {
+            limit: 0,
+            ..Filter::default()
+        })
+        .await,
+        []
+    );
+    assert_eq!(
+        list(Filter {
+            owner: Some("lin".into()),
+            limit: 99,
+            ..Filter::default()
+        })
+        .await,
+        opened
+    );
+    assert_eq!(
+        list(Filter {
+            owner: Some("zhou".into()),
+            limit: 99,
+            ..Filter::default()
+        })
+        .await,
+        []
+    );
+    assert_eq!(
+        list(Filter {
+            status: Some("closed".to_owned()),
+            limit: 99,
+            ..Filter::default()
+        })
+        .await,
+        []
+    );
+}
+
+/// As the module describes it: the hash before, the instant, and each part after its length.
+fn seal(before: &str, at_ms: i64, parts: [&str; 3]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(before);
+    hash.update(at_ms.to_be_bytes());
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}
+
+#[tokio::test]
+async fn every_event_is_sealed_with_the_one_before_across_processes() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let beside = hall.beside().await;
+    let case = promise(&hall, resident(1), "2026-04-09").await;
+    for note in ["一", "二", "三"] {
+        let contact = serde_json::json!({ "do": "contact", "direction": "in", "kind": "phone", "note": note });
+        hall.act("lin", &case, contact).await.unwrap();
+        promise(&hall, resident(2), "2026-04-09").await;
+    }
+    let mut events = Vec::new();
+    for id in hall.column("select distinct case_id from events").await {
+        events.extend(beside.engine.store.events_of(&CaseId::from(id), 1000).await.unwrap());
+    }
+    events.sort_by_key(|event| event.seq);
+    assert!(events.len() >= 10);
+    let mut head = "0".repeat(64);
+    for event in &events {
+        head = seal(&head, event.at_ms, [&event.case_id, &event.actor, &event.body]);
+        assert_eq!(head, event.hash, "event {}", event.seq);
+    }
+    assert_eq!(beside.engine.store.chain_head().await.unwrap(), head);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_that_write_at_once_lose_and_double_nothing() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let case = promise(&hall, resident(1), "2026-04-09").await;
+    let beside = hall.beside().await;
+    let rules = hall.app.engine.live.get();
+    let note = |app: &xixin::app::App, n: usize| {
+        let (store, rules, case, now) = (
+            app.engine.store.clone(),
+            rules.clone(),
+            case.clone(),
+            at("2026-03-02 10:00"),
+        );
+        async move {
+            let desk = xixin::engine::desk::Desk::new(&store, &rules.rulebook, &"lin".into()).unwrap();
+            let command =
+                serde_json::json!({ "do": "contact", "direction": "in", "kind": "phone", "note": format!("{n}") });
+            desk.act(&case, serde_json::from_value(command).unwrap(), now).await
+        }
+    };
+    let writers = (0..20).map(|n| tokio::spawn(note(if n % 2 == 0 { &hall.app } else { &beside }, n)));
+    let done = futures_util::future::join_all(writers).await;
+    let written = done.into_iter().filter(|done| done.as_ref().unwrap().is_ok()).count();
+    let stored = hall.app.engine.store.case(&case).await.unwrap().unwrap();
+    assert_eq!(
+        stored.case.contacts.len(),
+        written,
+        "a refusal wrote nothing, a success was not overwritten"
+    );
+    println!("written {written}");
+    assert_eq!(written, 20);
+}
+
+async fn queue(hall: &Hall, rows: &[(&str, i64, i64, &str)]) {
+    for (id, priority, valid_until_ms, fallback) in rows {
+        hall.sql(&format!(
+            "insert into reminders (id, case_id, mark, recipient, way, text, state, reason_zh, reason_en, priority, due_ms, decided_ms,
+                not_before_ms, valid_until_ms, fallback)
+             values ('{id}', 'c', '{id}', 'staff:lin', 'email', 't', 'queued', '', '', {priority}, 0, 0, 0, {valid_until_ms}, '{fallback}')"
+        ))
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_claim_takes_what_presses_most_a_probe_what_was_tried_least_and_a_fallback_what_has_one() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    queue(
+        &hall,
+        &[
+            ("normal", 0, 100, "sms"),
+            ("urgent-late", 1, 900, ""),
+            ("urgent-soon", 1, 200, ""),
+            ("critical", 2, 500, ""),
+            ("critical-sms", 2, 600, "sms"),
+        ],
+    )
+    .await;
+    let store = &hall.app.engine.store;
+    let now = Timestamp::from_millisecond(10).unwrap();
+    let claim = async |claim: Claim, limit: i64| -> Vec<String> {
+        let claimed = store.claim_due(Way::Email, claim, now, limit, "h", now).await.unwrap();
+        hall.sql("update reminders set state = 'queued'").await;
+        claimed.into_iter().map(|row| row.id).collect()
+    };
+    assert_eq!(claim(Claim::Due, 3).await, ["critical", "critical-sms", "urgent-soon"]);
+    assert_eq!(claim(Claim::Fallback, 9).await, ["critical-sms"]);
+    assert_eq!(
+        store.next_fallback(Way::Email).await.unwrap(),
+        Some(Timestamp::UNIX_EPOCH)
+    );
+    assert_eq!(store.next_fallback(Way::Sms).await.unwrap(), None);
+    // Claimed by nobody so far, so each in turn; then the least tried again.
+    let probes = [
+        claim(Claim::Probe, 1).await,
+        claim(Claim::Probe, 1).await,
+        claim(Claim::Probe, 1).await,
+    ]
+    .concat();
+    assert_eq!(probes, ["urgent-late", "normal", "critical"]);
+}
+
+#[tokio::test]
+async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case() {
+    let hall = Hall::open("2026-03-04 08:50").await;
+    let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    let store = &hall.app.engine.store;
+    let now = at("2026-03-04 09:00");
+    let claimed = store
+        .claim_due(Way::Email, Claim::Due, now, 1, "h", now)
+        .await
+        .unwrap()
+        .remove(0);
+    let version = store.case(&case).await.unwrap().unwrap().version;
+    let attempt = |id: &str, epoch: i64, version: i64| xixin::store::queue::NewAttempt {
+        id: id.to_owned(),
+        reminder_id: claimed.id.clone(),
+        epoch,
+        case_version: Some(version),
+        wire_id: "w".to_owned(),
+        wire_sha256: "s".to_owned(),
+    };
+    for (name, epoch, version) in [
+        ("old lease", claimed.epoch - 1, version),
+        ("changed case", claimed.epoch, version - 1),
+    ] {
+        let started = store
+            .begin_attempts(Way::Email, &[attempt(name, epoch, version)], now)
+            .await
+            .unwrap();
+        assert!(started.is_empty(), "{name}");
+    }
+    let started = store
+        .begin_attempts(Way::Email, &[attempt("a", claimed.epoch, version)], now)
+        .await
+        .unwrap();
+    assert_eq!(started.into_iter().collect::<Vec<_>>(), ["a"]);
+    let again = store
+        .begin_attempts(Way::Email, &[attempt("b", claimed.epoch, version)], now)
+        .await
+        .unwrap();
+    assert!(again.is_empty(), "once");
+    assert_eq!(hall.column("select id from attempts").await, ["a"]);
+}
+
+/// The functions that no other test of this binary runs against a database; each prepares its SQL when it is run.
+#[tokio::test]
+async fn every_question_to_the_database_is_understood() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.run_until("2026-03-04 10:00").await;
+    let store = &hall.app.engine.store;
+    let (from, to) = (at("2026-03-01 00:00"), at("2026-03-31 00:00"));
+    assert_eq!(store.waking_before(to, 10).await.unwrap().len(), 1);
+    assert!(store.ledger_between(from, to, 100).await.unwrap().len() > 3);
+    assert!(store.newest_decision().await.unwrap().is_some());
+    let row = store.ledger_of(&case, 1).await.unwrap().remove(0);
+    assert_eq!(store.ledger_row(&row.id.as_str().into()).await.unwrap(), Some(row));
+    assert_eq!(
+        store.open_cases_by_unit().await.unwrap(),
+        [("taoranting-window".to_owned(), 1)]
+    );
+    assert_eq!(store.waiting_cases(&["lin".into()]).await.unwrap().len(), 0);
+    assert_eq!(store.new_cases(&["lin".into()], from, to).await.unwrap().len(), 1);
+    assert_eq!(store.queue_counts().await.unwrap(), []);
+    assert_eq!(store.queue_waits().await.unwrap(), []);
+    assert_eq!(store.doubts("nobody").await.unwrap(), 0);
+    assert_eq!(store.open_tasks(&["lin".into()]).await.unwrap(), []);
+    assert_eq!(store.open_calls(&[&case]).await.unwrap(), []);
+    store.ping().await.unwrap();
+}
