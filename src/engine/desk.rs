@@ -147,6 +147,8 @@ impl<'a> Desk<'a> {
     }
 
     async fn try_act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
+        // The write lock comes first: whoever holds it reads what nobody else can change before it commits.
+        let mut tx = self.store.begin().await?;
         let stored = self
             .store
             .case(id)
@@ -155,7 +157,6 @@ impl<'a> Desk<'a> {
         let around = self.store.people_of(&stored.case.party.person).await?;
         let command = self.with_whom_it_called(command).await?;
         let change = command::apply(&stored.case, &around, command, &self.context(now))?;
-        let mut tx = self.store.begin().await?;
         cases::save(&mut tx, &change.case, stored.version, now).await?;
         self.write_rest(&mut tx, &change, now).await?;
         commit(tx, "carry out a command").await?;

@@ -18,7 +18,7 @@ use crate::domain::reminder::{Recipient, State};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 use crate::engine::live::Rules;
-use crate::engine::prepare::{Context, Judged, cancel};
+use crate::engine::prepare::{Context, Judged, cancel, settle};
 use crate::engine::{Engine, POLL, digest_content, new_reminder};
 use crate::lifecycle::Beat;
 use crate::store::queue::Claimed;
@@ -113,12 +113,17 @@ pub fn readers(book: &Rulebook, today: Date) -> Vec<&Staff> {
     book.org.staff.values().filter(reads).collect()
 }
 
+/// In the order of the days.
+fn mark(day: Date) -> String {
+    format!("digest|{day}")
+}
+
 fn new_digest(staff: &Staff, day: Date, due: Timestamp, now: Timestamp, book: &Rulebook) -> NewReminder {
     let end_of_day = instant(day.tomorrow().unwrap_or(day), Time::midnight(), &book.zone);
     NewReminder {
         id: new_reminder().to_string(),
         case_id: String::new(),
-        mark: format!("digest|{day}"),
+        mark: mark(day),
         recipient: Recipient::Staff(staff.id.clone()).to_string(),
         way: Way::Email.name(),
         text: "digest".to_owned(),
@@ -171,14 +176,12 @@ pub(crate) async fn prepare(
     };
     own_up(engine, &rules.rulebook, &mut digest, now).await?;
     if digest.is_empty() && !rules.rulebook.schedule.digest_when_empty {
-        return Ok(cancel(
-            row,
-            Said::new(
-                "今日无待办,按设置不发",
-                "nothing to do today; the schedule says not to send",
-            ),
-            now,
-        ));
+        let said = Said::new(
+            "今日无待办,按设置不发",
+            "nothing to do today; the schedule says not to send",
+        );
+        let verdict = settle(row, State::Skipped, said, now);
+        return Ok(Judged::Settled { verdict, next: None });
     }
     let context = Context {
         way,
@@ -213,9 +216,11 @@ async fn own_up(engine: &Engine, book: &Rulebook, digest: &mut Digest, now: Time
         digest.late_minutes = late_minutes;
     }
     let last = engine.store.slot_before(SCHEDULE, &digest.date.to_string()).await?;
-    if let Some(last) = last.and_then(|slot| slot.parse::<Date>().ok()) {
-        let missed = book.calendar.workdays_between(last, digest.date) - 1;
-        digest.missed_days = u32::try_from(missed).unwrap_or(0);
-    }
+    let down = last
+        .and_then(|slot| slot.parse::<Date>().ok())
+        .map_or(0, |last| (book.calendar.workdays_between(last, digest.date) - 1).max(0));
+    let recipient = Recipient::Staff(digest.staff.clone()).to_string();
+    let lost = engine.store.undelivered(&recipient, &mark(digest.date)).await?;
+    digest.missed_days = u32::try_from(down + lost).unwrap_or(u32::MAX);
     Ok(())
 }

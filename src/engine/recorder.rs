@@ -48,8 +48,6 @@ pub struct Attempted {
     pub attempt: NewAttempt,
     pub context: Context,
     pub outcome: Outcome,
-    /// Attempts before this one that ended in doubt; counted only when this one did, too.
-    pub doubts: i64,
     pub now: Timestamp,
 }
 
@@ -86,7 +84,12 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
         for ended in gathered.drain(..) {
             match ended {
                 Ended::Flush(done) => waiting.push(done),
-                ended => work.take(ended, engine.clock.now()),
+                Ended::Settled(settled) => work.settled(settled, engine.clock.now()),
+                Ended::Again(lease) => work.again(lease),
+                Ended::Attempt(attempted) => {
+                    let doubts = doubts_before(&engine, &attempted).await;
+                    work.attempted(&attempted, doubts);
+                }
             }
         }
         write_until_done(&engine, &work).await;
@@ -100,6 +103,17 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
     }
 }
 
+/// Attempts before this one that ended in doubt, when this one did, too: asked for however long the database takes.
+async fn doubts_before(engine: &Engine, attempted: &Attempted) -> i64 {
+    while matches!(attempted.outcome, Outcome::Uncertain { .. }) {
+        match engine.store.doubts(&attempted.claimed.id).await {
+            Ok(doubts) => return doubts,
+            Err(error) => wait_for_database(engine, &error).await,
+        }
+    }
+    0
+}
+
 /// An outcome is a fact: it is written however long the database takes. Meanwhile nothing new is sent.
 async fn write_until_done(engine: &Engine, work: &Work) {
     loop {
@@ -108,13 +122,15 @@ async fn write_until_done(engine: &Engine, work: &Work) {
                 engine.gate.set_outcomes_waiting(None);
                 return;
             }
-            Err(error) => {
-                error!(error = %crate::telemetry::chain(&error), "outcomes cannot be recorded; sending is on hold");
-                engine.gate.set_outcomes_waiting(Some(error.to_string()));
-                tokio::time::sleep(AGAIN_AFTER).await;
-            }
+            Err(error) => wait_for_database(engine, &error).await,
         }
     }
+}
+
+async fn wait_for_database(engine: &Engine, error: &StoreError) {
+    error!(error = %crate::telemetry::chain(error), "outcomes cannot be recorded; sending is on hold");
+    engine.gate.set_outcomes_waiting(Some(error.to_string()));
+    tokio::time::sleep(AGAIN_AFTER).await;
 }
 
 #[derive(Default)]
@@ -127,40 +143,36 @@ struct Work {
 }
 
 impl Work {
-    fn take(&mut self, ended: Ended, now: Timestamp) {
-        match ended {
-            Ended::Settled(settled) => {
-                let refused = settled.verdict.state == State::Refused.name();
-                self.verdicts.push(settled.verdict);
-                self.rows.extend(settled.heirs);
-                if let Some(next) = settled.next {
-                    let (claimed, context, said) = *next;
-                    self.go_on(&claimed, &context, &said, &claimed.fallback, refused, now);
-                }
-            }
-            Ended::Again(lease) => self.verdicts.push(Verdict {
-                id: lease.id,
-                epoch: lease.epoch,
-                state: State::Queued.name(),
-                not_before_ms: None,
-                reason_zh: None,
-                reason_en: None,
-                charged: 0,
-                closed_ms: None,
-                attempt: None,
-            }),
-            Ended::Attempt(attempted) => self.attempted(&attempted),
-            Ended::Flush(_) => {}
+    fn settled(&mut self, settled: Settled, now: Timestamp) {
+        let refused = settled.verdict.state == State::Refused.name();
+        self.verdicts.push(settled.verdict);
+        self.rows.extend(settled.heirs);
+        if let Some(next) = settled.next {
+            let (claimed, context, said) = *next;
+            self.go_on(&claimed, &context, &said, &claimed.fallback, refused, now);
         }
     }
 
-    fn attempted(&mut self, attempted: &Attempted) {
+    fn again(&mut self, lease: Lease) {
+        self.verdicts.push(Verdict {
+            id: lease.id,
+            epoch: lease.epoch,
+            state: State::Queued.name(),
+            not_before_ms: None,
+            reason_zh: None,
+            reason_en: None,
+            charged: 0,
+            closed_ms: None,
+            attempt: None,
+        });
+    }
+
+    fn attempted(&mut self, attempted: &Attempted, doubts: i64) {
         let Attempted {
             claimed,
             attempt,
             context,
             outcome,
-            doubts,
             now,
         } = attempted;
         let attempt = ended(attempt, outcome, *now);
@@ -182,7 +194,7 @@ impl Work {
             attempt: Some(attempt),
         };
         let closed_ms = Some(now.as_millisecond());
-        match judge(claimed, context, outcome, *doubts, *now) {
+        match judge(claimed, context, outcome, doubts, *now) {
             Next::Sent => {
                 let note = Some(&context.note).filter(|note| !note.zh.is_empty());
                 let reason = note.map(|note| adding(claimed, note));

@@ -258,18 +258,11 @@ async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, record
                     .to_owned(),
         }
     });
-    let doubts = if matches!(outcome, Outcome::Uncertain { .. }) {
-        // When it cannot be read, the careful answer is that it has been in doubt before.
-        engine.store.doubts(&claimed.id).await.unwrap_or(i64::MAX)
-    } else {
-        0
-    };
     let ended = Attempted {
         claimed,
         attempt,
         context,
         outcome,
-        doubts,
         now: engine.clock.now(),
     };
     recorder.send(Ended::Attempt(Box::new(ended))).await;

@@ -27,6 +27,9 @@ pub type Tx = Transaction<'static, Sqlite>;
 /// The oldest SQLite whose write-ahead log cannot corrupt a database (its release notes, 3.51.3).
 const SQLITE_MIN: [u32; 3] = [3, 51, 3];
 
+/// SQLITE_BUSY, as sqlx writes it.
+const BUSY: &str = "5";
+
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// What the database would not do. Names the operation; the source says why.
@@ -137,7 +140,7 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(open_error)?;
+        let writer = first_connection(pool(1), &options).await.map_err(open_error)?;
         check_library(&writer).await?;
         migrate(&writer, path).await?;
         let reader = pool(3)
@@ -219,8 +222,27 @@ async fn check_library(pool: &SqlitePool) -> Result<(), StoreError> {
     }
 }
 
+/// Switching a new database to its write-ahead log needs it alone, and SQLite does not wait for that by itself.
+async fn first_connection(pool: SqlitePoolOptions, options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    const TRIES: u32 = 50;
+    for _ in 1..TRIES {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(BUSY) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            done => return done,
+        }
+    }
+    pool.connect_with(options.clone()).await
+}
+
+/// Another process may be making the same database at the same moment; whoever comes second finds its work done when it looks again.
 async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
-    MIGRATIONS.run(pool).await.map_err(|source| match source {
+    let mut done = MIGRATIONS.run(pool).await;
+    if matches!(done, Err(sqlx::migrate::MigrateError::ExecuteMigration(..))) {
+        done = MIGRATIONS.run(pool).await;
+    }
+    done.map_err(|source| match source {
         sqlx::migrate::MigrateError::VersionMissing(version) => StoreError::Newer {
             path: path.to_owned(),
             version,

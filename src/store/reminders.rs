@@ -210,6 +210,23 @@ impl Store {
             .during("read attempts")
     }
 
+    /// How many messages of a daily kind did not reach somebody since the last one that did, before `mark`.
+    pub async fn undelivered(&self, recipient: &str, mark: &str) -> Result<i64, StoreError> {
+        const SQL: &str = "
+            select count(*) from reminders
+            where case_id = '' and recipient = $1 and mark < $2 and state in ('cancelled', 'refused', 'bounced')
+              and mark > coalesce((
+                  select max(mark) from reminders
+                  where case_id = '' and recipient = $1 and mark < $2
+                    and state in ('accepted', 'delivered', 'uncertain', 'skipped')), '')";
+        sqlx::query_scalar(SQL)
+            .bind(recipient)
+            .bind(mark)
+            .fetch_one(self.reader())
+            .await
+            .during("count what was not delivered")
+    }
+
     /// Open call tasks of these people, oldest first.
     pub async fn open_tasks(&self, staff: &[StaffId]) -> Result<Vec<LedgerRow>, StoreError> {
         const SQL: &str = "

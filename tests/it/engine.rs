@@ -1,6 +1,6 @@
 //! Timelines through everything: from what a clerk enters to what leaves, under a clock that the test moves.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use xixin::domain::ids::CaseId;
 use xixin::domain::ladder::Way;
 use xixin::engine::planner;
@@ -211,8 +211,8 @@ async fn nothing_leaves_for_a_deadline_that_is_met_or_a_case_that_is_closed() {
         hall.take_left();
         hall.clock.set(at("2026-03-06 10:00"));
         hall.plan().await;
-        hall.act("lin", &case, command).await.unwrap();
-        hall.run_until("2026-04-10 12:00").await;
+        hall.act("gu", &case, command).await.unwrap();
+        hall.run_until("2026-03-12 12:00").await;
         assert_eq!(hall.reasons(&case, "attention-resident").await, [expected]);
         assert_eq!(hall.take_reminders(), []);
     }
@@ -233,7 +233,7 @@ async fn a_resident_s_wish_in_one_case_holds_for_their_other_cases() {
     assert_eq!(
         hall.rung(&first, "day-before").await,
         [
-            "lin email accepted (call)",
+            "hao email accepted (call)",
             "relatives none skipped",
             "resident phone task",
             "resident sms cancelled"
@@ -245,7 +245,7 @@ async fn a_resident_s_wish_in_one_case_holds_for_their_other_cases() {
     assert_eq!(
         hall.rung(&third, "day-before").await,
         [
-            "lin email accepted (call)",
+            "hao email accepted (call)",
             "relatives none skipped",
             "resident phone task"
         ]
@@ -309,7 +309,10 @@ async fn a_call_follows_the_case_and_is_withdrawn_when_nobody_has_to_make_it_any
         .await
         .unwrap();
     hall.settle().await;
-    assert_eq!(hall.column(call).await, ["zhou task 高龄或行动不便,先打电话"]);
+    assert_eq!(
+        hall.column(call).await,
+        ["zhou task 高龄或行动不便,先打电话;提醒“attention-resident”到时(last_safe_day 2026-03-20)"]
+    );
     // A wrong date: the deadline is a year away, and nobody need be phoned about the old one.
     let found = json!({ "do": "set_trigger", "item": "d1", "trigger": "2017-03-20" });
     hall.act("zhou", &case, found).await.unwrap();
@@ -349,24 +352,31 @@ async fn caps_hold_over_all_cases_of_a_resident_and_what_is_critical_says_why_it
 }
 
 #[tokio::test]
-async fn a_cap_that_lasts_too_long_becomes_a_call() {
+async fn a_cap_that_would_hold_a_message_until_it_is_too_late_makes_a_call_of_it() {
     let hall = Hall::open("2026-03-02 10:00").await;
-    let first = visit(&hall, resident(1), "2026-03-05 14:00").await;
-    let book = json!({ "do": "book", "what": "补材料", "office": "crematorium_archive", "start": "2026-03-05 15:00" });
-    hall.act("lin", &first, book).await.unwrap();
+    // Sending hours that begin after the appointments.
     let schedule = hall.config().join("schedule.toml");
     let text = std::fs::read_to_string(&schedule).unwrap();
-    // Sending hours that begin after the appointment: the morning is too late.
-    std::fs::write(
-        &schedule,
-        text.replace("08:00-21:00", "09:59-21:00")
-            .replace("at = \"08:30\"", "at = \"08:45\""),
-    )
-    .unwrap();
+    std::fs::write(&schedule, text.replace("08:00-21:00", "09:50-21:00")).unwrap();
     hall.app.reload().await.unwrap();
-    let early = visit(&hall, resident(1), "2026-03-05 09:00").await;
-    hall.run_until("2026-03-04 12:00").await;
-    println!("{:#?} {:#?}", hall.timeline(&first).await, hall.timeline(&early).await);
+    let mut visits = Vec::new();
+    for start in ["09:00", "09:05", "09:10"] {
+        visits.push(visit(&hall, resident(1), &format!("2026-03-05 {start}")).await);
+    }
+    hall.run_until("2026-03-04 10:00").await;
+    for case in &visits[..2] {
+        assert_eq!(
+            hall.rung(case, "day-before").await,
+            ["relatives none skipped", "resident sms accepted"]
+        );
+    }
+    let told = hall.reasons(&visits[2], "day-before").await;
+    println!("{told:#?}");
+    assert!(
+        told.iter()
+            .any(|reason| reason.starts_with("phone task: 短信不成(今天给此人的短信已到上限,改打电话)")),
+        "{told:#?}"
+    );
 }
 
 #[tokio::test]

@@ -63,12 +63,7 @@ async fn a_bad_file_changes_nothing_and_says_what_is_wrong() {
         let rules = hall.app.engine.live.get();
         (rules.fingerprint.clone(), rules.generation)
     };
-    edit(
-        &hall,
-        "ladders.toml",
-        "30 days before last_safe_day",
-        "30 dyas before last_safe_day",
-    );
+    edit(&hall, "ladders.toml", "when = \"30 days", "when = \"30 dyas");
     edit(&hall, "schedule.toml", "08:00-21:00", "21:00-08:00");
     let problems = hall.app.reload().await.unwrap_err();
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -53,7 +53,7 @@ async fn an_attempt_that_cannot_be_recorded_is_not_made_and_the_gate_closes_unti
 
 #[tokio::test]
 async fn an_outcome_that_cannot_be_recorded_closes_the_gate_and_is_recorded_afterwards() {
-    let server = SmtpServer::start(Script::polite().on_nth(Verb::Dot, 1, Act::Silence)).await;
+    let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Silence), Script::polite()]).await;
     let settings = format!(
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntimeout_s = 1\ndot_timeout_s = 1\n",
         server.port

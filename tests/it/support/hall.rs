@@ -302,10 +302,7 @@ impl Hall {
     /// The ledger of a case as people would tell it: when it was decided, which rung, for whom, how, what became of it.
     pub(crate) async fn timeline(&self, case: &CaseId) -> Vec<String> {
         let zone = self.app.engine.live.get().rulebook.zone.clone();
-        let mut rows = self.ledger(case).await;
-        rows.sort_by(|a, b| {
-            (a.decided_ms, &a.mark, &a.recipient, &a.way).cmp(&(b.decided_ms, &b.mark, &b.recipient, &b.way))
-        });
+        let rows = self.ledger(case).await;
         let line = |row: &LedgerRow| {
             let at = Timestamp::from_millisecond(row.decided_ms)
                 .unwrap()
@@ -325,7 +322,9 @@ impl Hall {
                 row.state
             )
         };
-        rows.iter().map(line).collect()
+        let mut lines: Vec<String> = rows.iter().map(line).collect();
+        lines.sort();
+        lines
     }
 
     /// `rung way state` of a case's ledger, oldest first, for comparing at a glance.
