@@ -1,14 +1,15 @@
 //! A reminder: one decision for one recipient over one channel, with its reason.
 
 use std::collections::HashSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ItemId, LadderId, PersonId, RungName, StaffId, TextId};
 use crate::domain::ladder::{Audience, Priority, Way};
-use crate::domain::milestone::Anchor;
+use crate::domain::milestone::{Anchor, Moment};
 use crate::domain::text::Said;
 
 /// What makes a reminder the same reminder: item, anchor value, rung, occurrence and audience. The recipient and the way complete
@@ -27,7 +28,7 @@ pub struct Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Occurrence {
     Once,
-    On(jiff::civil::Date),
+    On(Date),
     At(Timestamp),
 }
 
@@ -54,16 +55,99 @@ impl Occurrence {
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            item,
-            anchor,
-            ladder,
-            rung,
-            occurrence,
-            audience,
-        } = self;
-        write!(f, "{item}|{anchor}|{ladder}|{rung}|{occurrence}|{}", audience.name())
+        let mut text = String::new();
+        self.as_words().write(&mut text);
+        f.write_str(&text)
     }
+}
+
+impl Mark {
+    pub fn as_words(&self) -> MarkWords<'_> {
+        MarkWords {
+            item: &self.item,
+            anchor: self.anchor,
+            ladder: &self.ladder,
+            rung: &self.rung,
+            occurrence: self.occurrence,
+            audience: self.audience,
+        }
+    }
+}
+
+/// A mark whose names are borrowed: the planner asks for many marks and keeps few.
+#[derive(Debug, Clone, Copy)]
+pub struct MarkWords<'a> {
+    pub item: &'a ItemId,
+    pub anchor: Anchor,
+    pub ladder: &'a LadderId,
+    pub rung: &'a RungName,
+    pub occurrence: Occurrence,
+    pub audience: Audience,
+}
+
+impl MarkWords<'_> {
+    pub fn to_mark(self) -> Mark {
+        Mark {
+            item: self.item.clone(),
+            anchor: self.anchor,
+            ladder: self.ladder.clone(),
+            rung: self.rung.clone(),
+            occurrence: self.occurrence,
+            audience: self.audience,
+        }
+    }
+
+    /// Appends the text form: `item|anchor|ladder|rung|occurrence|audience`.
+    pub fn write(self, text: &mut String) {
+        text.push_str(self.item.as_str());
+        text.push('|');
+        match self.anchor {
+            Anchor {
+                moment: Moment::Day(day),
+                moves: 0,
+            } => push_day(text, day),
+            anchor => push(text, anchor),
+        }
+        text.push('|');
+        text.push_str(self.ladder.as_str());
+        text.push('|');
+        text.push_str(self.rung.as_str());
+        text.push('|');
+        match self.occurrence {
+            Occurrence::Once => text.push_str("once"),
+            Occurrence::On(day) => push_day(text, day),
+            occurrence @ Occurrence::At(_) => push(text, occurrence),
+        }
+        text.push('|');
+        text.push_str(self.audience.name());
+    }
+}
+
+fn push(text: &mut String, what: impl fmt::Display) {
+    write!(text, "{what}").expect("writing to a string cannot fail");
+}
+
+/// `2026-03-09`, without the detour through the formatting machinery, which would take most of a planning.
+fn push_day(text: &mut String, day: Date) {
+    let (Ok(year @ 0..=9999), Ok(month), Ok(of_month)) = (
+        u16::try_from(day.year()),
+        u8::try_from(day.month()),
+        u8::try_from(day.day()),
+    ) else {
+        return push(text, day);
+    };
+    let digit = |n: u16| char::from(b'0' + u8::try_from(n % 10).unwrap_or(0));
+    let two = |n: u8| [digit(u16::from(n) / 10), digit(u16::from(n))];
+    text.extend([
+        digit(year / 1000),
+        digit(year / 100),
+        digit(year / 10),
+        digit(year),
+        '-',
+    ]);
+    text.extend(two(month));
+    text.push('-');
+    text.extend(two(of_month));
 }
 
 /// A mark as read from the ledger.
@@ -100,8 +184,14 @@ impl MarkText {
 pub struct Decided(HashSet<String>);
 
 impl Decided {
-    pub fn contains(&self, mark: &Mark) -> bool {
-        !self.0.is_empty() && self.0.contains(&mark.to_string())
+    /// `scratch` is where the text of the mark is put together; it saves an allocation for each mark that is asked for.
+    pub fn contains(&self, mark: MarkWords<'_>, scratch: &mut String) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        scratch.clear();
+        mark.write(scratch);
+        self.0.contains(scratch.as_str())
     }
 
     pub fn insert(&mut self, mark: String) {
@@ -254,6 +344,21 @@ impl From<Verdict> for State {
             Verdict::Superseded => Self::Superseded,
             Verdict::Skipped => Self::Skipped,
             Verdict::Task => Self::Task,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_written_as_jiff_writes_it() {
+        for text in ["0000-01-01", "0999-12-31", "2026-03-09", "9999-12-31", "-000001-06-30"] {
+            let day: Date = text.parse().unwrap();
+            let mut written = String::new();
+            push_day(&mut written, day);
+            assert_eq!(written, day.to_string());
         }
     }
 }

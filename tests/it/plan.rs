@@ -3,10 +3,11 @@
 //! 2026: 02-14 and 02-28 are working Saturdays, 02-15 through 02-23 is the Spring Festival.
 
 use jiff::SignedDuration;
+use xixin::config::shipped_rulebook;
 use xixin::domain::agenda;
 use xixin::domain::calendar::OffDay;
 use xixin::domain::case::{Due, Item};
-use xixin::domain::ladder::{Audience, ItemKind, Late, Rung, Until, Way};
+use xixin::domain::ladder::{Audience, ItemKind, Ladder, Late, Rung, Until, Way};
 use xixin::domain::person::{Person, PersonFlag};
 use xixin::domain::plan::milestones::Dated;
 use xixin::domain::plan::{People, plan};
@@ -712,4 +713,21 @@ fn the_text_of_a_mark_is_read_back() {
         assert_eq!(read.anchor, decision.mark.anchor.to_string());
     }
     assert!(timeline.decisions[0].1.mark.to_string().contains("|2026-03-19~1|"));
+}
+
+#[test]
+fn these_stories_run_on_the_ladders_as_shipped() {
+    let (ours, shipped) = (rulebook().ladders, shipped_rulebook().ladders);
+    for (id, ladder) in ours {
+        let shipped = shipped.get(&id).cloned().unwrap();
+        // The stories of 2022 are older than the shipped rules.
+        let effective_from = ladder.effective_from;
+        assert_eq!(
+            ladder,
+            Ladder {
+                effective_from,
+                ..shipped
+            }
+        );
+    }
 }

@@ -708,6 +708,7 @@ fn trap_27_an_acknowledgement_ends_and_is_never_for_what_comes_later() {
     timeline.decisions.drain(..before);
     timeline.expect(
         "2026-03-19 10:00  d1 eve-resident → resident p1 sms queued
+         2026-03-21 08:30  d1 lost → supervisor sun email queued
          2026-03-23 08:30  d1 expired → supervisor sun email queued
          2026-03-23 08:30  d1 expired → director zhao email queued
          2026-03-24 08:30  d1 expired → supervisor sun email queued

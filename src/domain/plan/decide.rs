@@ -11,7 +11,7 @@ use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::recipients::{Reach, caller, resolve, staff_ways};
 use crate::domain::plan::release::{Applied, Released, into_sending_hours};
 use crate::domain::plan::words;
-use crate::domain::reminder::{Decided, Decision, Mark, Recipient, Verdict};
+use crate::domain::reminder::{Decided, Decision, MarkWords, Recipient, Verdict};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
@@ -28,7 +28,13 @@ pub struct Scene<'a> {
 }
 
 /// Appends the decisions that are due for one item and returns the next instant at which there can be more.
-pub fn decide(scene: &Scene<'_>, dated: &Dated<'_>, decided: &Decided, due: &mut Vec<Decision>) -> Option<Timestamp> {
+pub fn decide(
+    scene: &Scene<'_>,
+    dated: &Dated<'_>,
+    decided: &Decided,
+    scratch: &mut String,
+    due: &mut Vec<Decision>,
+) -> Option<Timestamp> {
     let ladder = dated.ladder?;
     let mut wake: Option<Timestamp> = None;
     for (index, rung) in ladder.rungs.iter().enumerate() {
@@ -46,8 +52,8 @@ pub fn decide(scene: &Scene<'_>, dated: &Dated<'_>, decided: &Decided, due: &mut
                 audience,
                 released,
             };
-            if !decided.contains(&candidate.mark()) {
-                decide_one(scene, &candidate, decided, due);
+            if !decided.contains(candidate.mark(), scratch) {
+                decide_one(scene, &candidate, decided, scratch, due);
             }
         }
     }
@@ -65,25 +71,25 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    fn mark(&self) -> Mark {
-        let Self {
-            applied,
-            audience,
-            released,
-            ..
-        } = *self;
-        Mark {
-            item: applied.dated.item.id().clone(),
-            anchor: applied.anchor,
-            ladder: applied.ladder.id.clone(),
-            rung: applied.rung.name.clone(),
-            occurrence: released.coming.occurrence,
-            audience,
+    fn mark(&self) -> MarkWords<'_> {
+        MarkWords {
+            item: self.applied.dated.item.id(),
+            anchor: self.applied.anchor,
+            ladder: &self.applied.ladder.id,
+            rung: &self.applied.rung.name,
+            occurrence: self.released.coming.occurrence,
+            audience: self.audience,
         }
     }
 }
 
-fn decide_one(scene: &Scene<'_>, candidate: &Candidate<'_>, decided: &Decided, due: &mut Vec<Decision>) {
+fn decide_one(
+    scene: &Scene<'_>,
+    candidate: &Candidate<'_>,
+    decided: &Decided,
+    scratch: &mut String,
+    due: &mut Vec<Decision>,
+) {
     let Candidate {
         applied,
         released,
@@ -92,7 +98,7 @@ fn decide_one(scene: &Scene<'_>, candidate: &Candidate<'_>, decided: &Decided, d
     } = *candidate;
     let valid_until = applied.valid_until(released, scene.now);
     let proto = Decision {
-        mark: candidate.mark(),
+        mark: candidate.mark().to_mark(),
         recipient: Recipient::Nobody,
         way: None,
         verdict: Verdict::Skipped,
@@ -113,14 +119,11 @@ fn decide_one(scene: &Scene<'_>, candidate: &Candidate<'_>, decided: &Decided, d
         });
     }
     let missed = applied.missed_before(released.coming, |coming| {
-        let earlier = Released { coming, ..released };
-        decided.contains(
-            &Candidate {
-                released: earlier,
-                ..*candidate
-            }
-            .mark(),
-        )
+        let earlier = Candidate {
+            released: Released { coming, ..released },
+            ..*candidate
+        };
+        decided.contains(earlier.mark(), scratch)
     });
     let why = words::when_due(&applied, released, missed, scene.now);
     let today = scene.rules.zone.to_datetime(scene.now).date();

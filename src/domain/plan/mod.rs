@@ -70,6 +70,7 @@ pub fn plan<'a>(rules: &'a Rulebook, case: &'a Case, people: &People, decided: &
         .map(|item| Dated::new(rules, item))
         .collect();
     let mut due = Vec::new();
+    let mut scratch = String::new();
     let mut wake: Option<Timestamp> = None;
     for dated in &items {
         let next = decide::decide(
@@ -81,6 +82,7 @@ pub fn plan<'a>(rules: &'a Rulebook, case: &'a Case, people: &People, decided: &
             },
             dated,
             decided,
+            &mut scratch,
             &mut due,
         );
         wake = match (wake, next) {

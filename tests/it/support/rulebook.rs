@@ -345,8 +345,8 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
         let rung = rung("find-date", when, Some("09:00"), Earlier, &[Owner], &[Email]);
         until_acknowledged(with(Priority::Urgent, "verify_date", rung))
     };
-    let expired = |when: &str, time: &str, to: &[Audience]| {
-        let rung = rung("expired", when, Some(time), Earlier, to, &staff);
+    let expired = |when: &str, time: &str, to: &[Audience], by: &[Way]| {
+        let rung = rung("expired", when, Some(time), Earlier, to, by);
         until_acknowledged(with(Priority::Urgent, "deadline_expired", rung))
     };
     let urgent = |rung: Rung| with(Priority::Urgent, "deadline_urgent", rung);
@@ -388,7 +388,12 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             "deadline_expired",
             rung("lost", "on expired", Some("08:30"), Stay, &[Supervisor], &staff),
         ),
-        expired("every workday from on expired", "08:30", &[Supervisor, Director]),
+        expired(
+            "every workday from on expired",
+            "08:30",
+            &[Supervisor, Director],
+            &staff,
+        ),
         find_date("every workday from on verify_date"),
     ];
     let claim = vec![
@@ -417,7 +422,7 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             &[Owner],
             &staff,
         )),
-        expired("every workday from on expired", "08:30", &[Supervisor]),
+        expired("every workday from on expired", "08:30", &[Supervisor], &[Email]),
         find_date("every workday from on verify_date"),
     ];
     let handling = vec![
@@ -427,6 +432,7 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             "every workday from on expired at most 10 times",
             "09:00",
             &[Owner, Supervisor],
+            &[Email],
         ),
         find_date("every workday from on verify_date at most 5 times"),
     ];
