@@ -15,7 +15,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, shown};
 use crate::engine::alike::{self, Likeness};
 use crate::engine::new_person;
-use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, cases, commit, events, people, reminders};
+use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, people};
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -189,7 +189,7 @@ impl<'a> Desk<'a> {
             cases::touch_of(tx, &case.party.person, &case.id, now).await?;
         }
         for task in &change.tasks_done {
-            if !reminders::close_task(tx, task, &case.id, now).await? {
+            if !calls::close_task(tx, task, &case.id, now).await? {
                 return Err(DeskError::Refused(Refusal {
                     field: Some("task".to_owned()),
                     what: Said::new("本案没有这样的待打电话", "the case has no such open call task"),
@@ -198,7 +198,7 @@ impl<'a> Desk<'a> {
             }
         }
         if case.is_closed() {
-            reminders::cancel_tasks(tx, &case.id, now).await?;
+            calls::cancel_tasks(tx, &case.id, now).await?;
         }
         let items: Vec<Dated<'_>> = if case.is_closed() {
             Vec::new()

@@ -7,6 +7,8 @@
 
 pub mod alike;
 pub mod breaker;
+mod calls;
+mod cap;
 pub mod desk;
 pub mod digest_content;
 pub mod digests;
@@ -20,10 +22,12 @@ pub mod planner;
 pub mod prepare;
 pub mod recorder;
 pub mod sender;
+mod settle;
 pub mod status;
 pub mod takeover;
 pub mod test_message;
 pub mod ticker;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

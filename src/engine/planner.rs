@@ -13,18 +13,16 @@ use tracing::{debug, error, info};
 
 use crate::domain::agenda;
 use crate::domain::ids::{CaseId, PersonId, UnitId};
-use crate::domain::ladder::Way;
 use crate::domain::plan::decide::Scene;
-use crate::domain::plan::recheck::{Recheck, recheck};
-use crate::domain::plan::recipients::caller;
 use crate::domain::plan::{People, plan};
 use crate::domain::reminder::{Decided, Verdict};
+use crate::engine::calls::follow;
 use crate::engine::live::Rules;
-use crate::engine::prepare::queued;
 use crate::engine::{Engine, POLL, new_reminder};
 use crate::lifecycle::Beat;
+use crate::store::calls::{self, CallChange, OpenCall};
 use crate::store::cases::{Planned, StoredCase, ToPlan};
-use crate::store::reminders::{CallChange, NewReminder, OpenCall, Withdrawn};
+use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, agenda as agenda_rows, cases, commit, reminders};
 
 /// Cases planned in one transaction.
@@ -46,6 +44,7 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
         beat.now();
         let now = engine.now();
         let pause = match step(&engine, now).await {
+            Ok(_) if engine.gate.time_in_doubt() => POLL,
             Ok(Planning { planned: 0, .. }) => until_next_wake(&engine, now).await,
             Ok(_) => Duration::ZERO,
             Err(error) => {
@@ -216,37 +215,7 @@ fn plan_one<'a>(rules: &Rules, facts: Facts<'a, '_>, now: Timestamp) -> Outcome<
             .into_iter()
             .map(|decision| NewReminder::new(new_reminder(), id, decision, now))
             .collect(),
-        calls: calls.filter_map(|call| change(&scene, call)).collect(),
-    }
-}
-
-/// What becomes of a call that has not been made yet: nothing, when it is still meant and still in the right hands.
-fn change(scene: &Scene<'_>, call: &OpenCall) -> Option<CallChange> {
-    let id = call.row.id.clone();
-    let queued = queued(&call.row, Way::Phone)?;
-    match recheck(scene, &queued) {
-        Recheck::Cancel(said) => Some(CallChange {
-            id,
-            withdrawn: Some(Withdrawn {
-                zh: said.zh,
-                en: said.en,
-                at_ms: scene.now.as_millisecond(),
-            }),
-            assignee: None,
-        }),
-        Recheck::Send(_) | Recheck::Wait { .. } | Recheck::PassOn { .. } | Recheck::Unreachable(_) => {
-            let Scene { rules, case, now, .. } = *scene;
-            let item = case.item(&queued.item)?;
-            let named = item.assignee().unwrap_or(&case.owner);
-            let caller = caller(&rules.org, case, item, rules.zone.to_datetime(now).date())?;
-            let kept = call.assignee.as_deref();
-            let right = kept == Some(named.as_str()) || kept == Some(caller.id.as_str());
-            (!right).then(|| CallChange {
-                id,
-                withdrawn: None,
-                assignee: Some(caller.id.to_string()),
-            })
-        }
+        calls: calls.filter_map(|call| follow(&scene, call)).collect(),
     }
 }
 
@@ -281,7 +250,7 @@ async fn write(engine: &Engine, generation: i64, outcomes: Vec<Outcome<'_>>) -> 
     let rows: Vec<&NewReminder> = kept.iter().flat_map(|outcome| &outcome.reminders).collect();
     let decided = reminders::add(&mut tx, &rows).await?;
     let calls: Vec<CallChange> = kept.iter().flat_map(|outcome| outcome.calls.clone()).collect();
-    reminders::change_calls(&mut tx, &calls).await?;
+    calls::change_calls(&mut tx, &calls).await?;
     commit(tx, "write a plan").await?;
     let queued_state = crate::domain::reminder::State::from(Verdict::Queued).name();
     let queued = rows.iter().filter(|row| row.state == queued_state).count();

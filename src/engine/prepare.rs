@@ -5,14 +5,12 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use jiff::civil::Time;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::channel::build::{Importance, Mail, WireMail, build};
-use crate::channel::sms::{Sms, WireSms};
 use crate::domain::case::Case;
 use crate::domain::ids::{CaseId, PersonId, StaffId, TextId};
-use crate::domain::ladder::{Priority, Way};
+use crate::domain::ladder::Way;
 use crate::domain::milestone::instant;
 use crate::domain::plan::decide::{CALL_TASK, Scene};
 use crate::domain::plan::recheck::{Heir, Queued, Recheck, recheck};
@@ -20,14 +18,16 @@ use crate::domain::plan::recipients::caller;
 use crate::domain::plan::{People, duration_words};
 use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
+use crate::engine::cap::{Cap, cap};
 use crate::engine::live::Rules;
+use crate::engine::settle::{Judged, cancel, failed, settle, unjudged, wait};
+use crate::engine::wire::{Wire, wire};
 use crate::engine::{Engine, digests, message, new_reminder};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
 use crate::store::people::Around;
 use crate::store::queue::{Claimed, NewAttempt, Verdict};
 use crate::store::reminders::{LedgerRow, NewReminder};
-use crate::template::Rendered;
 
 /// A batch, judged.
 pub struct Prepared {
@@ -61,14 +61,6 @@ pub struct Context {
     pub caller: Option<StaffId>,
     /// What was out of the ordinary: late, or over a cap.
     pub note: Said,
-}
-
-/// How long a reminder waits that could not be judged, in minutes.
-const UNJUDGED_MIN: i64 = 15;
-
-pub enum Wire {
-    Mail(WireMail),
-    Sms(WireSms),
 }
 
 struct Facts {
@@ -143,22 +135,6 @@ pub async fn prepare(
         }
     }
     Ok(prepared)
-}
-
-/// What a judgement comes to.
-pub enum Judged {
-    Settled {
-        verdict: Verdict,
-        next: Option<(Context, Said)>,
-    },
-    /// Somebody else is meant by now.
-    PassedOn { verdict: Verdict, heirs: Vec<NewReminder> },
-    Go {
-        rendered: Rendered,
-        to: String,
-        context: Context,
-        version: Option<i64>,
-    },
 }
 
 async fn load(
@@ -254,7 +230,7 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
     match cap(rules, way, row, &mut facts.sms_today, &context, now) {
         Cap::Free => {}
         Cap::Passed(said) => context.note = context.note.and(&said),
-        Cap::Closed(judged) => return judged,
+        Cap::Closed(judged) => return *judged,
     }
     let Some(to) = address(rules, people, &queued) else {
         let said = Said::new("没有可用的地址", "no address is known");
@@ -389,209 +365,4 @@ fn address(rules: &Rules, people: &People, queued: &Queued) -> Option<String> {
         }
         Recipient::Nobody => None,
     }
-}
-
-/// What the caps of the day say about a message.
-enum Cap {
-    Free,
-    /// Over the cap, but it goes for the reason given.
-    Passed(Said),
-    Closed(Judged),
-}
-
-/// At most so many SMS a day to one resident, over all cases, and one per topic. What is critical goes through and says so; the rest
-/// waits for the morning, or becomes a call when the morning is too late.
-fn cap(
-    rules: &Rules,
-    way: Way,
-    row: &Claimed,
-    sms_today: &mut Vec<(String, String)>,
-    context: &Context,
-    now: Timestamp,
-) -> Cap {
-    if way != Way::Sms || !matches!(context.recipient, Recipient::Person(_)) {
-        return Cap::Free;
-    }
-    let schedule = &rules.rulebook.schedule;
-    let count = |keep: &dyn Fn(&(String, String)) -> bool| {
-        u32::try_from(sms_today.iter().filter(|sent| keep(sent)).count()).unwrap_or(u32::MAX)
-    };
-    let all = count(&|sent| sent.0 == row.recipient);
-    let topic = count(&|sent| sent.0 == row.recipient && sent.1 == row.case_id);
-    let over = all >= schedule.sms_per_resident_per_day || topic >= schedule.sms_per_topic_per_day;
-    let critical = row.priority >= Priority::Critical as i64;
-    if !over || critical {
-        sms_today.push((row.recipient.clone(), row.case_id.clone()));
-        let said = Said::new(
-            "今天给此人的短信已到上限,因事关失权仍发出",
-            "this person's SMS of the day are used up; it goes all the same, because a right can be lost",
-        );
-        return if over { Cap::Passed(said) } else { Cap::Free };
-    }
-    let zone = &rules.rulebook.zone;
-    let today = zone.to_datetime(now).date();
-    let midnight = instant(today.tomorrow().unwrap_or(today), Time::midnight(), zone);
-    let until = schedule.sending_hours.next_allowed(midnight, zone);
-    if until.as_millisecond() < row.valid_until_ms {
-        let said = Said::new(
-            "今天给此人的短信已到上限,明早再发",
-            "this person's SMS of the day are used up; it waits for the morning",
-        );
-        return Cap::Closed(wait(row, until, said));
-    }
-    let said = Said::new(
-        "今天给此人的短信已到上限,改打电话",
-        "this person's SMS of the day are used up: phone instead",
-    );
-    let verdict = settle(row, State::Cancelled, said.clone(), now);
-    Cap::Closed(Judged::Settled {
-        verdict,
-        next: Some((context.clone(), said)),
-    })
-}
-
-/// Builds the bytes that leave.
-fn wire(rules: &Rules, way: Way, row: &Claimed, to: &str, rendered: Rendered) -> Result<(Wire, NewAttempt), Said> {
-    let unbuildable = |what: String| {
-        Said::new(
-            format!("信息无法生成: {what}"),
-            format!("the message cannot be built: {what}"),
-        )
-    };
-    let (wire, wire_id, wire_sha256) = match way {
-        Way::Email if rules.channels.mail.is_none() => {
-            return Err(Said::new("未配置邮件渠道", "no e-mail channel is configured"));
-        }
-        Way::Email => {
-            let mail = build(&mail(rules, row, to, rendered)).map_err(|error| unbuildable(error.to_string()))?;
-            let (id, sha256) = (mail.message_id().to_owned(), mail.sha256().to_owned());
-            (Wire::Mail(mail), id, sha256)
-        }
-        Way::Sms | Way::Phone => {
-            let gateway = rules.channels.sms.as_ref();
-            let gateway = gateway.ok_or_else(|| Said::new("未配置短信渠道", "no SMS channel is configured"))?;
-            let signature = rules.settings.sms.signature.clone();
-            let text = format!("【{signature}】{}", rendered.sms.unwrap_or_default());
-            let sms = Sms {
-                to: to.to_owned(),
-                text,
-                signature,
-                id: row.id.clone(),
-            };
-            let sms = gateway.prepare(&sms).map_err(|error| unbuildable(error.to_string()))?;
-            let sha256 = sms.sha256().to_owned();
-            (Wire::Sms(sms), row.id.clone(), sha256)
-        }
-    };
-    let attempt = NewAttempt {
-        id: uuid::Uuid::now_v7().to_string(),
-        reminder_id: row.id.clone(),
-        epoch: row.epoch,
-        case_version: None,
-        wire_id,
-        wire_sha256,
-    };
-    Ok((wire, attempt))
-}
-
-fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
-    let settings = &rules.settings.mail;
-    let domain = settings
-        .from
-        .rsplit_once('@')
-        .map_or("xixin.invalid", |(_, domain)| domain);
-    Mail {
-        // The row's id never changes, so neither does the Message-ID of a resend.
-        message_id: format!("<{}@{domain}>", row.id),
-        date: crate::store::instant_of(row.due_ms),
-        from: settings.from.clone(),
-        from_name: settings.from_name.clone(),
-        reply_to: settings.reply_to.clone(),
-        to: to.to_owned(),
-        subject: rendered.subject.unwrap_or_default(),
-        text: rendered.body.unwrap_or_default(),
-        html: rendered.html,
-        // A digest comes every day: it is in a hurry to leave, but no mail program need shout.
-        importance: if row.priority >= Priority::Urgent as i64 && !row.case_id.is_empty() {
-            Importance::High
-        } else {
-            Importance::Normal
-        },
-    }
-}
-
-pub(crate) fn settle(row: &Claimed, state: State, said: Said, now: Timestamp) -> Verdict {
-    Verdict {
-        id: row.id.clone(),
-        epoch: row.epoch,
-        state: state.name(),
-        not_before_ms: None,
-        reason_zh: Some(said.zh),
-        reason_en: Some(said.en),
-        charged: 0,
-        closed_ms: Some(now.as_millisecond()),
-        attempt: None,
-    }
-}
-
-pub(crate) fn cancel(row: &Claimed, said: Said, now: Timestamp) -> Judged {
-    Judged::Settled {
-        verdict: settle(row, State::Cancelled, said, now),
-        next: None,
-    }
-}
-
-fn wait(row: &Claimed, until: Timestamp, said: Said) -> Judged {
-    let reason = adding(row, &said);
-    let verdict = Verdict {
-        not_before_ms: Some(until.as_millisecond()),
-        closed_ms: None,
-        ..settle(row, State::Queued, reason, until)
-    };
-    Judged::Settled { verdict, next: None }
-}
-
-/// The reason of a row with one more thing said, once.
-pub(crate) fn adding(row: &Claimed, said: &Said) -> Said {
-    let reason = Said::new(row.reason_zh.as_str(), row.reason_en.as_str());
-    if said.zh.is_empty() || row.reason_zh.contains(&said.zh) {
-        reason
-    } else {
-        reason.and(said)
-    }
-}
-
-/// This program failed over one reminder.
-fn failed(row: &Claimed, now: Timestamp) -> Judged {
-    tracing::error!(reminder.id = %row.id, "reminder {} makes the program fail; it waits, the others go on", row.id);
-    later(
-        row,
-        Said::new(
-            "处理时程序出错,稍后再试",
-            "the program failed over it; it is tried again later",
-        ),
-        now,
-    )
-}
-
-/// The facts that a reminder is judged by cannot be read.
-fn unjudged(row: &Claimed, error: &StoreError, now: Timestamp) -> Judged {
-    tracing::error!(reminder.id = %row.id, "reminder {} cannot be judged: {error}", row.id);
-    let said = Said::new(
-        "案件或人员记录无法读取,请管理员修复",
-        "the record of the case or of a person cannot be read; an administrator has to repair it",
-    );
-    later(row, said, now)
-}
-
-/// Waits a little; when that would be too late, it is a trouble that people see.
-fn later(row: &Claimed, said: Said, now: Timestamp) -> Judged {
-    let until = now
-        .checked_add(SignedDuration::from_mins(UNJUDGED_MIN))
-        .unwrap_or(Timestamp::MAX);
-    if until.as_millisecond() < row.valid_until_ms {
-        return wait(row, until, said);
-    }
-    let verdict = settle(row, State::Refused, said, now);
-    Judged::Settled { verdict, next: None }
 }

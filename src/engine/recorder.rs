@@ -17,7 +17,8 @@ use crate::domain::plan::decide::CALL_TASK;
 use crate::domain::reminder::{Recipient, State};
 use crate::domain::retry::{PROVIDER_PAUSE_S, next_try};
 use crate::domain::text::Said;
-use crate::engine::prepare::{Context, Settled, adding};
+use crate::engine::prepare::{Context, Settled};
+use crate::engine::settle::adding;
 use crate::engine::{Engine, new_reminder};
 use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
@@ -35,7 +36,7 @@ const ACTOR: &str = "xixin";
 /// What ended.
 pub enum Ended {
     /// Without an attempt.
-    Settled(Settled),
+    Settled(Box<Settled>),
     /// The facts changed under the judgement: back to the queue.
     Again(Lease),
     Attempt(Box<Attempted>),
@@ -105,13 +106,15 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
 
 /// Attempts before this one that ended in doubt, when this one did, too: asked for however long the database takes.
 async fn doubts_before(engine: &Engine, attempted: &Attempted) -> i64 {
-    while matches!(attempted.outcome, Outcome::Uncertain { .. }) {
+    if !matches!(attempted.outcome, Outcome::Uncertain { .. }) {
+        return 0;
+    }
+    loop {
         match engine.store.doubts(&attempted.claimed.id).await {
             Ok(doubts) => return doubts,
             Err(error) => wait_for_database(engine, &error).await,
         }
     }
-    0
 }
 
 /// An outcome is a fact: it is written however long the database takes. Meanwhile nothing new is sent.
@@ -143,7 +146,7 @@ struct Work {
 }
 
 impl Work {
-    fn settled(&mut self, settled: Settled, now: Timestamp) {
+    fn settled(&mut self, settled: Box<Settled>, now: Timestamp) {
         let refused = settled.verdict.state == State::Refused.name();
         self.verdicts.push(settled.verdict);
         self.rows.extend(settled.heirs);
@@ -307,6 +310,8 @@ pub(crate) fn another_way(
         way: Way::Email.name(),
         text: CALL_TASK.to_owned(),
         state: State::Queued.name(),
+        reason_zh: "有电话要打,通知经办人".to_owned(),
+        reason_en: "tells whoever makes the call".to_owned(),
         fallback: Way::Sms.name().to_owned(),
         assignee: None,
         ..row.clone()

@@ -22,8 +22,9 @@ use crate::domain::ladder::Way;
 use crate::engine::breaker::{Breaker, Flow};
 use crate::engine::live::Rules;
 use crate::engine::pace::Pace;
-use crate::engine::prepare::{Prepared, Ready, Wire, prepare};
+use crate::engine::prepare::{Prepared, Ready, prepare};
 use crate::engine::recorder::{Attempted, Ended, Recorder};
+use crate::engine::wire::Wire;
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
@@ -228,7 +229,7 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
     };
     drop(counting);
     for settled in settled {
-        recorder.send(Ended::Settled(settled)).await;
+        recorder.send(Ended::Settled(Box::new(settled))).await;
     }
     let (going, changed): (Vec<Ready>, Vec<Ready>) =
         ready.into_iter().partition(|ready| started.contains(&ready.attempt.id));

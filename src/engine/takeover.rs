@@ -8,7 +8,7 @@ use crate::domain::text::Said;
 use crate::engine::Engine;
 use crate::engine::prepare::{context, queued};
 use crate::engine::recorder::another_way;
-use crate::store::queue::{Doubtful, settle_interrupted};
+use crate::store::interrupted::{Doubtful, settle_interrupted};
 use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, commit, reminders};
 

@@ -4,9 +4,11 @@
 //! to a pool of their own.
 
 pub mod agenda;
+pub mod calls;
 pub mod cases;
 pub mod events;
 pub mod inspect;
+pub mod interrupted;
 pub mod people;
 pub mod queue;
 pub mod reminders;

@@ -69,7 +69,16 @@ async fn a_record_that_expires_is_told_louder_and_higher_up_until_somebody_acts(
         .unwrap();
     hall.run_until("2026-04-01 12:00").await;
     let told = of_item(&hall, &case, "d1").await;
-    println!("{:#?}", &told[22..]);
+    assert_eq!(
+        told[22..],
+        [
+            "03-31 08:30 d1 expired gu email accepted",
+            "03-31 08:30 d1 expired shen email accepted",
+            "04-01 08:30 d1 expired gu email accepted",
+            "04-01 08:30 d1 expired shen email accepted",
+        ],
+        "an acknowledgement lasts three workdays"
+    );
     hall.act("lin", &case, json!({ "do": "done", "item": "d1" }))
         .await
         .unwrap();
@@ -311,7 +320,7 @@ async fn a_call_follows_the_case_and_is_withdrawn_when_nobody_has_to_make_it_any
     hall.settle().await;
     assert_eq!(
         hall.column(call).await,
-        ["zhou task 高龄或行动不便,先打电话;提醒“attention-resident”到时(last_safe_day 2026-03-20)"]
+        ["zhou task 高龄或行动不便,先打电话;提醒“attention-resident”到时(最晚可办日 2026-03-20)"]
     );
     // A wrong date: the deadline is a year away, and nobody need be phoned about the old one.
     let found = json!({ "do": "set_trigger", "item": "d1", "trigger": "2017-03-20" });
@@ -335,19 +344,19 @@ async fn caps_hold_over_all_cases_of_a_resident_and_what_is_critical_says_why_it
     for case in &visits {
         states.extend(sms(hall.reasons(case, "day-before").await));
     }
-    let went = "sms accepted: 提醒“day-before”到时(start 2026-03-19)";
-    let waits = "sms queued: 提醒“day-before”到时(start 2026-03-19);今天给此人的短信已到上限,明早再发";
+    let went = "sms accepted: 提醒“day-before”到时(预约 2026-03-19)";
+    let waits = "sms queued: 提醒“day-before”到时(预约 2026-03-19);今天给此人的短信已到上限,明早再发";
     assert_eq!(states, [went, went, waits, waits]);
 
     hall.run_until("2026-03-19 12:00").await;
-    let late = "sms accepted: 提醒“day-before”到时(start 2026-03-19);今天给此人的短信已到上限,明早再发;\
+    let late = "sms accepted: 提醒“day-before”到时(预约 2026-03-19);今天给此人的短信已到上限,明早再发;\
                 发出时晚了22小时0分钟: 等待时段、上限、暂停或服务商恢复";
     for case in &visits[2..] {
         assert_eq!(sms(hall.reasons(case, "day-before").await), [late]);
     }
     assert_eq!(
         sms(hall.reasons(&critical, "eve-resident").await),
-        ["sms accepted: 提醒“eve-resident”到时(last_safe_day 2026-03-20);今天给此人的短信已到上限,因事关失权仍发出"]
+        ["sms accepted: 提醒“eve-resident”到时(最晚可办日 2026-03-20);今天给此人的短信已到上限,因事关失权仍发出"]
     );
 }
 
@@ -370,12 +379,14 @@ async fn a_cap_that_would_hold_a_message_until_it_is_too_late_makes_a_call_of_it
             ["relatives none skipped", "resident sms accepted"]
         );
     }
-    let told = hall.reasons(&visits[2], "day-before").await;
-    println!("{told:#?}");
-    assert!(
-        told.iter()
-            .any(|reason| reason.starts_with("phone task: 短信不成(今天给此人的短信已到上限,改打电话)")),
-        "{told:#?}"
+    assert_eq!(
+        hall.reasons(&visits[2], "day-before").await,
+        [
+            "email accepted: 有电话要打,通知经办人",
+            "none skipped: 没有同意接收的亲属",
+            "phone task: 短信不成(今天给此人的短信已到上限),改用电话",
+            "sms cancelled: 今天给此人的短信已到上限",
+        ]
     );
 }
 
@@ -401,7 +412,7 @@ async fn a_pause_until_after_hours_sends_residents_theirs_in_the_morning_and_sta
     assert_eq!(
         hall.reasons(&case, "day-before-staff").await,
         [
-            "email accepted: 提醒“day-before-staff”到时(start 2026-03-05);发出时晚了12小时0分钟: 等待时段、上限、暂停或服务商恢复"
+            "email accepted: 提醒“day-before-staff”到时(预约 2026-03-05);发出时晚了12小时0分钟: 等待时段、上限、暂停或服务商恢复"
         ]
     );
     hall.run_until("2026-03-05 07:59").await;
@@ -409,7 +420,7 @@ async fn a_pause_until_after_hours_sends_residents_theirs_in_the_morning_and_sta
     hall.run_until("2026-03-05 08:00").await;
     assert_eq!(
         hall.reasons(&case, "day-before").await[1],
-        "sms accepted: 提醒“day-before”到时(start 2026-03-05);不在可发时段,等时段开始;\
+        "sms accepted: 提醒“day-before”到时(预约 2026-03-05);不在可发时段,等时段开始;\
          发出时晚了22小时0分钟: 等待时段、上限、暂停或服务商恢复"
     );
 }

@@ -15,6 +15,7 @@ mod documents;
 mod engine;
 mod import;
 mod layers;
+mod loops;
 mod naive_period;
 mod office;
 mod period;

@@ -209,7 +209,6 @@ async fn two_processes_that_write_at_once_lose_and_double_nothing() {
         written,
         "a refusal wrote nothing, a success was not overwritten"
     );
-    println!("written {written}");
     assert_eq!(written, 20);
 }
 

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use xixin::app::{App, Place};
 use xixin::clock::{Clock as _, ManualClock};
 use xixin::domain::command::{Command, NewCase};
-use xixin::domain::ids::{CaseId, ItemId, StaffId};
+use xixin::domain::ids::{CaseId, StaffId};
 use xixin::domain::ladder::Way;
 use xixin::engine::breaker::Flow;
 use xixin::engine::desk::{Desk, DeskError};
@@ -259,17 +259,6 @@ impl Hall {
             .into_iter()
             .filter(|left| !left.subject.contains("待办"))
             .collect()
-    }
-
-    /// The first item of a case whose id begins with this letter: d, c or a.
-    pub(crate) async fn item(&self, case: &CaseId, letter: char) -> ItemId {
-        let stored = self.app.engine.store.case(case).await.unwrap().unwrap();
-        let found = stored
-            .case
-            .items()
-            .map(|item| item.id().clone())
-            .find(|id| id.as_str().starts_with(letter));
-        found.unwrap()
     }
 
     /// The states of a case's rows of one rung, by recipient and way: `lin email accepted`.

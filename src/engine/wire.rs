@@ -1,0 +1,91 @@
+//! The bytes that leave, fixed before the first attempt: a resend is identical.
+
+use crate::channel::build::{Importance, Mail, WireMail, build};
+use crate::channel::sms::{Sms, WireSms};
+use crate::domain::ladder::{Priority, Way};
+use crate::domain::text::Said;
+use crate::engine::live::Rules;
+use crate::store::queue::{Claimed, NewAttempt};
+use crate::template::Rendered;
+
+/// One message, ready for its channel.
+pub enum Wire {
+    Mail(WireMail),
+    Sms(WireSms),
+}
+
+/// Builds the bytes that leave.
+pub(crate) fn wire(
+    rules: &Rules,
+    way: Way,
+    row: &Claimed,
+    to: &str,
+    rendered: Rendered,
+) -> Result<(Wire, NewAttempt), Said> {
+    let unbuildable = |what: String| {
+        Said::new(
+            format!("信息无法生成: {what}"),
+            format!("the message cannot be built: {what}"),
+        )
+    };
+    let (wire, wire_id, wire_sha256) = match way {
+        Way::Email if rules.channels.mail.is_none() => {
+            return Err(Said::new("未配置邮件渠道", "no e-mail channel is configured"));
+        }
+        Way::Email => {
+            let mail = build(&mail(rules, row, to, rendered)).map_err(|error| unbuildable(error.to_string()))?;
+            let (id, sha256) = (mail.message_id().to_owned(), mail.sha256().to_owned());
+            (Wire::Mail(mail), id, sha256)
+        }
+        Way::Sms | Way::Phone => {
+            let gateway = rules.channels.sms.as_ref();
+            let gateway = gateway.ok_or_else(|| Said::new("未配置短信渠道", "no SMS channel is configured"))?;
+            let signature = rules.settings.sms.signature.clone();
+            let text = format!("【{signature}】{}", rendered.sms.unwrap_or_default());
+            let sms = Sms {
+                to: to.to_owned(),
+                text,
+                signature,
+                id: row.id.clone(),
+            };
+            let sms = gateway.prepare(&sms).map_err(|error| unbuildable(error.to_string()))?;
+            let sha256 = sms.sha256().to_owned();
+            (Wire::Sms(sms), row.id.clone(), sha256)
+        }
+    };
+    let attempt = NewAttempt {
+        id: uuid::Uuid::now_v7().to_string(),
+        reminder_id: row.id.clone(),
+        epoch: row.epoch,
+        case_version: None,
+        wire_id,
+        wire_sha256,
+    };
+    Ok((wire, attempt))
+}
+
+fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
+    let settings = &rules.settings.mail;
+    let domain = settings
+        .from
+        .rsplit_once('@')
+        .map_or("xixin.invalid", |(_, domain)| domain);
+    Mail {
+        // The row's id never changes, so neither does the Message-ID of a resend.
+        message_id: format!("<{}@{domain}>", row.id),
+        date: crate::store::instant_of(row.due_ms),
+        from: settings.from.clone(),
+        from_name: settings.from_name.clone(),
+        reply_to: settings.reply_to.clone(),
+        to: to.to_owned(),
+        subject: rendered.subject.unwrap_or_default(),
+        text: rendered.body.unwrap_or_default(),
+        html: rendered.html,
+        // A digest comes every day: it is in a hurry to leave, but no mail program need shout.
+        importance: if row.priority >= Priority::Urgent as i64 && !row.case_id.is_empty() {
+            Importance::High
+        } else {
+            Importance::Normal
+        },
+    }
+}
