@@ -341,13 +341,13 @@ fn with(priority: Priority, text: &str, rung: Rung) -> Rung {
 fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
     let staff = [Email, Sms];
     let public = [Sms, Email, Phone];
-    let find_date = |when: &str| {
+    let find_date = |priority: Priority, when: &str| {
         let rung = rung("find-date", when, Some("09:00"), Earlier, &[Owner], &[Email]);
-        until_acknowledged(with(Priority::Urgent, "verify_date", rung))
+        until_acknowledged(with(priority, "verify_date", rung))
     };
-    let expired = |when: &str, time: &str, to: &[Audience], by: &[Way]| {
+    let expired = |priority: Priority, when: &str, time: &str, to: &[Audience], by: &[Way]| {
         let rung = rung("expired", when, Some(time), Earlier, to, by);
-        until_acknowledged(with(Priority::Urgent, "deadline_expired", rung))
+        until_acknowledged(with(priority, "deadline_expired", rung))
     };
     let urgent = |rung: Rung| with(Priority::Urgent, "deadline_urgent", rung);
     let critical = |rung: Rung| with(Priority::Critical, "deadline_urgent", rung);
@@ -389,12 +389,13 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             rung("lost", "on expired", Some("08:30"), Stay, &[Supervisor], &staff),
         ),
         expired(
+            Priority::Urgent,
             "every workday from on expired",
             "08:30",
             &[Supervisor, Director],
             &staff,
         ),
-        find_date("every workday from on verify_date"),
+        find_date(Priority::Urgent, "every workday from on verify_date"),
     ];
     let claim = vec![
         rung("attention", &safe(10, "days"), nine, Earlier, &[Owner], &[Email]),
@@ -422,25 +423,32 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             &[Owner],
             &staff,
         )),
-        expired("every workday from on expired", "08:30", &[Supervisor], &[Email]),
-        find_date("every workday from on verify_date"),
+        expired(
+            Priority::Urgent,
+            "every workday from on expired",
+            "08:30",
+            &[Supervisor],
+            &[Email],
+        ),
+        find_date(Priority::Normal, "every workday from on verify_date"),
     ];
     let handling = vec![
         rung("soon", &safe(2, "workdays"), nine, Earlier, &[Owner], &[Email]),
         urgent(rung("today", "on last_safe_day", nine, Earlier, &[Owner], &[Email])),
         expired(
+            Priority::Normal,
             "every workday from on expired at most 10 times",
             "09:00",
             &[Owner, Supervisor],
             &[Email],
         ),
-        find_date("every workday from on verify_date at most 5 times"),
+        find_date(Priority::Normal, "every workday from on verify_date at most 5 times"),
     ];
     let after = "every workday from 1 workday after last_safe_day at most 5 times";
     let soft = vec![
         rung("soon", &safe(7, "days"), nine, Earlier, &[Owner], &[Email]),
         until_acknowledged(rung("after", after, nine, Earlier, &[Owner], &[Email])),
-        find_date("every workday from on verify_date at most 5 times"),
+        find_date(Priority::Normal, "every workday from on verify_date at most 5 times"),
     ];
     let overdue = |rung: Rung| with(Priority::Urgent, "callback_overdue", rung);
     let callback = vec![
