@@ -345,9 +345,9 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
         let rung = rung("find-date", when, Some("09:00"), Earlier, &[Owner], &[Email]);
         until_acknowledged(with(priority, "verify_date", rung))
     };
-    let expired = |when: &str, time: &str, to: &[Audience], by: &[Way]| {
+    let expired = |priority: Priority, when: &str, time: &str, to: &[Audience], by: &[Way]| {
         let rung = rung("expired", when, Some(time), Earlier, to, by);
-        until_acknowledged(with(Priority::Urgent, "deadline_expired", rung))
+        until_acknowledged(with(priority, "deadline_expired", rung))
     };
     let urgent = |rung: Rung| with(Priority::Urgent, "deadline_urgent", rung);
     let critical = |rung: Rung| with(Priority::Critical, "deadline_urgent", rung);
@@ -389,6 +389,7 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             rung("lost", "on expired", Some("08:30"), Stay, &[Supervisor], &staff),
         ),
         expired(
+            Priority::Urgent,
             "every workday from on expired",
             "08:30",
             &[Supervisor, Director],
@@ -422,13 +423,20 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             &[Owner],
             &staff,
         )),
-        expired("every workday from on expired", "08:30", &[Supervisor], &[Email]),
+        expired(
+            Priority::Urgent,
+            "every workday from on expired",
+            "08:30",
+            &[Supervisor],
+            &[Email],
+        ),
         find_date(Priority::Normal, "every workday from on verify_date"),
     ];
     let handling = vec![
         rung("soon", &safe(2, "workdays"), nine, Earlier, &[Owner], &[Email]),
         urgent(rung("today", "on last_safe_day", nine, Earlier, &[Owner], &[Email])),
         expired(
+            Priority::Normal,
             "every workday from on expired at most 10 times",
             "09:00",
             &[Owner, Supervisor],
