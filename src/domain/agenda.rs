@@ -43,12 +43,24 @@ pub fn project(rules: &Rulebook, case: &Case, items: &[Dated<'_>]) -> Vec<Entry>
         Entry {
             item: dated.item.id().clone(),
             kind: dated.item.kind(),
-            assignee: dated.item.assignee().unwrap_or(&case.owner).clone(),
+            assignee: answerable(rules, case, dated.item).clone(),
             day: moment.map(|moment| moment.day(&rules.zone)),
             start,
         }
     };
     items.iter().map(entry).collect()
+}
+
+/// Whoever the item names, else the owner, else, when neither is on the staff list any more, somebody up the line: nothing may lie with
+/// nobody. Absences are not looked at: the digest of a substitute covers whom they act for.
+fn answerable<'a>(rules: &'a Rulebook, case: &'a Case, item: Item<'a>) -> &'a StaffId {
+    let org = &rules.org;
+    let mut named = item.assignee().into_iter().chain([&case.owner]);
+    let above = || org.up_the_line(&case.unit, None, Date::MIN).map(|staff| &staff.id);
+    named
+        .find(|id| org.staff.contains_key(*id))
+        .or_else(above)
+        .unwrap_or(&case.owner)
 }
 
 /// A number that changes when the agenda does (FNV-1a over the fields), so that an unchanged agenda need not be written again. Never 0,

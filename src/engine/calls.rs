@@ -27,7 +27,8 @@ pub(crate) fn follow(scene: &Scene<'_>, call: &OpenCall) -> Option<CallChange> {
             let named = item.assignee().unwrap_or(&case.owner);
             let caller = caller(&rules.org, case, item, rules.zone.to_datetime(now).date())?;
             let kept = call.assignee.as_deref();
-            let right = kept == Some(named.as_str()) || kept == Some(caller.id.as_str());
+            let is_known = rules.org.staff.contains_key(named);
+            let right = (is_known && kept == Some(named.as_str())) || kept == Some(caller.id.as_str());
             (!right).then(|| CallChange {
                 id,
                 withdrawn: None,

@@ -69,6 +69,9 @@ pub async fn build(
     files.add(engine, others).await?;
 
     let mut digest = page.empty(reader, &store.chain_head().await?);
+    digest
+        .overdue
+        .extend(files.unreadable.iter().map(|id| page.unreadable_line(id)));
     for place in &places {
         if let Some((case, people)) = files.get(&place.case_id)
             && let Some(item) = case.item(&place.item.as_str().into()).filter(Item::is_open)
@@ -124,6 +127,8 @@ fn later(day: Date, days: i64) -> Date {
 struct Files {
     cases: BTreeMap<String, Case>,
     people: HashMap<PersonId, People>,
+    /// Cases that cannot be read, themselves or the people around them: nobody is reminded of them.
+    unreadable: BTreeSet<CaseId>,
     nobody: People,
 }
 
@@ -131,6 +136,8 @@ impl Files {
     async fn load(engine: &Engine, ids: &BTreeSet<CaseId>) -> Result<Self, StoreError> {
         let stored = engine.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
         let mut files = Self::default();
+        let lost = ids.iter().filter(|id| !stored.contains_key(*id));
+        files.unreadable.extend(lost.cloned());
         files
             .add(engine, stored.into_values().map(|stored| stored.case))
             .await?;
@@ -140,7 +147,13 @@ impl Files {
     async fn add(&mut self, engine: &Engine, cases: impl Iterator<Item = Case>) -> Result<(), StoreError> {
         let cases: Vec<Case> = cases.collect();
         let residents: Vec<&PersonId> = cases.iter().map(|case| &case.party.person).collect();
-        self.people.extend(engine.store.people(&residents).await?);
+        let around = engine.store.around(&residents).await?;
+        let lost = cases
+            .iter()
+            .filter(|case| matches!(around.get(&case.party.person), Some(Err(_))));
+        self.unreadable.extend(lost.map(|case| case.id.clone()));
+        let read = around.into_iter().filter_map(|(id, people)| Some((id, people.ok()?)));
+        self.people.extend(read);
         self.cases
             .extend(cases.into_iter().map(|case| (case.id.to_string(), case)));
         Ok(())

@@ -201,3 +201,48 @@ async fn somebody_who_joins_during_the_day_begins_with_the_next_and_somebody_awa
     hall.run_until("2026-12-22 08:30").await;
     assert!(to(&digests_in(hall.take_left())).contains(&"wen@example.org".to_owned()));
 }
+
+#[tokio::test]
+async fn what_belongs_to_somebody_who_has_gone_from_the_list_is_in_their_supervisor_s_digest() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let case = serde_json::json!({
+        "resident": { "name": "沈怀瑾", "phone": "13900000001", "born": 1940 },
+        "matter": "labour_assessment",
+        "request": "询问进度",
+        "owner": "hao",
+        "deadlines": [{ "kind": "labour_decision", "trigger": "2026-06-01" }],
+        "callbacks": [{ "words": "办好了联系您", "due": "2026-03-04", "by": "hao" }],
+        "appointments": [{ "what": "递交材料", "office": "social_insurance", "start": "2026-03-04 14:00" }],
+    });
+    let case = hall.take_in("lin", case).await;
+    hall.run_until("2026-03-03 12:00").await;
+    hall.take_left();
+    assert_eq!(
+        hall.column("select assignee from reminders where state = 'task'").await,
+        ["hao"]
+    );
+    let people = hall.config().join("people.toml");
+    let text = std::fs::read_to_string(&people).unwrap();
+    let from = text.find("[staff.hao]").unwrap();
+    let to = from + text[from..].find("[staff.gu]").unwrap();
+    std::fs::write(&people, format!("{}{}", &text[..from], &text[to..])).unwrap();
+    hall.app.reload().await.unwrap();
+    hall.run_until("2026-03-04 08:30").await;
+    assert_eq!(hall.column("select distinct assignee from agenda").await, ["gu"]);
+    assert_eq!(
+        hall.column("select assignee from reminders where state = 'task'").await,
+        ["gu"]
+    );
+    let left = hall.take_left();
+    let digest = left
+        .iter()
+        .find(|left| left.to == "gu@example.org" && left.subject.contains("待办"))
+        .unwrap();
+    assert!(
+        digest.text.contains(case.as_str()) && digest.text.contains("承诺回电"),
+        "{}",
+        digest.text
+    );
+    // The reminders as well.
+    assert_eq!(hall.rung(&case, "due").await, ["gu email accepted"]);
+}

@@ -491,6 +491,11 @@ async fn a_digest_goes_out_although_one_of_its_cases_cannot_be_read() {
         .unwrap();
     assert!(digest.text.contains(whole.as_str()), "{}", digest.text);
     assert!(
+        digest.text.contains("案件记录无法读取") && digest.text.contains("2026-000001"),
+        "{}",
+        digest.text
+    );
+    assert!(
         hall.column("select id from reminders where mark like 'digest%' and state <> 'accepted'")
             .await
             .is_empty()

@@ -7,7 +7,7 @@ use super::{Digest, Line, Urgency};
 use crate::domain::calendar::Certainty;
 use crate::domain::calendar::days_left;
 use crate::domain::case::{Case, Item, Status, Trigger};
-use crate::domain::ids::ItemId;
+use crate::domain::ids::{CaseId, ItemId};
 use crate::domain::milestone::{Milestone, Moment, instant};
 use crate::domain::org::Staff;
 use crate::domain::person::Person;
@@ -324,6 +324,29 @@ impl<'a> Page<'a> {
             .get(&case.matter)
             .map_or_else(Said::default, |matter| matter.name.clone());
         self.line(case, people, name, detail, Urgency::Calm, case.opened_at)
+    }
+
+    /// A case whose record is damaged must not simply be missing.
+    pub fn unreadable_line(&self, case: &CaseId) -> Line {
+        Line {
+            case: case.clone(),
+            item: None,
+            task: None,
+            who: "—".to_owned(),
+            what: Said::new("案件记录无法读取", "The record of the case cannot be read"),
+            detail: Said::new(
+                "修复前不会再提醒任何人,请立即告诉管理员",
+                "nobody is reminded of it until it is repaired; tell an administrator now",
+            ),
+            time: None,
+            phone: None,
+            owner: None,
+            urgency: Urgency::Overdue,
+            priority: true,
+            provisional: false,
+            estimated: false,
+            sort_at: Timestamp::MIN,
+        }
     }
 
     fn time_of(&self, moment: Moment) -> Option<String> {
