@@ -240,12 +240,26 @@ impl Calendar {
             .ok()
             .filter(|target| *target > 0)
             .ok_or(OutOfRange)?;
-        let found = self.totals.partition_point(|total| *total < target);
+        let found = self.first_total_of(target, at);
         if found >= self.totals.len() {
             Err(OutOfRange)
         } else {
             day_at(found - 1)
         }
+    }
+
+    /// The first index whose total reaches `target`; looks near `at` first, as what is asked for is seldom far.
+    fn first_total_of(&self, target: u32, at: usize) -> usize {
+        let (mut low, mut high, mut reach) = (at, at + 1, 8);
+        while low > 0 && self.totals[low] >= target {
+            (low, high) = (low.saturating_sub(reach), low);
+            reach *= 2;
+        }
+        while high < self.totals.len() && self.totals[high] < target {
+            (low, high) = (high, high.saturating_add(reach).min(self.totals.len()));
+            reach *= 2;
+        }
+        low + self.totals[low..self.totals.len().min(high + 1)].partition_point(|total| *total < target)
     }
 
     /// Workdays after `after` up to and including `through`, as far as the calendar reaches; negative the other way round.

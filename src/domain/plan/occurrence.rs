@@ -36,17 +36,21 @@ pub fn comings(rules: &Rulebook, rung: &Rung, moment: Moment, now: Timestamp) ->
         return Comings::default();
     };
     match rung.when {
-        When::Once(_) => once(first.at, now),
+        When::Once(_) => once(first.at(rules), now),
         When::Every {
             step: Step::Hours(hours),
             at_most,
             ..
         } => {
             let end = rung.when.ends_with_milestone().then(|| ends_at(rules, rung, moment));
-            every_hours(first.at, hours, at_most, end, now)
+            every_hours(first.at(rules), hours, at_most, end, now)
         }
         When::Every { step, at_most, .. } => {
-            every_day(rules, rung, moment, &first, step == Step::Workday, at_most, now)
+            let (day, time) = first.local(rules);
+            let aim = is_towards(rung.when.point()).then(|| last_day(rules, rung, moment, time));
+            let workdays = step == Step::Workday;
+            let days = Days::new(rules, rung, day, aim, workdays, at_most);
+            days.around(now, time)
         }
     }
 }
@@ -65,31 +69,43 @@ pub fn is_towards(point: Point) -> bool {
     point.amount < 0 || (point.amount == 0 && !point.milestone.begins_a_state())
 }
 
-struct First {
-    day: Date,
-    time: Time,
-    at: Timestamp,
+/// The first time of a rung: an instant, or a local day and time.
+#[derive(Clone, Copy)]
+enum First {
+    At(Timestamp),
+    On(Date, Time),
+}
+
+impl First {
+    fn at(self, rules: &Rulebook) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::On(day, time) => instant(day, time, &rules.zone),
+        }
+    }
+
+    fn local(self, rules: &Rulebook) -> (Date, Time) {
+        match self {
+            Self::At(at) => {
+                let local = rules.zone.to_datetime(at);
+                (local.date(), local.time())
+            }
+            Self::On(day, time) => (day, time),
+        }
+    }
 }
 
 fn first_coming(rules: &Rulebook, rung: &Rung, moment: Moment) -> Option<First> {
-    let point = rung.when.point();
     if is_exact(rung, moment) {
-        let at = exact(rules, rung, moment)?;
-        let local = rules.zone.to_datetime(at);
-        let (day, time) = (local.date(), local.time());
-        return Some(First { day, time, at });
+        return exact(rules, rung, moment).map(First::At);
     }
     let time = rung.at.unwrap_or_else(|| match moment {
         Moment::Day(_) => DEFAULT_AT,
         Moment::Instant(at) => rules.zone.to_datetime(at).time(),
     });
-    let day = move_by(rules, moment.day(&rules.zone), point)?;
+    let day = move_by(rules, moment.day(&rules.zone), rung.when.point())?;
     let day = settled(rules, rung, moment, day, time)?;
-    Some(First {
-        day,
-        time,
-        at: instant(day, time, &rules.zone),
-    })
+    Some(First::On(day, time))
 }
 
 /// Distances in hours and minutes, and an instant taken as it is, are exact; everything else is counted in days.
@@ -211,70 +227,91 @@ fn every_hours(first: Timestamp, hours: u32, at_most: Option<u32>, end: Option<T
     }
 }
 
-fn every_day(
-    rules: &Rulebook,
-    rung: &Rung,
-    moment: Moment,
-    first: &First,
+/// The days on which a repeating rung comes.
+struct Days<'a> {
+    rules: &'a Rulebook,
+    first: Date,
+    last: Option<Date>,
     workdays: bool,
-    at_most: Option<u32>,
-    now: Timestamp,
-) -> Comings {
-    let calendar = &rules.calendar;
-    let at = |day: Date| instant(day, first.time, &rules.zone);
-    let aim = is_towards(rung.when.point()).then(|| last_day(rules, rung, moment, first.time));
-    let end = aim.filter(|_| rung.when.ends_with_milestone());
-    let first_day = match aim {
-        _ if !workdays => first.day,
-        // The days before the milestone hold no workday any more: the last one before them has to do.
-        Some(aim) if calendar.workday_on_or_after(first.day) > aim => calendar.workday_on_or_before(first.day),
-        _ => calendar.workday_on_or_after(first.day),
-    };
-    let nth_day = |n: u32| match i64::from(n) {
-        n if workdays && n > 0 => calendar.add_workdays(first_day, n).ok(),
-        n => first_day.checked_add(Span::new().days(n)).ok(),
-    };
-    let last_by_count = at_most.and_then(|n| nth_day(n.saturating_sub(1)));
-    let last_day = [last_by_count, end].into_iter().flatten().min();
-    let within = |day: Date| day >= first_day && last_day.is_none_or(|last| day <= last);
-    let on_or_before = |day: Date| {
-        if workdays {
-            calendar.workday_on_or_before(day)
+}
+
+impl<'a> Days<'a> {
+    fn new(
+        rules: &'a Rulebook,
+        rung: &Rung,
+        first: Date,
+        aim: Option<Date>,
+        workdays: bool,
+        at_most: Option<u32>,
+    ) -> Self {
+        let calendar = &rules.calendar;
+        let first = match aim {
+            _ if !workdays => first,
+            // The days before the milestone hold no workday any more: the last one before them has to do.
+            Some(aim) if calendar.workday_on_or_after(first) > aim => calendar.workday_on_or_before(first),
+            _ => calendar.workday_on_or_after(first),
+        };
+        let nth = |n: u32| match i64::from(n) {
+            n if workdays && n > 0 => calendar.add_workdays(first, n).ok(),
+            n => first.checked_add(Span::new().days(n)).ok(),
+        };
+        let by_count = at_most.and_then(|n| nth(n.saturating_sub(1)));
+        let by_aim = aim.filter(|_| rung.when.ends_with_milestone());
+        Self {
+            rules,
+            first,
+            last: by_count.into_iter().chain(by_aim).min(),
+            workdays,
+        }
+    }
+
+    fn around(&self, now: Timestamp, time: Time) -> Comings {
+        let calendar = &self.rules.calendar;
+        let coming = |day: Date| Coming {
+            occurrence: Occurrence::On(day),
+            at: instant(day, time, &self.rules.zone),
+        };
+        let today = self.rules.zone.to_datetime(now).date();
+        let latest = self.on_or_before(self.last.map_or(today, |last| last.min(today)));
+        // Any time of a day before today is over.
+        let latest = if latest < today || coming(latest).at <= now {
+            Some(latest)
+        } else {
+            latest.yesterday().ok().map(|day| self.on_or_before(day))
+        };
+        let last = latest.filter(|day| self.contains(*day));
+        let following = match last {
+            Some(day) if self.workdays => Some(calendar.next_workday(day)),
+            Some(day) => day.tomorrow().ok(),
+            None => Some(self.first),
+        };
+        let following = following.filter(|day| self.contains(*day)).map(coming);
+        Comings {
+            last: last.map(coming),
+            // At the end of the calendar the next workday is the day itself.
+            next: following.filter(|next| next.at > now),
+        }
+    }
+
+    fn contains(&self, day: Date) -> bool {
+        day >= self.first && self.last.is_none_or(|last| day <= last)
+    }
+
+    fn on_or_before(&self, day: Date) -> Date {
+        if self.workdays {
+            self.rules.calendar.workday_on_or_before(day)
         } else {
             day
         }
-    };
-
-    let today = rules.zone.to_datetime(now).date();
-    let latest = on_or_before(last_day.map_or(today, |last| last.min(today)));
-    let latest = if at(latest) <= now {
-        Some(latest)
-    } else {
-        latest.yesterday().ok().map(on_or_before)
-    };
-    let last = latest.filter(|day| within(*day));
-    let following = match last {
-        Some(day) if workdays => Some(calendar.next_workday(day)),
-        Some(day) => day.tomorrow().ok(),
-        None => Some(first_day),
-    };
-    let coming = |day: Date| Coming {
-        occurrence: Occurrence::On(day),
-        at: at(day),
-    };
-    Comings {
-        last: last.map(coming),
-        // At the end of the calendar the next workday is the day itself.
-        next: following
-            .filter(|day| within(*day))
-            .map(coming)
-            .filter(|next| next.at > now),
     }
 }
 
 /// The last day on which a rung at `time` still comes before its milestone.
 fn last_day(rules: &Rulebook, rung: &Rung, moment: Moment, time: Time) -> Date {
     let day = moment.day(&rules.zone);
-    let too_late = instant(day, time, &rules.zone) >= ends_at(rules, rung, moment);
+    let too_late = match moment {
+        Moment::Day(_) => rung.when.point().milestone.begins_a_state(),
+        Moment::Instant(at) => instant(day, time, &rules.zone) >= at,
+    };
     if too_late { day.yesterday().unwrap_or(day) } else { day }
 }

@@ -141,11 +141,10 @@ impl<'a> Applied<'a> {
             Some(until) if at < until => self.resumed_at(until),
             _ => at,
         };
-        if audience.is_public() {
-            into_sending_hours(self.rules, at, self.limit().filter(|limit| at < *limit))
-        } else {
-            at
+        if !audience.is_public() || self.rules.schedule.sending_hours.next_allowed(at, &self.rules.zone) == at {
+            return at;
         }
+        into_sending_hours(self.rules, at, self.limit().filter(|limit| at < *limit))
     }
 
     /// The end of the acknowledgement that was given by `now` and holds for this rung, be it over or not.

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use xixin::domain::case::Case;
 use xixin::domain::command::{Change, Command, Context, Refusal, apply};
-use xixin::domain::ids::{ItemId, PersonId};
+use xixin::domain::ids::PersonId;
 use xixin::domain::plan::decide::{CALL_TASK, Scene};
 use xixin::domain::plan::recheck::{Queued, Recheck, recheck};
 use xixin::domain::plan::{People, plan};
@@ -134,10 +134,6 @@ impl Timeline {
             }
             Recheck::Unreachable(said) => format!("{rung}: another way, {}", said.en),
         }
-    }
-
-    pub(crate) fn item(&self, id: &str) -> ItemId {
-        self.case.item(&id.into()).unwrap().id().clone()
     }
 
     fn local(&self, at: Timestamp) -> String {
