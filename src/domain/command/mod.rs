@@ -1,10 +1,14 @@
 //! The one door for changes. A command is a pure function of (case, rules, actor, now) that returns new facts and events, or a
 //! refusal that says why and what to do.
 
+mod appointments;
+mod callbacks;
 mod closing;
+mod deadlines;
 pub(crate) mod fields;
 mod items;
 mod open;
+mod people;
 
 pub use fields::{parse_due, parse_local};
 pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
@@ -314,23 +318,23 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
     };
     match command {
         Command::AddDeadline { kind, trigger, office } => {
-            items::add_deadline(&mut change, context, kind, trigger, office)?;
+            deadlines::add_deadline(&mut change, context, kind, trigger, office)?;
         }
-        Command::SetTrigger { item, trigger } => items::set_trigger(&mut change, context, &item, trigger)?,
-        Command::SetEnd { item, end } => items::set_end(&mut change, context, &item, end)?,
-        Command::Done { item } => items::done(&mut change, context, &item)?,
-        Command::Undone { item } => items::undone(&mut change, context, &item)?,
+        Command::SetTrigger { item, trigger } => deadlines::set_trigger(&mut change, context, &item, trigger)?,
+        Command::SetEnd { item, end } => deadlines::set_end(&mut change, context, &item, end)?,
+        Command::Done { item } => deadlines::done(&mut change, context, &item)?,
+        Command::Undone { item } => deadlines::undone(&mut change, context, &item)?,
         Command::Acknowledge { item } => items::acknowledge(&mut change, context, &item)?,
-        Command::Promise { words, due, by } => items::promise(&mut change, context, words, due, by)?,
+        Command::Promise { words, due, by } => callbacks::promise(&mut change, context, words, due, by)?,
         Command::Attempt {
             item,
             result,
             due,
             note,
         } => {
-            items::attempt(&mut change, people, context, &item, result, due, note)?;
+            callbacks::attempt(&mut change, people, context, &item, result, due, note)?;
         }
-        Command::PassCallback { item, to } => items::pass_callback(&mut change, context, &item, to)?,
+        Command::PassCallback { item, to } => callbacks::pass_callback(&mut change, context, &item, to)?,
         Command::Book {
             what,
             office,
@@ -339,10 +343,10 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
             with,
             bring,
         } => {
-            items::book(
+            appointments::book(
                 &mut change,
                 context,
-                items::Booking {
+                appointments::Booking {
                     what,
                     office,
                     start,
@@ -353,10 +357,10 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
             )?;
         }
         Command::MoveAppointment { item, start, end } => {
-            items::move_appointment(&mut change, context, &item, &start, end.as_deref())?;
+            appointments::move_appointment(&mut change, context, &item, &start, end.as_deref())?;
         }
-        Command::Attended { item } => items::attended(&mut change, context, &item)?,
-        Command::CancelAppointment { item, reason } => items::cancel(&mut change, context, &item, reason)?,
+        Command::Attended { item } => appointments::attended(&mut change, context, &item)?,
+        Command::CancelAppointment { item, reason } => appointments::cancel(&mut change, context, &item, reason)?,
         Command::Contact {
             direction,
             kind,
@@ -386,7 +390,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         Command::ClearFlag { flag } => closing::clear_flag(&mut change, flag),
         Command::Wait { on } => closing::wait(&mut change, context, on)?,
         Command::Resume => closing::resume(&mut change)?,
-        Command::ChangePerson(new) => closing::change_person(&mut change, people, context, new)?,
+        Command::ChangePerson(new) => people::change_person(&mut change, people, context, new)?,
         Command::AddRelative(new) => open::add_relative(&mut change, context, new)?,
         Command::Close(close) => closing::close(&mut change, context, close)?,
         Command::Reopen => closing::reopen(&mut change, context)?,

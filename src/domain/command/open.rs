@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::case::{Case, CaseFlag, Origin, Party, PriorityLane, Status, Trigger};
-use crate::domain::command::{Change, Context, Refusal, fields, items};
+use crate::domain::command::{Change, Context, Refusal, appointments, callbacks, deadlines, fields};
 use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, MatterId, OfficeId, PeriodId, PersonId, StaffId, UnitId};
 use crate::domain::person::{Gender, Language, MayKnow, Person, PersonFlag, Relative};
@@ -222,15 +222,15 @@ fn add_items(
 ) -> Result<(), Refusal> {
     let given: Vec<PeriodId> = deadlines.iter().map(|deadline| deadline.kind.clone()).collect();
     for (index, new) in deadlines.into_iter().enumerate() {
-        items::add_deadline(change, context, new.kind, new.trigger, new.office)
+        deadlines::add_deadline(change, context, new.kind, new.trigger, new.office)
             .map_err(|refusal| within(refusal, "deadlines", index))?;
     }
     // What a matter of this kind needs is watched from the start, even before its date is known.
     for kind in expected.iter().filter(|kind| !given.contains(kind)) {
-        items::add_deadline(change, context, kind.clone(), None, None)?;
+        deadlines::add_deadline(change, context, kind.clone(), None, None)?;
     }
     for (index, new) in callbacks.into_iter().enumerate() {
-        items::promise(change, context, new.words, new.due, new.by)
+        callbacks::promise(change, context, new.words, new.due, new.by)
             .map_err(|refusal| within(refusal, "callbacks", index))?;
     }
     for (index, new) in appointments.into_iter().enumerate() {
@@ -242,10 +242,10 @@ fn add_items(
             with,
             bring,
         } = new;
-        items::book(
+        appointments::book(
             change,
             context,
-            items::Booking {
+            appointments::Booking {
                 what,
                 office,
                 start,

@@ -134,13 +134,17 @@ fn exact(rules: &Rulebook, rung: &Rung, moment: Moment) -> Option<Timestamp> {
 
 fn move_by(rules: &Rulebook, day: Date, point: Point) -> Option<Date> {
     let amount = i64::from(point.amount);
-    let span = match point.unit {
-        StepUnit::Workdays if amount != 0 => return rules.calendar.add_workdays(day, amount).ok(),
-        StepUnit::Weeks => Span::new().weeks(amount),
-        StepUnit::Months => Span::new().months(amount),
-        _ => Span::new().days(amount),
-    };
-    day.checked_add(span).ok()
+    match point.unit {
+        _ if amount == 0 => Some(day),
+        StepUnit::Workdays => rules.calendar.add_workdays(day, amount).ok(),
+        StepUnit::Months => day.checked_add(Span::new().try_months(amount).ok()?).ok(),
+        StepUnit::Weeks => days_after(day, 7 * amount),
+        StepUnit::Days | StepUnit::Hours | StepUnit::Minutes => days_after(day, amount),
+    }
+}
+
+fn days_after(day: Date, days: i64) -> Option<Date> {
+    day.checked_add(SignedDuration::from_hours(24 * days)).ok()
 }
 
 /// Moves a rung off a rest day without crossing its milestone: towards it, it comes earlier rather than too late; afterwards, later
@@ -253,7 +257,7 @@ impl<'a> Days<'a> {
         };
         let nth = |n: u32| match i64::from(n) {
             n if workdays && n > 0 => calendar.add_workdays(first, n).ok(),
-            n => first.checked_add(Span::new().days(n)).ok(),
+            n => days_after(first, n),
         };
         let by_count = at_most.and_then(|n| nth(n.saturating_sub(1)));
         let by_aim = aim.filter(|_| rung.when.ends_with_milestone());

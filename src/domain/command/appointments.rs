@@ -1,0 +1,232 @@
+//! Commands on appointments with outside offices. They are agreed with a third party: what does not fit is refused, never moved.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::case::{Appointment, AppointmentState};
+use crate::domain::command::items::{already_over, known_office, next_id, no_item};
+use crate::domain::command::open::{known_staff, too_many};
+use crate::domain::command::{Change, Context, Refusal, fields};
+use crate::domain::event::Event;
+use crate::domain::ids::{ItemId, OfficeId, StaffId};
+use crate::domain::text::Said;
+
+/// What `book` was asked for.
+pub(super) struct Booking {
+    pub what: String,
+    pub office: OfficeId,
+    pub start: String,
+    pub end: Option<String>,
+    pub with: Option<StaffId>,
+    pub bring: Vec<String>,
+}
+
+/// An appointment without an end is taken to last this long, in minutes.
+const DEFAULT_VISIT_MIN: i64 = 60;
+/// Nobody carries more things to an appointment.
+const BRING_MAX: usize = 20;
+
+pub(super) fn book(change: &mut Change, context: &Context<'_>, booking: Booking) -> Result<(), Refusal> {
+    let what = fields::line("what", &booking.what, fields::SHORT_MAX)?;
+    let with = booking.with.unwrap_or_else(|| change.case.owner.clone());
+    known_staff("with", &with, context)?;
+    known_office(context, Some(&booking.office))?;
+    let (start, end) = visit(context, &booking.office, &booking.start, booking.end.as_deref())?;
+    no_clash(change, context, None, (start, end))?;
+    if booking.bring.len() > BRING_MAX {
+        return Err(too_many("bring", BRING_MAX));
+    }
+    let thing = |(index, thing): (usize, &String)| fields::line(&format!("bring[{index}]"), thing, fields::NAME_MAX);
+    let bring = booking.bring.iter().enumerate().map(thing).collect::<Result<_, _>>()?;
+    let id = next_id(change, 'a')?;
+    change.events.push(Event::AppointmentBooked {
+        item: id.clone(),
+        office: booking.office.clone(),
+        start,
+        with: with.clone(),
+    });
+    change.case.appointments.push(Appointment {
+        id,
+        what,
+        office: booking.office,
+        start,
+        end,
+        with,
+        bring,
+        set_at: context.now,
+        moves: 0,
+        state: AppointmentState::Booked,
+        acknowledged: None,
+    });
+    Ok(())
+}
+
+pub(super) fn move_appointment(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    start: &str,
+    end: Option<&str>,
+) -> Result<(), Refusal> {
+    let office = open_appointment(change, item)?.office.clone();
+    let (start, end) = visit(context, &office, start, end)?;
+    no_clash(change, context, Some(item), (start, end))?;
+    let appointment = open_appointment(change, item)?;
+    if (appointment.start, appointment.end) == (start, end) {
+        return Err(Refusal::at(
+            "start",
+            Said::new("预约时间没有变化", "it is the same as before"),
+            Said::new("无需改期", "there is nothing to move"),
+        ));
+    }
+    appointment.moves += u32::from(appointment.start != start);
+    appointment.start = start;
+    appointment.end = end;
+    appointment.set_at = context.now;
+    appointment.acknowledged = None;
+    change.events.push(Event::AppointmentMoved {
+        item: item.clone(),
+        start,
+    });
+    Ok(())
+}
+
+pub(super) fn attended(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+    let state = AppointmentState::Attended {
+        at: context.now,
+        by: context.actor.id.clone(),
+    };
+    let appointment = open_appointment(change, item)?;
+    if appointment.start > context.now {
+        return Err(Refusal::at(
+            "item",
+            Said::new("预约时间还没到", "the appointment has not begun"),
+            Said::new(
+                "如已取消,用 cancel_appointment",
+                "if it fell through, use cancel_appointment",
+            ),
+        ));
+    }
+    appointment.state = state;
+    change.events.push(Event::AppointmentAttended { item: item.clone() });
+    Ok(())
+}
+
+pub(super) fn cancel(change: &mut Change, context: &Context<'_>, item: &ItemId, reason: String) -> Result<(), Refusal> {
+    let reason = fields::line("reason", &reason, fields::SHORT_MAX)?;
+    let state = AppointmentState::Cancelled {
+        at: context.now,
+        by: context.actor.id.clone(),
+        reason,
+    };
+    open_appointment(change, item)?.state = state;
+    change.events.push(Event::AppointmentCancelled { item: item.clone() });
+    Ok(())
+}
+
+/// The times of a visit, refused when they lie in the past or the office is closed.
+fn visit(
+    context: &Context<'_>,
+    office: &OfficeId,
+    start: &str,
+    end: Option<&str>,
+) -> Result<(Timestamp, Timestamp), Refusal> {
+    let rules = context.rules;
+    let start = fields::parse_local("start", start, &rules.zone)?;
+    let end = match end {
+        Some(end) => fields::parse_local("end", end, &rules.zone)?,
+        None => start
+            .checked_add(SignedDuration::from_mins(DEFAULT_VISIT_MIN))
+            .unwrap_or(Timestamp::MAX),
+    };
+    if start <= context.now {
+        return Err(Refusal::at(
+            "start",
+            Said::new("预约时间已经过去", "the appointment lies in the past"),
+            Said::new("填写将来的时间", "give a time to come"),
+        ));
+    }
+    if end <= start {
+        return Err(Refusal::at(
+            "end",
+            Said::new("结束不晚于开始", "it does not end after it starts"),
+            Said::new("结束时间应晚于开始时间", "give an end after the start"),
+        ));
+    }
+    let Some(office) = rules.offices.get(office) else {
+        return Ok((start, end));
+    };
+    let local = rules.zone.to_datetime(start);
+    let windows = office.windows(&rules.calendar, local.date());
+    if !windows
+        .iter()
+        .any(|window| window.from <= local.time() && local.time() < window.to)
+    {
+        let hours: Vec<String> = windows
+            .iter()
+            .map(|window| format!("{}-{}", window.from.strftime("%H:%M"), window.to.strftime("%H:%M")))
+            .collect();
+        let next = office.next_open_on_or_after(&rules.calendar, local.date().tomorrow().unwrap_or(local.date()));
+        let next_zh = next.map_or_else(String::new, |day| format!(",下一个开门日是{day}"));
+        let next_en = next.map_or_else(String::new, |day| format!("; it opens next on {day}"));
+        let fix = if hours.is_empty() {
+            Said::new(
+                format!("当天不开门{next_zh}"),
+                format!("it is closed that day{next_en}"),
+            )
+        } else {
+            let hours = hours.join(", ");
+            Said::new(format!("当天开门时间 {hours}"), format!("it is open {hours} that day"))
+        };
+        let name = &office.name;
+        return Err(Refusal::at(
+            "start",
+            Said::new(format!("{name}那时不开门"), format!("{name} is closed then")),
+            fix,
+        ));
+    }
+    Ok((start, end))
+}
+
+/// Nobody can be at two offices at once.
+fn no_clash(
+    change: &Change,
+    context: &Context<'_>,
+    moving: Option<&ItemId>,
+    (start, end): (Timestamp, Timestamp),
+) -> Result<(), Refusal> {
+    let mut others = change.case.appointments.iter();
+    let clash = others.find(|other| {
+        other.state == AppointmentState::Booked && Some(&other.id) != moving && start < other.end && other.start < end
+    });
+    let Some(other) = clash else { return Ok(()) };
+    let zone = &context.rules.zone;
+    let (from, to) = (zone.to_datetime(other.start), zone.to_datetime(other.end));
+    let (from, to) = (from.strftime("%Y-%m-%d %H:%M"), to.strftime("%H:%M"));
+    let id = &other.id;
+    Err(Refusal::at(
+        "start",
+        Said::new(
+            format!("与本案预约 {id} 时间冲突({from} 至 {to})"),
+            format!("it clashes with appointment {id} of this case ({from} to {to})"),
+        ),
+        Said::new(
+            format!("另选时间,或先改期或取消 {id}"),
+            format!("choose another time, or move or cancel {id} first"),
+        ),
+    ))
+}
+
+fn open_appointment<'a>(change: &'a mut Change, item: &ItemId) -> Result<&'a mut Appointment, Refusal> {
+    let refusal = no_item(&change.case, item);
+    let appointment = change
+        .case
+        .appointments
+        .iter_mut()
+        .find(|one| one.id == *item)
+        .ok_or(refusal)?;
+    if appointment.state == AppointmentState::Booked {
+        Ok(appointment)
+    } else {
+        Err(already_over(item))
+    }
+}

@@ -1,0 +1,232 @@
+//! Commands on promised call-backs: the promise, each try at keeping it, and who keeps it.
+
+use jiff::SignedDuration;
+
+use crate::domain::case::{Attempt, AttemptResult, Callback, Contact, ContactKind, Direction, Due, Mark};
+use crate::domain::command::items::{already_over, count_from_now, next_id, no_item};
+use crate::domain::command::open::known_staff;
+use crate::domain::command::{Change, Context, Refusal, fields};
+use crate::domain::event::Event;
+use crate::domain::ids::{ItemId, StaffId};
+use crate::domain::milestone::instant;
+use crate::domain::person::Person;
+use crate::domain::plan::People;
+use crate::domain::text::Said;
+
+pub(super) fn promise(
+    change: &mut Change,
+    context: &Context<'_>,
+    words: String,
+    due: Option<String>,
+    by: Option<StaffId>,
+) -> Result<(), Refusal> {
+    let words = fields::required_note("words", &words)?;
+    let by = by.unwrap_or_else(|| context.actor.id.clone());
+    known_staff("by", &by, context)?;
+    let due = match due {
+        // A promise that is taken over from older records may be overdue already.
+        Some(text) if change.case.imported_at == Some(context.now) => {
+            fields::parse_due("due", &text, &context.rules.zone)?
+        }
+        Some(text) => future_due(context, &text)?,
+        None => {
+            let end = count_from_now(context, &context.rules.schedule.callback_period)?;
+            // `end` is exclusive: the promise is kept on the day before it.
+            let last = end.checked_sub(SignedDuration::from_secs(1)).unwrap_or(end);
+            Due::Day(context.rules.zone.to_datetime(last).date())
+        }
+    };
+    let id = next_id(change, 'c')?;
+    change.events.push(Event::CallbackPromised {
+        item: id.clone(),
+        by: by.clone(),
+        due: due_text(due),
+    });
+    change.case.callbacks.push(Callback {
+        id,
+        promised_at: context.now,
+        by,
+        words,
+        due,
+        set_at: context.now,
+        moves: 0,
+        attempts: Vec::new(),
+        kept: None,
+        acknowledged: None,
+    });
+    Ok(())
+}
+
+pub(super) fn attempt(
+    change: &mut Change,
+    people: &People,
+    context: &Context<'_>,
+    item: &ItemId,
+    result: AttemptResult,
+    due: Option<String>,
+    note: String,
+) -> Result<(), Refusal> {
+    let note = fields::note("note", &note)?;
+    let later = match (result, due) {
+        (AttemptResult::CallLater, None) => {
+            return Err(Refusal::at(
+                "due",
+                Said::new("居民希望何时再打没有写", "it does not say when to call again"),
+                Said::new("填写 due,如 2026-03-09T15:00", "give due, such as 2026-03-09T15:00"),
+            ));
+        }
+        (AttemptResult::CallLater, Some(text)) => Some(future_due(context, &text)?),
+        (_, Some(_)) => {
+            return Err(Refusal::at(
+                "due",
+                Said::new("只有居民要求改时间时才写 due", "due goes with call_later only"),
+                Said::new(
+                    "改用 call_later,或省略 due",
+                    "use call_later, or leave due out: the next try is on the next workday",
+                ),
+            ));
+        }
+        (_, None) => None,
+    };
+    let today = context.rules.zone.to_datetime(context.now).date();
+    let next_workday = context.rules.calendar.next_workday(today);
+    let callback = open_callback(change, item)?;
+    let by = context.actor.id.clone();
+    callback.attempts.push(Attempt {
+        at: context.now,
+        by: by.clone(),
+        result,
+    });
+    change.events.push(Event::CallbackAttempted {
+        item: item.clone(),
+        result,
+    });
+    let moved = match result {
+        AttemptResult::Reached => None,
+        // Tried in vain: again on the next workday, unless the promise runs longer anyway.
+        AttemptResult::NoAnswer | AttemptResult::WrongNumber => Some(Due::Day(next_workday)),
+        AttemptResult::CallLater => later,
+    };
+    let callback = open_callback(change, item)?;
+    match moved {
+        None => {
+            callback.kept = Some(Mark {
+                at: context.now,
+                by: by.clone(),
+            });
+            change.events.push(Event::CallbackKept { item: item.clone() });
+        }
+        Some(due) if is_later(context, callback.due, due) || result == AttemptResult::CallLater => {
+            callback.moves += u32::from(callback.due != due);
+            callback.due = due;
+            callback.set_at = context.now;
+            callback.acknowledged = None;
+            change.events.push(Event::CallbackMoved {
+                item: item.clone(),
+                due: due_text(due),
+            });
+        }
+        Some(_) => {}
+    }
+    if let (AttemptResult::WrongNumber, Some(resident)) = (result, &people.resident) {
+        mark_number_wrong(change, resident);
+    }
+    log_call(change, context, note);
+    Ok(())
+}
+
+pub(super) fn pass_callback(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    to: StaffId,
+) -> Result<(), Refusal> {
+    known_staff("to", &to, context)?;
+    let callback = open_callback(change, item)?;
+    if callback.by == to {
+        return Err(Refusal::at(
+            "to",
+            Said::new("承诺人没有变化", "the promise is theirs already"),
+            Said::new("无需转交", "there is nothing to hand over"),
+        ));
+    }
+    let from = std::mem::replace(&mut callback.by, to.clone());
+    change.events.push(Event::CallbackPassed {
+        item: item.clone(),
+        from,
+        to,
+    });
+    Ok(())
+}
+
+fn future_due(context: &Context<'_>, text: &str) -> Result<Due, Refusal> {
+    let zone = &context.rules.zone;
+    let due = fields::parse_due("due", text, zone)?;
+    let past = match due {
+        Due::Day(day) => day < zone.to_datetime(context.now).date(),
+        Due::At(at) => at < context.now,
+    };
+    if past {
+        return Err(Refusal::at(
+            "due",
+            Said::new("承诺的时间已经过去", "the promised time has passed"),
+            Said::new("填写将来的日期或时间", "give a date or time to come"),
+        ));
+    }
+    Ok(due)
+}
+
+fn due_text(due: Due) -> String {
+    match due {
+        Due::Day(day) => day.to_string(),
+        Due::At(at) => at.to_string(),
+    }
+}
+
+fn is_later(context: &Context<'_>, old: Due, new: Due) -> bool {
+    let start = |due: Due| match due {
+        Due::Day(day) => instant(day, jiff::civil::Time::midnight(), &context.rules.zone),
+        Due::At(at) => at,
+    };
+    start(new) > start(old)
+}
+
+/// Nothing is sent to a number that turned out to be somebody else's.
+pub(super) fn mark_number_wrong(change: &mut Change, person: &Person) {
+    if person.phone_is_wrong {
+        return;
+    }
+    change.events.push(Event::PersonChanged {
+        person: person.id.clone(),
+        fields: vec!["phone_is_wrong".to_owned()],
+    });
+    change.people.push(Person {
+        phone_is_wrong: true,
+        ..person.clone()
+    });
+}
+
+pub(super) fn log_call(change: &mut Change, context: &Context<'_>, note: String) {
+    change.case.contacts.push(Contact {
+        at: context.now,
+        by: context.actor.id.clone(),
+        direction: Direction::Out,
+        kind: ContactKind::Phone,
+        note,
+    });
+}
+
+fn open_callback<'a>(change: &'a mut Change, item: &ItemId) -> Result<&'a mut Callback, Refusal> {
+    let refusal = no_item(&change.case, item);
+    let callback = change
+        .case
+        .callbacks
+        .iter_mut()
+        .find(|callback| callback.id == *item)
+        .ok_or(refusal)?;
+    if callback.kept.is_some() {
+        Err(already_over(item))
+    } else {
+        Ok(callback)
+    }
+}
