@@ -97,6 +97,7 @@ pub(super) struct RungEntry {
     pub until: Option<Until>,
     #[serde(default)]
     pub priority: Priority,
+    pub effective_from: Option<Day>,
 }
 
 #[derive(Debug, Deserialize)]

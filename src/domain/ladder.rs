@@ -68,6 +68,16 @@ pub struct Rung {
     pub text: TextId,
     pub until: Option<Until>,
     pub priority: Priority,
+    /// For a rung that was added later than its ladder: what it would have said before this day is history.
+    pub effective_from: Option<Date>,
+}
+
+impl Ladder {
+    /// From when a rung counts: what it would have said before that day is history.
+    pub fn in_force_from(&self, rung: &Rung) -> Date {
+        rung.effective_from
+            .map_or(self.effective_from, |from| from.max(self.effective_from))
+    }
 }
 
 /// The state that silences a ladder or a rung. `Acknowledged` is also fulfilled by done.

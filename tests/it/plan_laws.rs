@@ -108,18 +108,19 @@ fn rung(kind: ItemKind) -> impl Strategy<Value = Rung> {
     let by = subsequence(vec![Way::Sms, Way::Email, Way::Phone], 1..=3).prop_shuffle();
     let off_day = select(vec![OffDay::Earlier, OffDay::Later, OffDay::Stay]);
     let until = select(vec![None, Some(Until::Done), Some(Until::Acknowledged)]);
-    (when(kind), option::of(time_of_day()), off_day, to, by, until).prop_map(|(when, at, off_day, to, by, until)| {
-        Rung {
-            name: "".into(),
-            when,
-            at,
-            off_day,
-            to,
-            by,
-            text: "deadline".into(),
-            until,
-            priority: Priority::Normal,
-        }
+    let since = select(vec![None, Some("2020-01-01"), Some("2026-03-01")]);
+    let parts = (when(kind), option::of(time_of_day()), off_day, to, by, until, since);
+    parts.prop_map(|(when, at, off_day, to, by, until, since)| Rung {
+        name: "".into(),
+        when,
+        at,
+        off_day,
+        to,
+        by,
+        text: "deadline".into(),
+        until,
+        priority: Priority::Normal,
+        effective_from: since.map(|since| since.parse().unwrap()),
     })
 }
 

@@ -97,6 +97,19 @@ fn trap_02_a_new_rule_says_nothing_about_the_time_before_it() {
 }
 
 #[test]
+fn trap_02_a_rung_added_later_says_nothing_about_the_time_before_it() {
+    let mut rules = two_rungs(Late::Now);
+    rules.ladders.get_mut("record_expiry").unwrap().rungs[0].effective_from = Some(day("2026-03-16"));
+    let mut timeline = ending(rules, "2026-03-20", "2026-03-02 10:00");
+    timeline.run_until("2026-03-30 10:00");
+    timeline.expect(
+        "2026-03-13 09:00  d1 week → owner nobody skipped
+         2026-03-19 09:00  d1 eve → owner li email queued",
+    );
+    assert_eq!(timeline.reasons("week"), ["the rule is in force from 2026-03-16 only"]);
+}
+
+#[test]
 fn trap_03_an_import_never_sends_for_the_past() {
     let mut case = case("2026-03-02 10:00");
     case.imported_at = Some(at("2026-03-02 10:00"));

@@ -48,6 +48,7 @@ fn rung(entry: &RungEntry) -> Rung {
         text: TextId::from(entry.text.as_str()),
         until: entry.until,
         priority: entry.priority,
+        effective_from: entry.effective_from.map(|day| day.0),
     }
 }
 

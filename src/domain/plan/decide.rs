@@ -187,8 +187,8 @@ fn verdict_for_all(scene: &Scene<'_>, candidate: &Candidate<'_>, valid_until: Ti
         return skipped("导入的历史记录,不补发", "imported as history; never sent");
     }
     let day = scene.rules.zone.to_datetime(released.at).date();
-    if day < ladder.effective_from {
-        let from = ladder.effective_from;
+    let from = ladder.in_force_from(applied.rung);
+    if day < from {
         return skipped(
             &format!("规则自{from}起生效,此前不补发"),
             &format!("the rule is in force from {from} only"),

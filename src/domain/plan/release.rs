@@ -118,7 +118,7 @@ impl<'a> Applied<'a> {
 
     /// How many comings before `coming` were never decided, as `is_decided` tells; not those of a time before the item was entered.
     pub fn missed_before(&self, coming: Coming, mut is_decided: impl FnMut(Coming) -> bool) -> u32 {
-        let in_force = Moment::Day(self.ladder.effective_from).starts_at(&self.rules.zone);
+        let in_force = Moment::Day(self.ladder.in_force_from(self.rung)).starts_at(&self.rules.zone);
         let since = self.case.taken_up_at(self.dated.item).max(in_force);
         let mut missed = 0;
         let mut at = coming.at;

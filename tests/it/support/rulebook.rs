@@ -308,6 +308,7 @@ pub(crate) fn rung(name: &str, when: &str, time: Option<&str>, off_day: OffDay, 
         text: "deadline".into(),
         until: None,
         priority: Priority::Normal,
+        effective_from: None,
     }
 }
 
