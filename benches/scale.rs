@@ -122,17 +122,18 @@ async fn multiply(app: &App, count: usize) {
     while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
     let options = SqliteConnectOptions::new().filename(database_path(&app.engine.live.get().settings));
     let pool = SqlitePool::connect_with(options).await.expect("the database is there");
+    // `json_each` has columns of its own called id and value.
     let copied = [
         (
             "cases",
-            "insert into cases select replace(id, '-0', '-c') || '-' || n.value, replace(facts, id, replace(id, '-0', '-c') || '-' || n.value), \
-             version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, priority, opened_ms \
-             from cases, json_each($1) as n where id not like '%-c%'",
+            "insert into cases select 'c-' || n.value, replace(c.facts, c.id, 'c-' || n.value), c.version, c.wake_ms, \
+             c.rules_gen, c.agenda_sum, c.unit, c.owner, c.matter, c.resident, c.status, c.priority, c.opened_ms \
+             from cases as c, json_each($1) as n where c.id not like 'c-%'",
         ),
         (
             "agenda",
-            "insert into agenda select replace(case_id, '-0', '-c') || '-' || n.value, item, kind, unit, assignee, day, start_ms \
-             from agenda, json_each($1) as n where case_id not like '%-c%'",
+            "insert into agenda select 'c-' || n.value, a.item, a.kind, a.unit, a.assignee, a.day, a.start_ms \
+             from agenda as a, json_each($1) as n where a.case_id not like 'c-%'",
         ),
     ];
     for start in (1..count).step_by(50_000) {
