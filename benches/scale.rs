@@ -19,6 +19,8 @@ use xixin::clock::{Clock, SystemClock};
 use xixin::engine::planner;
 
 const SETTINGS: &str = "[mail]\ntransport = \"maildir\"\n[sms]\ntransport = \"file\"\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nfilter = \"warn\"\n";
+/// A daemon that is not ready by then will never be.
+const READY_MAX: Duration = Duration::from_secs(120);
 /// How long the idle daemon is watched.
 const WATCHED: Duration = Duration::from_secs(60);
 
@@ -42,9 +44,12 @@ async fn idle(count: usize) {
     let app = house.open(Arc::new(SystemClock)).await;
     multiply(&app, count).await;
     app.engine.store.close().await;
+    // It holds the lock of the database.
+    drop(app);
 
     let path = house.dir.path().join("notify.sock");
     let socket = UnixDatagram::bind(&path).expect("the directory is ours");
+    socket.set_read_timeout(Some(READY_MAX)).expect("the time is not zero");
     let start = Instant::now();
     let daemon = Command::new(env!("CARGO_BIN_EXE_xixin"))
         .args(["--config", &house.config().display().to_string(), "serve"])
