@@ -80,8 +80,17 @@ fn rules(loaded: Loaded, texts: Texts, channels: Channels, generation: i64) -> R
 }
 
 impl App {
-    /// Loads the configuration and opens the database, as every verb but the daemon looks at them. It needs no secret, sends nothing
-    /// and notes no new rules.
+    /// Loads the configuration and looks at the database without changing anything. A database that is missing or of another
+    /// version is refused: the directory may be the wrong one.
+    pub async fn look(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let (loaded, texts) = place.load()?;
+        let store = Store::look(&database_path(&loaded.settings)).await?;
+        let rules = rules(loaded, texts, Channels::none(), 0);
+        Ok(Self::new(place, clock, store, rules, None).await)
+    }
+
+    /// Loads the configuration and opens the database, made and brought up to date, for the verbs that write. It needs no secret,
+    /// sends nothing and notes no new rules.
     pub async fn open(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (loaded, texts) = place.load()?;
         let store = Store::open(&database_path(&loaded.settings)).await?;
@@ -285,7 +294,7 @@ pub async fn poke(settings: &Settings, case: Option<String>) {
     }
 }
 
-/// The instant a read verb looks at the data: `--now`, or the clock.
+/// The instant a verb looks at the data: `--now`, or the clock.
 pub fn now_or(given: Option<Timestamp>, clock: &dyn Clock) -> Timestamp {
     given.unwrap_or_else(|| clock.now())
 }

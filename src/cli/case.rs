@@ -1,7 +1,8 @@
 //! `xixin case add|show|list|do`: facts in and out. JSON or `key=value` in; words or JSON out.
 
+use std::borrow::Cow;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::{App, Place, poke};
 use crate::cli::document::{self, Fields};
-use crate::cli::{ReadArgs, say};
+use crate::cli::{ReadArgs, SaidArgs, say};
 use crate::clock::SystemClock;
 use crate::domain::command::{Change, NewCase, Refusal};
 use crate::domain::ids::{CaseId, StaffId, UnitId};
@@ -37,7 +38,7 @@ enum Verb {
         #[command(flatten)]
         actor: Actor,
         #[command(flatten)]
-        read: ReadArgs,
+        said: SaidArgs,
     },
     /// Everything about a case / 查看
     Show {
@@ -65,12 +66,13 @@ enum Verb {
         case: String,
         /// The command, e.g. promise, attempt, done, close / 命令
         command: String,
-        /// key=value pairs, or one JSON object / 参数
+        /// key=value pairs, or one JSON object; - reads it from standard input and @FILE from a file: write names, numbers and notes
+        /// there, since a command line is seen by every user of the machine / 参数;含个人信息时用 - 或 @文件
         values: Vec<String>,
         #[command(flatten)]
         actor: Actor,
         #[command(flatten)]
-        read: ReadArgs,
+        said: SaidArgs,
     },
 }
 
@@ -83,7 +85,7 @@ pub(super) struct Actor {
 
 pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     match args.verb {
-        Verb::Add { file, actor, read } => add(&file, &actor, &read, place).await,
+        Verb::Add { file, actor, said } => add(&file, &actor, &said, place).await,
         Verb::Show { case, read } => crate::cli::show::run(&case, &read, place).await,
         Verb::List {
             unit,
@@ -105,19 +107,20 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
             command,
             values,
             actor,
-            read,
-        } => act(&case, &command, &values, &actor, &read, place).await,
+            said,
+        } => act(&case, &command, &values, &actor, &said, place).await,
     }
 }
 
-async fn add(file: &PathBuf, actor: &Actor, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
+async fn add(file: &Path, actor: &Actor, said: &SaidArgs, place: Place) -> anyhow::Result<u8> {
     let text = text_of(file)?;
     let new: NewCase = document::read_object(&text)?;
     let app = App::open(place, Arc::new(SystemClock)).await?;
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
-    let change = desk.open(new, read.now()).await?;
-    finish(&app, &change, read).await
+    let now = app.engine.clock.now();
+    let change = desk.open(new, now).await?;
+    finish(&app, &change, said, now).await
 }
 
 async fn act(
@@ -125,30 +128,31 @@ async fn act(
     command: &str,
     values: &[String],
     actor: &Actor,
-    read: &ReadArgs,
+    said: &SaidArgs,
     place: Place,
 ) -> anyhow::Result<u8> {
     let command = document::read_command(command_fields(command, values)?)?;
     let app = App::open(place, Arc::new(SystemClock)).await?;
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from(actor.actor.as_str()))?;
-    let change = desk.act(&CaseId::from(case), command, read.now()).await?;
-    finish(&app, &change, read).await
+    let now = app.engine.clock.now();
+    let change = desk.act(&CaseId::from(case), command, now).await?;
+    finish(&app, &change, said, now).await
 }
 
-async fn finish(app: &App, change: &Change, read: &ReadArgs) -> anyhow::Result<u8> {
+async fn finish(app: &App, change: &Change, said: &SaidArgs, now: Timestamp) -> anyhow::Result<u8> {
     let rules = app.engine.live.get();
     poke(&rules.settings, Some(change.case.id.to_string())).await;
-    if read.json {
+    if said.json {
         say(&json!({ "case": change.case, "events": change.events }).to_string());
     } else {
-        say(&crate::cli::show::summary(app, change, read.now()).await?);
+        say(&crate::cli::show::summary(app, change, now).await?);
     }
     Ok(0)
 }
 
 async fn list(filter: &Filter, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
-    let app = App::open(place, read.clock()).await?;
+    let app = App::look(place, read.clock()).await?;
     let found = app.engine.store.list_cases(filter).await?;
     let rules = app.engine.live.get();
     if read.json {
@@ -166,7 +170,7 @@ async fn list(filter: &Filter, read: &ReadArgs, place: Place) -> anyhow::Result<
 }
 
 /// Reads a document, refusing what cannot be one.
-fn text_of(file: &PathBuf) -> anyhow::Result<String> {
+fn text_of(file: &Path) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     let name = file.display();
     let too_large = || {
@@ -196,10 +200,8 @@ fn text_of(file: &PathBuf) -> anyhow::Result<String> {
 /// as such; everything else is text, so that phone numbers and dates stay what they are.
 fn command_fields(command: &str, values: &[String]) -> anyhow::Result<Map<String, Value>> {
     let mut map = Map::new();
-    if let [single] = values
-        && single.trim_start().starts_with('{')
-    {
-        let Fields(given) = document::read(single)?;
+    if let Some(object) = whole_object(values)? {
+        let Fields(given) = document::read(&object)?;
         map = given;
     } else {
         for pair in values {
@@ -221,6 +223,20 @@ fn command_fields(command: &str, values: &[String]) -> anyhow::Result<Map<String
     }
     map.insert("do".to_owned(), Value::String(command.replace('-', "_")));
     Ok(map)
+}
+
+/// The values as one JSON object: as such, from standard input or from a file.
+fn whole_object(values: &[String]) -> anyhow::Result<Option<Cow<'_, str>>> {
+    let [single] = values else {
+        return Ok(None);
+    };
+    if single == "-" {
+        return Ok(Some(text_of(Path::new("-"))?.into()));
+    }
+    if let Some(file) = single.strip_prefix('@') {
+        return Ok(Some(text_of(Path::new(file))?.into()));
+    }
+    Ok(single.trim_start().starts_with('{').then(|| single.into()))
 }
 
 fn within(refusal: Refusal, key: &str) -> Refusal {

@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
-    let app = App::open(place, args.read.clock()).await?;
+    let app = App::look(place, args.read.clock()).await?;
     let rules = app.engine.live.get();
     let now = args.read.now();
     let day = args.date.unwrap_or_else(|| rules.rulebook.zone.to_datetime(now).date());

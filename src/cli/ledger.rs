@@ -37,7 +37,7 @@ pub(super) struct WhyNotArgs {
 }
 
 pub(super) async fn why(args: WhyArgs, place: Place) -> anyhow::Result<u8> {
-    let app = App::open(place, args.read.clock()).await?;
+    let app = App::look(place, args.read.clock()).await?;
     let id = CaseId::from(args.case.as_str());
     let store = &app.engine.store;
     if store.case(&id).await?.is_none() {
@@ -99,7 +99,7 @@ pub(super) fn row_text(row: &LedgerRow, book: &Rulebook) -> String {
 }
 
 pub(super) async fn why_not(args: WhyNotArgs, place: Place) -> anyhow::Result<u8> {
-    let app = App::open(place, args.read.clock()).await?;
+    let app = App::look(place, args.read.clock()).await?;
     let id = CaseId::from(args.case.as_str());
     let store = &app.engine.store;
     let stored = store.case(&id).await?.ok_or(DeskError::NoCase(id.clone()))?;

@@ -1,7 +1,7 @@
 //! The command line: one file per verb.
 //!
 //! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 the daemon cannot be reached, 73 another daemon has the database,
-//! 75 the database is busy, 78 the configuration is wrong or the database is of a newer version.
+//! 75 the database is busy, 78 the configuration is wrong or the database is of another version.
 
 mod ahead;
 mod case;
@@ -33,6 +33,7 @@ use crate::app::{App, Place, now_or};
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::problem::Problems;
 use crate::control::ControlError;
+use crate::engine::desk::DeskError;
 use crate::lock::LockError;
 use crate::store::StoreError;
 
@@ -99,6 +100,14 @@ enum Verb {
     Migrate,
     /// Completions for a shell / 命令补全
     Completions { shell: clap_complete::Shell },
+}
+
+/// What a verb that writes takes. It has no `--now`: a fact is noted at the time it was noted.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct SaidArgs {
+    /// Prints JSON / 输出 JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What every read verb takes.
@@ -190,9 +199,19 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The chain of causes, once each.
+/// The chain of causes, once each. Into the journal go only the places of a wrong configuration, not its values.
 fn explain(error: &anyhow::Error) -> String {
+    if let Some(problems) = error.downcast_ref::<Problems>()
+        && crate::telemetry::is_journal(std::io::stderr())
+    {
+        return problems.places();
+    }
     let mut text = error.to_string();
+    if store_error(error).is_some_and(StoreError::is_busy) {
+        text = format!(
+            "数据库正忙,什么也没有写入,请稍后再试 / the database is busy and nothing was written; try again ({text})"
+        );
+    }
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         if !text.contains(&cause) {
@@ -201,6 +220,13 @@ fn explain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
+    error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(DeskError::Store(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    })
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
@@ -213,10 +239,10 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(LockError::Held { .. }) = error.downcast_ref() {
         return EXIT_HELD;
     }
-    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
-    match store {
+    match store_error(error) {
         Some(StoreError::Conflict { .. }) => EXIT_BUSY,
-        Some(StoreError::Newer { .. } | StoreError::TooOld { .. }) => EXIT_CONFIG,
+        Some(store) if store.is_busy() => EXIT_BUSY,
+        Some(StoreError::Newer { .. } | StoreError::Older { .. } | StoreError::TooOld { .. }) => EXIT_CONFIG,
         _ => EXIT_FAILED,
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
-    let app = App::open(place, args.read.clock()).await?;
+    let app = App::look(place, args.read.clock()).await?;
     let id = CaseId::from(args.case.as_str());
     let store = &app.engine.store;
     let stored = store.case(&id).await?.ok_or(DeskError::NoCase(id))?;

@@ -42,7 +42,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
-    let app = App::open(place, args.read.clock()).await?;
+    let app = App::look(place, args.read.clock()).await?;
     let rules = app.engine.live.get();
     let book = &rules.rulebook;
     let now = args.read.now();

@@ -24,7 +24,7 @@ const AHEAD_DAYS: i64 = 400;
 const UPCOMING_MAX: usize = 12;
 
 pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
-    let app = App::open(place, read.clock()).await?;
+    let app = App::look(place, read.clock()).await?;
     let id = CaseId::from(case);
     let engine = &app.engine;
     let stored = engine.store.case(&id).await?.ok_or(DeskError::NoCase(id.clone()))?;

@@ -114,7 +114,7 @@ impl<'a> Desk<'a> {
         if let Some(known) = self.known(tx, &change).await? {
             change.adopt(&known);
         }
-        cases::insert(tx, &change.case, now).await?;
+        cases::insert(tx, &change.case).await?;
         self.write_rest(tx, &change, now).await?;
         Ok(change)
     }
@@ -157,7 +157,7 @@ impl<'a> Desk<'a> {
         let around = self.store.people_of(&stored.case.party.person).await?;
         let command = self.with_whom_it_called(command).await?;
         let change = command::apply(&stored.case, &around, command, &self.context(now))?;
-        cases::save(&mut tx, &change.case, stored.version, now).await?;
+        cases::save(&mut tx, &change.case, stored.version).await?;
         self.write_rest(&mut tx, &change, now).await?;
         commit(tx, "carry out a command").await?;
         Ok(change)
@@ -186,7 +186,7 @@ impl<'a> Desk<'a> {
             people::put(tx, person).await?;
         }
         if !change.people.is_empty() {
-            cases::touch_of(tx, &case.party.person, &case.id, now).await?;
+            cases::touch_of(tx, &case.party.person, &case.id).await?;
         }
         for task in &change.tasks_done {
             if !calls::close_task(tx, task, &case.id, now).await? {

@@ -38,12 +38,12 @@ pub struct UnitCounts {
 }
 
 impl Store {
-    /// Items assigned to any of these people that are due by `through`, or whose date is unknown.
+    /// Items assigned to any of these people that are due by `through`, most pressing first.
     pub async fn agenda_of(&self, staff: &[StaffId], through: Date, limit: i64) -> Result<Vec<Place>, StoreError> {
         const SQL: &str = "
             select case_id, item from agenda
             where assignee in (select value from json_each($1))
-              and (day is null or day <= $2)
+              and day <= $2
             order by day, start_ms, case_id, item
             limit $3";
         sqlx::query_as(SQL)
@@ -53,6 +53,34 @@ impl Store {
             .fetch_all(self.reader())
             .await
             .during("read the agenda")
+    }
+
+    /// Items assigned to any of these people whose date is unknown, oldest case first.
+    pub async fn undated_of(&self, staff: &[StaffId], limit: i64) -> Result<Vec<Place>, StoreError> {
+        const SQL: &str = "
+            select case_id, item from agenda
+            where assignee in (select value from json_each($1)) and day is null
+            order by case_id, item
+            limit $2";
+        sqlx::query_as(SQL)
+            .bind(json(&staff))
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read what has no date")
+    }
+
+    /// How many items these people have that are due by `through`, and how many without a date.
+    pub async fn agenda_size(&self, staff: &[StaffId], through: Date) -> Result<(i64, i64), StoreError> {
+        const SQL: &str = "
+            select count(day), count(*) - count(day) from agenda
+            where assignee in (select value from json_each($1)) and (day is null or day <= $2)";
+        sqlx::query_as(SQL)
+            .bind(json(&staff))
+            .bind(through.to_string())
+            .fetch_one(self.reader())
+            .await
+            .during("count what is to be done")
     }
 
     /// Overdue items in these units, oldest first.

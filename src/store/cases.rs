@@ -176,8 +176,14 @@ impl Store {
         rows.during("find the cases planned by older rules").map(ToPlan::read)
     }
 
+    /// The next wake-up. One that comes at once counts from the last event of its case.
     pub async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
-        const SQL: &str = "select wake_ms from cases where wake_ms is not null order by wake_ms limit 1";
+        const SQL: &str = "
+            select case wake_ms
+                when 0 then coalesce((select at_ms from events where case_id = cases.id order by seq desc limit 1), 0)
+                else wake_ms
+            end
+            from cases where wake_ms is not null order by wake_ms limit 1";
         let wake = sqlx::query_scalar::<_, i64>(SQL).fetch_optional(self.reader()).await;
         Ok(wake.during("find the next wake-up")?.map(instant_of))
     }
@@ -292,8 +298,11 @@ pub async fn open_cases_of(
         .during("look for open cases of the same residents")
 }
 
+/// A wake-up that has come whatever the clock says: the clock of the process that wrote may be ahead of the planner's.
+const AT_ONCE_MS: i64 = 0;
+
 /// A new case; it wakes at once.
-pub async fn insert(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<(), StoreError> {
+pub async fn insert(tx: &mut Tx, case: &Case) -> Result<(), StoreError> {
     const SQL: &str = "
         insert into cases
             (id, facts, version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, priority, opened_ms)
@@ -301,7 +310,7 @@ pub async fn insert(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<(), Stor
     sqlx::query(SQL)
         .bind(case.id.as_str())
         .bind(facts(case))
-        .bind(now.as_millisecond())
+        .bind(AT_ONCE_MS)
         .bind(case.unit.as_str())
         .bind(case.owner.as_str())
         .bind(case.matter.as_str())
@@ -316,14 +325,14 @@ pub async fn insert(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<(), Stor
 }
 
 /// New facts over exactly the version that was read; the case wakes at once.
-pub async fn save(tx: &mut Tx, case: &Case, version: i64, now: Timestamp) -> Result<(), StoreError> {
+pub async fn save(tx: &mut Tx, case: &Case, version: i64) -> Result<(), StoreError> {
     const SQL: &str = "
         update cases
         set facts = $1, version = version + 1, wake_ms = $2, unit = $3, owner = $4, status = $5, priority = $6
         where id = $7 and version = $8";
     let done = sqlx::query(SQL)
         .bind(facts(case))
-        .bind(now.as_millisecond())
+        .bind(AT_ONCE_MS)
         .bind(case.unit.as_str())
         .bind(case.owner.as_str())
         .bind(status(case))
@@ -344,14 +353,14 @@ pub async fn save(tx: &mut Tx, case: &Case, version: i64, now: Timestamp) -> Res
 
 /// What is known of a resident changed: every other open case of theirs is planned anew, and an attempt that was judged by the old
 /// record does not start.
-pub async fn touch_of(tx: &mut Tx, resident: &PersonId, except: &CaseId, now: Timestamp) -> Result<(), StoreError> {
+pub async fn touch_of(tx: &mut Tx, resident: &PersonId, except: &CaseId) -> Result<(), StoreError> {
     const SQL: &str = "
         update cases set version = version + 1, wake_ms = $3
         where resident = $1 and id <> $2 and status <> 'closed'";
     sqlx::query(SQL)
         .bind(resident.as_str())
         .bind(except.as_str())
-        .bind(now.as_millisecond())
+        .bind(AT_ONCE_MS)
         .execute(&mut **tx)
         .await
         .map(|_| ())

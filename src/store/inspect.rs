@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::SqlitePool;
 
 use crate::store::switches::Switch;
-use crate::store::{MIGRATIONS, Store, StoreError};
+use crate::store::{During as _, MIGRATIONS, Store, StoreError, reading};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,37 +43,19 @@ pub struct Contents {
 
 /// Looks at the database at `path`; it has to exist.
 pub async fn inspect(path: &Path) -> Result<Inspection, StoreError> {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .connect_with(options)
-        .await
-        .map_err(|source| StoreError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
+    let pool = reading(path, 1).await?;
     let found = look(&pool, path).await;
     pool.close().await;
     found
 }
 
 async fn look(pool: &SqlitePool, path: &Path) -> Result<Inspection, StoreError> {
-    let during = |action: &'static str| move |source| StoreError::Database { action, source };
     let damage: Vec<String> = sqlx::query_scalar("pragma quick_check(20)")
         .fetch_all(pool)
         .await
-        .map_err(during("check the database"))?;
+        .during("check the database")?;
     let damage: Vec<String> = damage.into_iter().filter(|line| line != "ok").collect();
-    let found: i64 = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations where success")
-        .fetch_one(pool)
-        .await
-        .map_err(during("read the version of the database"))?;
-    let ours = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let version = match found.cmp(&ours) {
-        std::cmp::Ordering::Equal => Version::Current,
-        std::cmp::Ordering::Less => Version::Older { found, ours },
-        std::cmp::Ordering::Greater => Version::Newer { found, ours },
-    };
+    let version = version(pool).await?;
     let contents = match version {
         Version::Current => Some(contents(&Store::over(pool.clone(), path)).await?),
         Version::Older { .. } | Version::Newer { .. } => None,
@@ -82,6 +64,24 @@ async fn look(pool: &SqlitePool, path: &Path) -> Result<Inspection, StoreError> 
         version,
         damage,
         contents,
+    })
+}
+
+/// A file without the table of versions is a database that was never made: older than any.
+pub(super) async fn version(pool: &SqlitePool) -> Result<Version, StoreError> {
+    const MADE: &str = "select count(*) from sqlite_schema where name = '_sqlx_migrations'";
+    const NEWEST: &str = "select coalesce(max(version), 0) from _sqlx_migrations where success";
+    let action = "read the version of the database";
+    let made: i64 = sqlx::query_scalar(MADE).fetch_one(pool).await.during(action)?;
+    let found: i64 = match made {
+        0 => 0,
+        _ => sqlx::query_scalar(NEWEST).fetch_one(pool).await.during(action)?,
+    };
+    let ours = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    Ok(match found.cmp(&ours) {
+        std::cmp::Ordering::Equal => Version::Current,
+        std::cmp::Ordering::Less => Version::Older { found, ours },
+        std::cmp::Ordering::Greater => Version::Newer { found, ours },
     })
 }
 

@@ -32,6 +32,9 @@ const SQLITE_MIN: [u32; 3] = [3, 51, 3];
 /// SQLITE_BUSY, as sqlx writes it.
 const BUSY: &str = "5";
 
+/// So long a connection waits for a lock.
+const BUSY_MAX: Duration = Duration::from_secs(10);
+
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// What the database would not do. Names the operation; the source says why.
@@ -50,6 +53,16 @@ pub enum StoreError {
         path = path.display()
     )]
     Newer { path: PathBuf, version: i64 },
+    #[error(
+        "数据库 {path} 须先升级: 备份后运行 xixin migrate / the database {path} is of an older version: make a backup, then run xixin migrate",
+        path = path.display()
+    )]
+    Older { path: PathBuf },
+    #[error(
+        "没有数据库 {path}。请核对 state_dir 与 --config;新装请先启动服务或运行 xixin migrate / there is no database {path}: check state_dir and --config; on a new installation start the daemon or run xixin migrate",
+        path = path.display()
+    )]
+    Missing { path: PathBuf },
     #[error("cannot bring the database {path} up to date", path = path.display())]
     Migrate {
         path: PathBuf,
@@ -68,17 +81,32 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the disk is full or not writable: nothing can be recorded, so nothing may be sent.
     pub fn is_storage_fault(&self) -> bool {
-        let Self::Database {
-            source: sqlx::Error::Database(error),
-            ..
-        } = self
-        else {
-            return false;
-        };
-        // Primary result codes SQLITE_PERM 3, READONLY 8, IOERR 10, CORRUPT 11, FULL 13, CANTOPEN 14, NOTADB 26.
-        let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
-        matches!(code, 3 | 8 | 10 | 11 | 13 | 14 | 26)
+        // PERM 3, READONLY 8, IOERR 10, CORRUPT 11, FULL 13, CANTOPEN 14, NOTADB 26.
+        matches!(self, Self::Database { source, .. } if matches!(primary_code(source), 3 | 8 | 10 | 11 | 13 | 14 | 26))
     }
+
+    /// Whether another connection held the lock for longer than it is waited for.
+    pub fn is_busy(&self) -> bool {
+        let source = match self {
+            Self::Database { source, .. } | Self::Open { source, .. } => source,
+            Self::Migrate {
+                source:
+                    sqlx::migrate::MigrateError::Execute(source) | sqlx::migrate::MigrateError::ExecuteMigration(source, _),
+                ..
+            } => source,
+            _ => return false,
+        };
+        // BUSY 5, LOCKED 6.
+        matches!(primary_code(source), 5 | 6)
+    }
+}
+
+/// SQLite's primary result code; 0 when the error is not SQLite's.
+fn primary_code(error: &sqlx::Error) -> u32 {
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<u32>().ok());
+    code.unwrap_or(0) & 0xff
 }
 
 /// A document that cannot be read. Only the place is told: it holds personal data.
@@ -128,7 +156,7 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(BUSY_MAX)
             .foreign_keys(true)
             .pragma("temp_store", "memory")
             .disable_statement_logging();
@@ -156,7 +184,24 @@ impl Store {
         })
     }
 
-    /// A store over one connection that can only read.
+    /// Opens the database at `path` to read it. It has to exist and to be of this version; nothing is made, changed or brought up to
+    /// date, and every write fails.
+    pub async fn look(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Missing { path: path.to_owned() });
+        }
+        let pool = reading(path, 3).await?;
+        match inspect::version(&pool).await? {
+            inspect::Version::Current => Ok(Self::over(pool, path)),
+            inspect::Version::Older { .. } => Err(StoreError::Older { path: path.to_owned() }),
+            inspect::Version::Newer { found, .. } => Err(StoreError::Newer {
+                path: path.to_owned(),
+                version: found,
+            }),
+        }
+    }
+
+    /// A store over connections that can only read.
     fn over(pool: SqlitePool, path: &Path) -> Self {
         Self {
             writer: pool.clone(),
@@ -222,6 +267,21 @@ async fn check_library(pool: &SqlitePool) -> Result<(), StoreError> {
     } else {
         Ok(())
     }
+}
+
+/// Connections that can only read a database that exists.
+async fn reading(path: &Path, max: u32) -> Result<SqlitePool, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_MAX)
+        .pragma("temp_store", "memory")
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new().max_connections(max).connect_with(options);
+    pool.await.map_err(|source| StoreError::Open {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Switching a new database to its write-ahead log needs it alone, and SQLite does not wait for that by itself.

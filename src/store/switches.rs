@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 
+use crate::domain::ladder::Way;
 use crate::store::{During, Store, StoreError};
 
 /// The switch that stops every way.
@@ -17,6 +18,12 @@ pub struct Switch {
     pub since_ms: i64,
     pub who: String,
     pub reason: String,
+}
+
+impl Switch {
+    pub fn stops(&self, way: Way) -> bool {
+        [ALL, CLOCK, way.name()].contains(&self.name.as_str())
+    }
 }
 
 impl Store {

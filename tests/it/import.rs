@@ -671,10 +671,10 @@ async fn the_program_previews_then_commits_then_recognises_the_same_list() {
     let hall = Hall::open(NOW).await;
     let list = file(&hall, "old.csv", OLD);
     let import = |more: &[&str]| {
-        let arguments = [&["import", shown(&list), "--now", "2026-03-02T09:00:00+08:00"], more].concat();
+        let arguments = [&["import", shown(&list)], more].concat();
         xixin(&hall, &arguments)
     };
-    let preview = import(&[]);
+    let preview = import(&["--now", "2026-03-02T09:00:00+08:00"]);
     let text = stdout(&preview);
     assert_eq!(preview.status.code(), Some(0), "{text}");
     for words in [
@@ -696,6 +696,8 @@ async fn the_program_previews_then_commits_then_recognises_the_same_list() {
             .is_empty()
     );
 
+    let forged = import(&["--now", "2026-03-02T09:00:00+08:00", "--commit"]);
+    assert_eq!(forged.status.code(), Some(2), "what is written is written as of now");
     let json: Value = serde_json::from_slice(&import(&["--json", "--commit"]).stdout).unwrap();
     assert_eq!(
         (&json["committed"], json["cases"].as_array().unwrap().len()),

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 
-use crate::app::{App, Place, poke};
+use crate::app::{App, Place, now_or, poke};
 use crate::cli::case::Actor;
-use crate::cli::{ReadArgs, say};
+use crate::cli::say;
 use crate::clock::SystemClock;
 use crate::domain::ids::StaffId;
 use crate::engine::desk::Desk;
@@ -35,8 +36,12 @@ pub(super) struct Args {
     repeats: Repeats,
     #[command(flatten)]
     actor: Actor,
-    #[command(flatten)]
-    read: ReadArgs,
+    /// Prints JSON / 输出 JSON
+    #[arg(long)]
+    json: bool,
+    /// Previews as of this instant, RFC 3339; cases are only taken over as of now / 以此刻预览
+    #[arg(long, value_name = "RFC3339", conflicts_with = "commit")]
+    now: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -53,7 +58,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     let app = App::open(place.clone(), Arc::new(SystemClock)).await?;
     let rules = app.engine.live.get();
     let book = &rules.rulebook;
-    let now = args.read.now();
+    let now = now_or(args.now, &SystemClock);
     let desk = Desk::new(&app.engine.store, book, &StaffId::from(args.actor.actor.as_str()))?;
     let order = Order {
         path: args.file.clone(),
@@ -77,7 +82,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     if written.is_some() {
         poke(&rules.settings, None).await;
     }
-    if args.read.json {
+    if args.json {
         say(&table.json(&args, written.as_deref()).to_string());
     } else {
         say(&table.text(&args, written.as_deref(), book, now));
