@@ -26,8 +26,10 @@ use crate::store::{StoreError, instant_of};
 
 /// Deadlines further away than this are not in a digest.
 const DEADLINES_DAYS: i64 = 30;
-/// Items in one digest at the most.
+/// Items with a date in one digest at the most.
 const ITEMS_MAX: i64 = 500;
+/// Items without a date beside them: they come first in their list, and must not push out what is due today.
+const UNDATED_MAX: i64 = 50;
 /// Overdue items of others in a roll-up at the most.
 const EXCEPTIONS_MAX: i64 = 50;
 /// What is due within so many days counts as urgent in a roll-up.
@@ -53,7 +55,12 @@ pub async fn build(
     let page = Page::new(book, day, now);
     let covered = covered_by(&book.org, staff, day);
     let horizon = later(day, DEADLINES_DAYS).max(page.through);
-    let places = store.agenda_of(&covered, horizon, ITEMS_MAX).await?;
+    let mut places = store.agenda_of(&covered, horizon, ITEMS_MAX).await?;
+    let undated = store.undated_of(&covered, UNDATED_MAX).await?;
+    let (all_dated, all_undated) = store.agenda_size(&covered, horizon).await?;
+    let more = count(all_dated).saturating_sub(places.len() as u64);
+    let more_undated = count(all_undated).saturating_sub(undated.len() as u64);
+    places.extend(undated);
     let tasks = store.open_tasks(&covered).await?;
     let waiting = store.waiting_cases(&covered).await?;
     let at = book.schedule.digest_at;
@@ -69,6 +76,7 @@ pub async fn build(
     files.add(engine, others).await?;
 
     let mut digest = page.empty(reader, &store.chain_head().await?);
+    (digest.more, digest.more_undated) = (more, more_undated);
     digest
         .overdue
         .extend(files.unreadable.iter().map(|id| page.unreadable_line(id)));

@@ -229,6 +229,8 @@ pub(super) fn digests() -> Vec<Digest> {
         waiting: Vec::new(),
         ahead: Vec::new(),
         new_cases: Vec::new(),
+        more: 0,
+        more_undated: 0,
         roll_up: None,
         chain_head: String::new(),
     };
@@ -243,6 +245,8 @@ pub(super) fn digests() -> Vec<Digest> {
         waiting: all.clone(),
         ahead: all.clone(),
         new_cases: all.clone(),
+        more: 3,
+        more_undated: 12,
         chain_head: "0123456789ab".to_owned(),
         ..empty.clone()
     };

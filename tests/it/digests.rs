@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use xixin::engine::digests;
 use xixin::store::switches::CLOCK;
 
@@ -245,4 +246,49 @@ async fn what_belongs_to_somebody_who_has_gone_from_the_list_is_in_their_supervi
     );
     // The reminders as well.
     assert_eq!(hall.rung(&case, "due").await, ["gu email accepted"]);
+}
+
+#[tokio::test]
+async fn what_has_no_date_never_pushes_out_what_is_due_and_what_is_left_out_is_counted() {
+    let hall = Hall::open("2026-03-02 07:00").await;
+    let case = hall
+        .take_in(
+            "lin",
+            json!({
+                "resident": { "name": "沈静之" }, "matter": "hard_case", "request": "查询",
+                "callbacks": [{ "words": "给您回电话", "due": "2026-03-02" }],
+            }),
+        )
+        .await;
+    hall.plan().await;
+    let mine = |days: &str, count: usize| {
+        format!(
+            "with recursive n (n) as (select 1 union all select n + 1 from n where n < {count})
+             insert into agenda (case_id, item, kind, unit, assignee, day, start_ms)
+             select case_id, item || '-{days}' || n, kind, unit, assignee, nullif('{days}', ''), null
+             from agenda, n where case_id = '{case}' and item not like '%-%'"
+        )
+    };
+    hall.sql(&mine("", 600)).await;
+    hall.run_until("2026-03-02 08:30").await;
+    let mail = |left: Vec<Left>| {
+        let mut mine = digests_in(left).into_iter().filter(|left| left.to == "lin@example.org");
+        mine.next().unwrap().text
+    };
+    let text = mail(hall.take_left());
+    assert!(text.contains("承诺回电") && text.contains(case.as_str()), "{text}");
+    assert!(
+        text.contains("…另有1150项日期待核实,没有列出 / and 1150 more"),
+        "{text}"
+    );
+    assert!(!text.contains("more that come later"), "{text}");
+
+    hall.sql(&mine("2026-03-20", 505)).await;
+    hall.run_until("2026-03-03 08:30").await;
+    let text = mail(hall.take_left());
+    assert!(text.contains("承诺回电"), "{text}");
+    assert!(
+        text.contains("…另有512项较晚的没有列出 / and 512 more that come later"),
+        "{text}"
+    );
 }

@@ -39,6 +39,10 @@ pub struct Digest {
     pub ahead: Vec<Line>,
     /// Cases that reached this person since the digest before.
     pub new_cases: Vec<Line>,
+    /// Items with a date that did not fit: the latest of them.
+    pub more: u64,
+    /// Items without a date that did not fit.
+    pub more_undated: u64,
     /// For supervisors: the unit's exceptions.
     pub roll_up: Option<RollUp>,
     /// Head of the event chain, short.

@@ -69,6 +69,8 @@ impl<'a> Page<'a> {
             waiting: Vec::new(),
             ahead: Vec::new(),
             new_cases: Vec::new(),
+            more: 0,
+            more_undated: 0,
             roll_up: None,
             chain_head: chain_head.chars().take(12).collect(),
         }
