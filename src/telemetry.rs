@@ -2,7 +2,7 @@
 //! the labels of metrics.
 
 use std::io::IsTerminal as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -34,7 +34,7 @@ pub fn start(log: &Log) -> Result<(), TelemetryError> {
         source,
     })?;
     tracing_subscriber::registry()
-        .with(lines(log.format, into_journal()).with_filter(filter))
+        .with(lines(log.format, is_journal(std::io::stderr())).with_filter(filter))
         .try_init()?;
     std::panic::set_hook(Box::new(report_panic));
     metrics();
@@ -85,12 +85,13 @@ fn lines(format: LogFormat, into_journal: bool) -> Box<dyn Layer<Registry> + Sen
     }
 }
 
-/// Whether standard error is the journal's: `$JOURNAL_STREAM` is its device and inode (systemd.exec(5)).
-fn into_journal() -> bool {
+/// Whether this file, standard output or standard error, is the journal's: `$JOURNAL_STREAM` is its device and inode
+/// (systemd.exec(5)).
+pub fn is_journal(file: impl AsFd) -> bool {
     let Some(stream) = std::env::var_os("JOURNAL_STREAM") else {
         return false;
     };
-    std::fs::metadata("/proc/self/fd/2").is_ok_and(|stderr| stream == *format!("{}:{}", stderr.dev(), stderr.ino()))
+    rustix::fs::fstat(file).is_ok_and(|file| stream == *format!("{}:{}", file.st_dev, file.st_ino))
 }
 
 /// Where it happened, and never the message: it may quote a value with somebody's name in it.

@@ -34,7 +34,11 @@ impl App {
         }
         let fresh = rules_for_service(&self.place, loaded, texts, &self.engine.store)
             .await
-            .map_err(|error| self.general(&format!("{error:#}")))?;
+            .map_err(|error| {
+                let why = format!("{error:#}");
+                error!("the new rules cannot be put in force: {why}");
+                self.general(&why)
+            })?;
         let (old, generation) = (self.engine.live.get(), fresh.generation);
         // Whoever mended a provider's settings wants it tried now.
         if old.settings.mail != fresh.settings.mail {
@@ -66,8 +70,9 @@ impl App {
                 )
             }
             Err(problems) => {
+                // The whole text goes to whoever asked: it may repeat somebody's number.
                 for problem in problems.iter() {
-                    error!("reload refused: {problem}");
+                    error!("reload refused: {}; xixin check tells what is wrong", problem.place());
                 }
                 let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 Answer::refused(

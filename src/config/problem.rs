@@ -30,6 +30,14 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// Where it is, for a log: `what` may repeat a value, and values of people.toml are numbers and addresses.
+    pub fn place(&self) -> String {
+        let key = if self.key.is_empty() { "" } else { ": " };
+        in_one_line(&format!("{}:{}:{}{key}{}", self.file, self.line, self.col, self.key))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = format!("{}:{}:{}: ", self.file, self.line, self.col);
@@ -40,16 +48,21 @@ impl fmt::Display for Problem {
         if !self.allowed.is_empty() {
             line.push_str(&format!("; {}", self.allowed));
         }
-        // A name out of a file may hold a line break that would look like another problem.
-        for letter in line.chars() {
-            if letter.is_control() {
-                write!(f, "{}", letter.escape_default())?;
-            } else {
-                write!(f, "{letter}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&in_one_line(&line))
     }
+}
+
+/// A name out of a file may hold a line break that would look like another problem.
+fn in_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
 }
 
 /// At least one problem, in the order of files and lines.
@@ -69,6 +82,18 @@ impl Problems {
 
     pub fn into_vec(self) -> Vec<Problem> {
         self.0
+    }
+}
+
+impl Problems {
+    /// The places alone, for the journal, which others read as well.
+    pub fn places(&self) -> String {
+        let mut lines: Vec<String> = self.0.iter().map(Problem::place).collect();
+        let count = self.0.len();
+        lines.push(format!(
+            "配置有 {count} 处问题,详情请运行 xixin check / {count} problems in the configuration; xixin check tells what they are"
+        ));
+        lines.join("\n")
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ladder::Way;
 use crate::domain::text::Said;
-use crate::store::switches::{ALL, CLOCK, Switch};
+use crate::store::switches::{CLOCK, Switch};
 
 /// More than an hour: somebody has to say which time is right.
 const CLOCK_JUMP_MAX: SignedDuration = SignedDuration::from_hours(1);
@@ -46,6 +46,26 @@ impl Gate {
 
     /// Why nothing may leave this way now; `None` when it is open.
     pub fn closed(&self, way: Way) -> Option<Said> {
+        self.broken().or_else(|| {
+            let switches = lock(&self.switches);
+            let switch = switches.iter().find(|switch| switch.stops(way))?;
+            Some(Said::new(
+                format!("已由{}暂停: {}", switch.who, switch.reason),
+                format!("paused by {}: {}", switch.who, switch.reason),
+            ))
+        })
+    }
+
+    /// The same for everybody: without the words of whoever paused it.
+    pub fn closed_in_public(&self, way: Way) -> Option<Said> {
+        self.broken().or_else(|| {
+            let paused = lock(&self.switches).iter().any(|switch| switch.stops(way));
+            paused.then(|| Said::new("已暂停", "paused"))
+        })
+    }
+
+    /// What xixin itself holds sending for.
+    fn broken(&self) -> Option<Said> {
         if self.storage_fault().is_some() {
             return Some(Said::new(
                 "数据库不能写入,暂停发送",
@@ -58,14 +78,7 @@ impl Gate {
                 "the clock jumped, so nothing is sent",
             ));
         }
-        let switches = lock(&self.switches);
-        let switch = switches
-            .iter()
-            .find(|switch| [ALL, CLOCK, way.name()].contains(&switch.name.as_str()))?;
-        Some(Said::new(
-            format!("已由{}暂停: {}", switch.who, switch.reason),
-            format!("paused by {}: {}", switch.who, switch.reason),
-        ))
+        None
     }
 
     /// Whether the time is in doubt. Then nothing is decided by it either: what is decided once stays decided.

@@ -1,5 +1,7 @@
 //! Whether reminders leave as they should: the database answers, every loop makes progress, nothing is on hold.
 //!
+//! Every local user may ask: nothing here repeats what people wrote, such as the reason of a pause.
+//!
 //! A provider that is down does not count against xixin (the queue waits for it); it is named as a warning.
 
 use std::time::{Duration, Instant};
@@ -52,7 +54,7 @@ pub async fn health(engine: &Engine, pulse: &Pulse) -> Health {
     }
     let mut warnings = Vec::new();
     for way in [Way::Email, Way::Sms] {
-        if let Some(said) = engine.gate.closed(way) {
+        if let Some(said) = engine.gate.closed_in_public(way) {
             problems.push(trouble("sending", way.name(), said));
         }
         if crate::engine::sender::breaker(engine, way).trouble().is_some() {

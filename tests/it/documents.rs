@@ -572,6 +572,19 @@ async fn the_program_refuses_hostile_documents_and_writes_nothing() {
     }
     let stored = hall.app.engine.store.case(&id.into()).await.unwrap().unwrap();
     assert_eq!((stored.version, stored.case.callbacks.len()), (1, 0));
+    // What a resident said need not stand on a command line, where everybody on the machine can read it.
+    let words = r#"{"words":"给您回电话"}"#;
+    let file = hall.dir.path().join("words.json");
+    std::fs::write(&file, words).unwrap();
+    let from_file = format!("@{}", file.display());
+    for (values, stdin) in [("-", words.as_bytes()), (from_file.as_str(), b"".as_slice())] {
+        let output = xixin(&hall, &["case", "do", id, "promise", values], stdin);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let stored = hall.app.engine.store.case(&id.into()).await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.case.callbacks.len()), (3, 2));
+    let missing = xixin(&hall, &["case", "do", id, "promise", "@nowhere.json"], b"");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("nowhere.json 无法读取"));
     let nobody = xixin(&hall, &["case", "do", "\u{202e}nonsense", "resume"], b"");
     assert!(
         String::from_utf8(nobody.stderr)

@@ -90,6 +90,47 @@ fn a_refused_reload_names_every_problem_and_changes_nothing() {
 }
 
 #[test]
+fn values_of_the_configuration_never_reach_the_log() {
+    let installation = Installation::new();
+    let daemon = installation.serve();
+    installation.append(
+        "people.toml",
+        "\n[staff.secret]\nname = \"x\"\nrole = \"clerk\"\ndigest = false\nunit = \"taoranting-window\"\nmobile = \"1390000777\"\nemail = \"a b@example.org\"\n",
+    );
+    let refused = installation.run(&["ctl", "reload"]);
+    assert!(refused.out.contains("1390000777"), "whoever asks is told: {refused:?}");
+    for key in ["mobile", "email"] {
+        let line = daemon.logged("reload refused");
+        assert!(
+            line.contains("people.toml:") && line.contains(&format!("staff.secret.{key}")),
+            "{line}"
+        );
+        assert!(!line.contains("1390000777") && !line.contains("a b@"), "{line}");
+    }
+
+    // A start and a reload by systemd write into its journal.
+    let in_journal = |verb: &str, stream: u8| {
+        let script = format!("JOURNAL_STREAM=$(stat -Lc %d:%i /proc/$$/fd/{stream}) exec \"$XIXIN\" {verb}");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script]).env("XIXIN", env!("CARGO_BIN_EXE_xixin"));
+        Ran::of(shell.env("XIXIN_CONFIG", installation.config()).output().unwrap())
+    };
+    let start = in_journal("serve", 2);
+    assert_eq!(start.code, 78);
+    assert!(
+        start.err.contains("people.toml:") && start.err.contains("xixin check"),
+        "{start:?}"
+    );
+    assert!(!start.err.contains("1390000777"), "{start:?}");
+    let reload = in_journal("ctl reload", 1);
+    assert_eq!(reload.code, 78);
+    assert!(
+        reload.out.contains("problems; the old rules") && !reload.out.contains("1390000777"),
+        "{reload:?}"
+    );
+}
+
+#[test]
 fn a_hangup_reloads_like_ctl() {
     let installation = Installation::new();
     let mut daemon = installation.serve();
@@ -151,6 +192,72 @@ fn a_second_daemon_is_refused_with_the_pid_of_the_first_until_that_one_is_gone()
     first.signal(&["KILL"]);
     first.ended();
     installation.serve();
+}
+
+#[tokio::test]
+async fn verbs_that_read_make_no_database_and_bring_none_up_to_date() {
+    let installation = Installation::new();
+    let path = installation.state().join("xixin.db");
+    let reads: [&[&str]; 6] = [
+        &["case", "list"],
+        &["case", "show", "2026-000001"],
+        &["preview"],
+        &["digest", "--staff", "lin"],
+        &["why", "2026-000001"],
+        &["notice", "2026-000001"],
+    ];
+    for read in reads {
+        let refused = installation.run(read);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        let named = format!("there is no database {}", path.display());
+        assert!(refused.err.contains(&named), "{refused:?}");
+        assert!(!path.exists(), "{read:?}");
+    }
+
+    installation.run(&["migrate"]).good();
+    installation.run(&["case", "list"]).good();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut database = options.connect().await.unwrap();
+    sqlx::query("update _sqlx_migrations set version = 0 where version = (select max(version) from _sqlx_migrations)")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    for read in reads {
+        let refused = installation.run(read);
+        assert_eq!(refused.code, 78, "{refused:?}");
+        assert!(refused.err.contains("xixin migrate"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_database_is_told_as_such_after_a_while() {
+    let installation = Installation::new();
+    installation.run(&["migrate"]).good();
+    let path = installation.state().join("xixin.db");
+    let mut database = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query("begin exclusive").execute(&mut database).await.unwrap();
+    let refused = installation.run(&["case", "do", "2026-000001", "resume", "--as", "lin"]);
+    assert_eq!(refused.code, 75, "{refused:?}");
+    assert!(
+        refused.err.contains("数据库正忙") && refused.err.contains("try again"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn what_is_written_is_written_at_the_time_of_the_clock() {
+    let installation = Installation::new();
+    for verb in [
+        ["case", "add", "x.json"].as_slice(),
+        &["case", "do", "2026-000001", "resume"],
+    ] {
+        let forged = [verb, &["--as", "lin", "--now", "2031-01-01T00:00:00Z"]].concat();
+        assert_eq!(installation.run(&forged).code, 2);
+    }
 }
 
 #[tokio::test]
