@@ -221,6 +221,7 @@ pub(super) struct UnitEntry {
     pub parent: Option<String>,
     pub phone: String,
     pub address: String,
+    pub signature: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -89,14 +89,8 @@ fn weigh_mail(settings: &Settings, pair_is_whole: bool, wrong: Wrong<'_>) {
 
 fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {
     let sms = &settings.sms;
-    let signature = &sms.signature;
-    if signature.is_empty()
-        || signature.chars().count() > 30
-        || signature.contains(['【', '】'])
-        || check_line(signature).is_some()
-    {
-        let fix = "allowed: 1 to 30 characters, without the brackets 【】";
-        wrong("sms.signature", &format!("\"{signature}\" is no signature"), fix);
+    if let Some((what, fix)) = signature_problem(&sms.signature) {
+        wrong("sms.signature", &what, fix);
     }
     check_folder("sms.file.dir", &sms.file.dir, wrong);
     match &sms.http {
@@ -168,4 +162,14 @@ fn check_secret(key: &str, secret: Option<&SecretSource>, wrong: Wrong<'_>) {
         let fix = "allowed: the name given in LoadCredential=, or { file = \"/path\" }";
         wrong(key, "it is no name of a credential", fix);
     }
+}
+
+/// What is wrong with the signature of an SMS, and what is allowed.
+pub(super) fn signature_problem(signature: &str) -> Option<(String, &'static str)> {
+    let sound = !signature.is_empty()
+        && signature.chars().count() <= 30
+        && !signature.contains(['【', '】'])
+        && check_line(signature).is_none();
+    let fix = "allowed: 1 to 30 characters, without the brackets 【】";
+    (!sound).then(|| (format!("\"{signature}\" is no signature"), fix))
 }

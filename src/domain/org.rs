@@ -29,6 +29,8 @@ pub struct Unit {
     /// The hall's line: the only number ever given to residents.
     pub phone: String,
     pub address: String,
+    /// The 【…】 signature of its SMS, for itself and what lies below it.
+    pub signature: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +189,11 @@ impl Org {
     pub fn known_as(&self, unit: &UnitId) -> Option<&str> {
         let known = self.line_of(unit).find(|unit| unit.kind != UnitKind::Window);
         known.or_else(|| self.units.get(unit)).map(|unit| unit.short.as_str())
+    }
+
+    /// The signature of the nearest unit, from `unit` upwards, that has one of its own.
+    pub fn signature_of(&self, unit: &UnitId) -> Option<&str> {
+        self.line_of(unit).find_map(|unit| unit.signature.as_deref())
     }
 
     /// Whether `unit` is `above` or lies below it.

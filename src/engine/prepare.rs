@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 
 use crate::domain::case::Case;
-use crate::domain::ids::{CaseId, PersonId, StaffId, TextId};
+use crate::domain::ids::{CaseId, PersonId, StaffId, TextId, UnitId};
 use crate::domain::ladder::Way;
 use crate::domain::milestone::instant;
 use crate::domain::plan::decide::{CALL_TASK, Scene};
@@ -73,6 +73,13 @@ struct Facts {
     sms_today: Vec<(String, String)>,
 }
 
+impl Facts {
+    fn unit_of(&self, row: &Claimed) -> Option<&UnitId> {
+        let stored = self.cases.get(row.case_id.as_str())?;
+        Some(&stored.case.unit)
+    }
+}
+
 /// Judges, renders and builds a batch.
 pub async fn prepare(
     engine: &Engine,
@@ -110,7 +117,7 @@ pub async fn prepare(
                 to,
                 context,
                 version,
-            } => match wire(rules, way, &row, &to, rendered) {
+            } => match wire(rules, way, &row, &to, facts.unit_of(&row), rendered) {
                 Ok((wire, attempt)) => {
                     let attempt = NewAttempt {
                         case_version: version,

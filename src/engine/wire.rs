@@ -2,6 +2,7 @@
 
 use crate::channel::build::{Importance, Mail, WireMail, build};
 use crate::channel::sms::{Sms, WireSms};
+use crate::domain::ids::UnitId;
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::text::Said;
 use crate::engine::live::Rules;
@@ -14,12 +15,13 @@ pub enum Wire {
     Sms(WireSms),
 }
 
-/// Builds the bytes that leave.
+/// Builds the bytes that leave. An SMS is signed by the unit of its case.
 pub(crate) fn wire(
     rules: &Rules,
     way: Way,
     row: &Claimed,
     to: &str,
+    unit: Option<&UnitId>,
     rendered: Rendered,
 ) -> Result<(Wire, NewAttempt), Said> {
     let unbuildable = |what: String| {
@@ -40,7 +42,8 @@ pub(crate) fn wire(
         Way::Sms | Way::Phone => {
             let gateway = rules.channels.sms.as_ref();
             let gateway = gateway.ok_or_else(|| Said::new("未配置短信渠道", "no SMS channel is configured"))?;
-            let signature = rules.settings.sms.signature.clone();
+            let own = unit.and_then(|unit| rules.rulebook.org.signature_of(unit));
+            let signature = own.unwrap_or(&rules.settings.sms.signature).to_owned();
             let text = format!("【{signature}】{}", rendered.sms.unwrap_or_default());
             let sms = Sms {
                 to: to.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use xixin::domain::ladder::Way;
 use xixin::engine::planner;
 
 use crate::support::hall::Hall;
@@ -183,4 +184,35 @@ async fn an_unchanged_configuration_is_the_same_generation_and_plans_nothing() {
             .planned,
         0
     );
+}
+
+#[tokio::test]
+async fn each_hall_signs_its_own_sms_and_the_rest_by_the_unit_above_or_the_common_one() {
+    for (unit, expected) in [
+        ("", "【陶然亭街道政务服务中心】"),
+        ("district", "【示例区】"),
+        ("taoranting-window", "【悉心听窗口】"),
+    ] {
+        let hall = Hall::open("2026-02-10 15:00").await;
+        if !unit.is_empty() {
+            let own = expected.trim_matches(['【', '】']);
+            let head = format!("[unit.{unit}]\n");
+            let district = "[unit.district]\n";
+            edit(&hall, "people.toml", district, &format!("{district}signature = \"示例区\"\n"));
+            if unit != "district" {
+                edit(&hall, "people.toml", &head, &format!("{head}signature = \"{own}\"\n"));
+            }
+            hall.app.reload().await.unwrap();
+        }
+        certificate(&hall, resident(1)).await;
+        hall.run_until("2026-03-14 12:00").await;
+        let left = hall.take_left();
+        let sms: Vec<&str> = left
+            .iter()
+            .filter(|left| left.way == Way::Sms)
+            .map(|left| left.text.as_str())
+            .collect();
+        assert!(!sms.is_empty());
+        assert!(sms.iter().all(|text| text.starts_with(expected)), "{unit}: {sms:?}");
+    }
 }

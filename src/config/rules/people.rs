@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::weigh::signature_problem;
 use super::{Heard, Names, Read, check_id, check_known, check_phone, check_text};
 use crate::config::decode::Document;
 use crate::config::files::{AbsenceEntry, PeopleFile, StaffEntry, UnitEntry};
@@ -81,6 +82,7 @@ fn unit(id: UnitId, entry: &UnitEntry) -> Unit {
         parent: entry.parent.as_deref().map(UnitId::from),
         phone: entry.phone.clone(),
         address: entry.address.clone(),
+        signature: entry.signature.clone(),
     }
 }
 
@@ -114,6 +116,9 @@ fn check_unit(doc: &Document, file: &PeopleFile, name: &str, entry: &UnitEntry, 
         ("address", &entry.address),
     ] {
         check_text(doc, &at(key), text, heard);
+    }
+    if let Some((what, fix)) = entry.signature.as_deref().and_then(signature_problem) {
+        heard.push(doc.at(&at("signature"), &what, fix));
     }
     check_phone(doc, &at("phone"), &entry.phone, heard);
     let private = file.staff.values().filter_map(|staff| staff.mobile.as_deref());

@@ -133,6 +133,7 @@ fn unit(id: &str, kind: UnitKind, short: &str, parent: Option<&str>) -> Unit {
         parent: parent.map(Into::into),
         phone: "010-00000000".to_owned(),
         address: "示例路1号".to_owned(),
+        signature: None,
     }
 }
 
