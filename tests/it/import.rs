@@ -682,6 +682,7 @@ async fn the_program_previews_then_commits_then_recognises_the_same_list() {
         "2026年3月20日(周五),还有18天",
         "past; instead:",
         "this is a preview, nothing was written",
+        "导入后到3月3日(周二)为止将发出",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
@@ -761,4 +762,40 @@ async fn what_the_rules_refuse_is_told_at_its_cell() {
     for words in ["E2 收件时间:", "F3 优先理由:", "G4 预约时间:", "G5 预约时间:"] {
         assert!(text.contains(words), "{words}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_preview_says_what_the_import_will_cause() {
+    let hall = Hall::open(NOW).await;
+    let text = "姓名,电话,事项,诉求,火化日期\n\
+        沈小兰,13900001234,cremation_certificate,补办证明,\n\
+        李四,13900001235,cremation_certificate,补办证明,\n\
+        王五,13900001236,cremation_certificate,补办证明,\n";
+    let list = file(&hall, "undated.csv", text);
+    let preview = |more: &[&str]| {
+        let now = ["import", shown(&list), "--now", "2026-03-02T09:00:00+08:00"];
+        stdout(&xixin(&hall, &[now.as_slice(), more].concat()))
+    };
+    let json: Value = serde_json::from_str(&preview(&["--json"])).unwrap();
+    let caused = &json["caused"]["lin"];
+    assert!(caused["to_find_a_date"].as_u64() >= Some(3), "{json}");
+    let shown = preview(&[]);
+    let words = format!("其中“核实日期”{} 条", caused["to_find_a_date"]);
+    assert!(
+        shown.contains(&words) && shown.contains("until the end of 3 March"),
+        "{shown}"
+    );
+
+    // As it was foretold, so it comes.
+    let cases = desk_import(&hall, text).await.unwrap();
+    hall.run_until("2026-03-03 23:59").await;
+    let mut queued = 0;
+    for case in &cases {
+        let ledger = hall.ledger(case).await;
+        let to_lin = ledger
+            .iter()
+            .filter(|row| row.recipient == "staff:lin" && row.state == "accepted");
+        queued += to_lin.count();
+    }
+    assert_eq!(caused["messages"], queued, "{json}");
 }

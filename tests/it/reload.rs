@@ -198,7 +198,12 @@ async fn each_hall_signs_its_own_sms_and_the_rest_by_the_unit_above_or_the_commo
             let own = expected.trim_matches(['【', '】']);
             let head = format!("[unit.{unit}]\n");
             let district = "[unit.district]\n";
-            edit(&hall, "people.toml", district, &format!("{district}signature = \"示例区\"\n"));
+            edit(
+                &hall,
+                "people.toml",
+                district,
+                &format!("{district}signature = \"示例区\"\n"),
+            );
             if unit != "district" {
                 edit(&hall, "people.toml", &head, &format!("{head}signature = \"{own}\"\n"));
             }

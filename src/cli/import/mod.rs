@@ -1,5 +1,6 @@
 //! `xixin import`: shows what a file would come to; with `--commit` takes it over, all or nothing.
 
+mod caused;
 mod rows;
 mod table;
 

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::cli::case::local;
+use crate::cli::import::caused::Caused;
 use crate::domain::calendar::Certainty;
 use crate::domain::case::{Due, Item};
 use crate::domain::command::Change;
@@ -32,6 +34,8 @@ pub(super) struct Row {
     #[serde(skip)]
     pub(super) likeness: Option<Likeness>,
     pub(super) repeats: Option<Repeat>,
+    #[serde(skip)]
+    pub(super) caused: Caused,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +61,8 @@ pub(super) enum Repeat {
 }
 
 impl Row {
-    pub(super) fn new(index: usize, row: u32, change: &Change, book: &Rulebook, today: Date) -> Self {
+    pub(super) fn new(index: usize, row: u32, change: &Change, book: &Rulebook, now: Timestamp) -> Self {
+        let today = book.zone.to_datetime(now).date();
         let case = &change.case;
         let resident = change.people.iter().find(|person| person.relative.is_none());
         let due = |due: &Due| match due {
@@ -84,6 +89,7 @@ impl Row {
             index,
             likeness: Likeness::of(change),
             repeats: None,
+            caused: Caused::by(change, book, now),
         }
     }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::app::App;
+use crate::cli::import::caused::{self, Caused};
 use crate::cli::import::rows::{Repeat, Row};
 use crate::cli::import::{Args, Repeats};
 use crate::domain::ids::CaseId;
@@ -27,12 +28,11 @@ pub(super) struct Table {
 impl Table {
     /// Opens every case in thought. What the rules refuse becomes a problem at its cell.
     pub(super) fn rehearse(mut found: Found, desk: &Desk<'_>, book: &Rulebook, now: Timestamp) -> Self {
-        let today = book.zone.to_datetime(now).date();
         let mut rows = Vec::with_capacity(found.taken.len());
         for index in 0..found.taken.len() {
             let one = std::slice::from_ref(&found.taken[index].case);
             match desk.rehearse(one, now).pop() {
-                Some(Ok(change)) => rows.push(Row::new(index, found.taken[index].row, &change, book, today)),
+                Some(Ok(change)) => rows.push(Row::new(index, found.taken[index].row, &change, book, now)),
                 Some(Err(refusal)) => found.refused(index, &refusal),
                 None => {}
             }
@@ -67,6 +67,16 @@ impl Table {
         self.rows.iter().filter(|row| row.repeats.is_some()).count()
     }
 
+    /// The rows that are taken over.
+    fn wanted(&self, repeats: Repeats) -> impl Iterator<Item = &Row> {
+        let wanted = move |row: &&Row| repeats == Repeats::Allow || row.repeats.is_none();
+        self.rows.iter().filter(wanted)
+    }
+
+    fn caused(&self, repeats: Repeats) -> Caused {
+        Caused::all(self.wanted(repeats).map(|row| &row.caused))
+    }
+
     pub(super) fn may_commit(&self, repeats: Repeats) -> bool {
         self.found.problems.count() == 0 && (repeats != Repeats::Refuse || self.repeats() == 0)
     }
@@ -81,6 +91,7 @@ impl Table {
             "problems": self.found.problems.kept(),
             "problem_count": self.found.problems.count(),
             "repeat_count": self.repeats(),
+            "caused": self.caused(args.repeats),
             "committed": written.is_some(),
             "cases": written,
         })
@@ -117,6 +128,7 @@ impl Table {
             let _ = writeln!(text, "  …还有 {rest} 处 / and {rest} more");
         }
         let _ = write!(text, "\n{}", self.sum(problems.count()));
+        let _ = write!(text, "\n{}", self.caused(args.repeats).text(caused::until(book, now).1));
         let _ = write!(text, "\n{}", self.verdict(args, written));
         text
     }
@@ -164,11 +176,7 @@ impl Table {
         repeats: Repeats,
         now: Timestamp,
     ) -> anyhow::Result<Vec<CaseId>> {
-        let wanted: Vec<&Row> = self
-            .rows
-            .iter()
-            .filter(|row| repeats == Repeats::Allow || row.repeats.is_none())
-            .collect();
+        let wanted: Vec<&Row> = self.wanted(repeats).collect();
         let unless: Vec<Likeness> = match repeats {
             Repeats::Allow => Vec::new(),
             _ => wanted.iter().filter_map(|row| row.likeness.clone()).collect(),
