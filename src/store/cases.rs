@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
@@ -183,20 +183,21 @@ impl Store {
     }
 
     pub async fn list_cases(&self, filter: &Filter) -> Result<Vec<StoredCase>, StoreError> {
-        const SQL: &str = "
-            select id, facts, version, wake_ms, agenda_sum from cases
-            where ($1 is null or unit = $1)
-              and ($2 is null or owner = $2)
-              and ($3 is null or status = $3)
-            order by priority desc, opened_ms desc, id
-            limit $4";
-        let rows = sqlx::query_as::<_, Row>(SQL)
-            .bind(filter.unit.as_ref().map(UnitId::as_str))
-            .bind(filter.owner.as_ref().map(StaffId::as_str))
-            .bind(filter.status.as_deref())
-            .bind(filter.limit)
-            .fetch_all(self.reader())
-            .await;
+        // Only the filters that are given: an index is of no use to `$1 is null or ...`.
+        let mut sql =
+            QueryBuilder::<Sqlite>::new("select id, facts, version, wake_ms, agenda_sum from cases where true");
+        if let Some(unit) = &filter.unit {
+            sql.push(" and unit = ").push_bind(unit.as_str());
+        }
+        if let Some(owner) = &filter.owner {
+            sql.push(" and owner = ").push_bind(owner.as_str());
+        }
+        if let Some(status) = &filter.status {
+            sql.push(" and status = ").push_bind(status.as_str());
+        }
+        sql.push(" order by priority desc, opened_ms desc, id limit ")
+            .push_bind(filter.limit);
+        let rows = sql.build_query_as::<Row>().fetch_all(self.reader()).await;
         rows.during("list cases").map(readable)
     }
 

@@ -79,6 +79,25 @@ impl StoreError {
         let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
         matches!(code, 3 | 8 | 10 | 11 | 13 | 14 | 26)
     }
+
+    /// Whether somebody else is writing for longer than we wait: nothing is wrong, trying again later helps.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Database {
+                source: sqlx::Error::PoolTimedOut,
+                ..
+            } => true,
+            // Primary result codes SQLITE_BUSY 5 and LOCKED 6.
+            Self::Database {
+                source: sqlx::Error::Database(error),
+                ..
+            } => {
+                let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
+                matches!(code, 5 | 6)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A document that cannot be read. Only the place is told: it holds personal data.
