@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use xixin::domain::ids::CaseId;
 use xixin::domain::ladder::Way;
 use xixin::store::cases::Filter;
-use xixin::store::queue::Claim;
+use xixin::store::queue::{Claim, Lease};
 use xixin::store::{Store, StoreError};
 
 use crate::support::hall::Hall;
@@ -331,4 +331,32 @@ async fn every_question_to_the_database_is_understood() {
     assert_eq!(store.open_tasks(&["lin".into()]).await.unwrap(), []);
     assert_eq!(store.open_calls(&[&case]).await.unwrap(), []);
     store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_that_is_prolonged_is_not_put_back_and_an_old_one_cannot_be_prolonged() {
+    let hall = Hall::open("2026-03-04 08:50").await;
+    hall.without_digest("2026-03-04").await;
+    visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    let store = &hall.app.engine.store;
+    let (now, minute) = (at("2026-03-04 09:00"), at("2026-03-04 09:01"));
+    let claimed = store
+        .claim_due(Way::Email, Claim::Due, now, 10, "one", minute)
+        .await
+        .unwrap();
+    let leases: Vec<Lease> = claimed.iter().map(Lease::of).collect();
+    assert_eq!(leases.len(), 1);
+    store.renew(&leases, at("2026-03-04 09:03")).await.unwrap();
+    assert_eq!(store.release_expired(at("2026-03-04 09:02")).await.unwrap(), 0);
+    assert_eq!(store.release_expired(at("2026-03-04 09:04")).await.unwrap(), 1);
+    // Somebody else has it now.
+    let later = at("2026-03-04 09:05");
+    store
+        .claim_due(Way::Email, Claim::Due, at("2026-03-04 09:04"), 10, "other", later)
+        .await
+        .unwrap();
+    store.renew(&leases, at("2026-03-04 10:00")).await.unwrap();
+    assert_eq!(store.release_expired(at("2026-03-04 09:06")).await.unwrap(), 1);
 }
