@@ -293,27 +293,46 @@ pub async fn open_cases_of(
         .during("look for open cases of the same residents")
 }
 
-/// A new case; it wakes at once.
-pub async fn insert(tx: &mut Tx, case: &Case, now: Timestamp) -> Result<(), StoreError> {
+#[derive(serde::Serialize)]
+struct NewRow<'a> {
+    id: &'a str,
+    facts: String,
+    unit: &'a str,
+    owner: &'a str,
+    matter: &'a str,
+    resident: &'a str,
+    status: &'static str,
+    priority: i64,
+    opened_ms: i64,
+}
+
+/// New cases; they wake at once, whatever the clock says.
+pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
     const SQL: &str = "
         insert into cases
             (id, facts, version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, priority, opened_ms)
-        values ($1, $2, 1, $3, 0, 0, $4, $5, $6, $7, $8, $9, $10)";
+        select
+            value ->> 'id', value ->> 'facts', 1, 0, 0, 0, value ->> 'unit', value ->> 'owner', value ->> 'matter',
+            value ->> 'resident', value ->> 'status', value ->> 'priority', value ->> 'opened_ms'
+        from json_each($1)";
+    let rows = cases.iter().map(|case| NewRow {
+        id: case.id.as_str(),
+        facts: facts(case),
+        unit: case.unit.as_str(),
+        owner: case.owner.as_str(),
+        matter: case.matter.as_str(),
+        resident: case.party.person.as_str(),
+        status: status(case),
+        priority: i64::from(case.priority.is_some()),
+        opened_ms: case.opened_at.as_millisecond(),
+    });
+    let rows: Vec<NewRow<'_>> = rows.collect();
     sqlx::query(SQL)
-        .bind(case.id.as_str())
-        .bind(facts(case))
-        .bind(now.as_millisecond())
-        .bind(case.unit.as_str())
-        .bind(case.owner.as_str())
-        .bind(case.matter.as_str())
-        .bind(case.party.person.as_str())
-        .bind(status(case))
-        .bind(i64::from(case.priority.is_some()))
-        .bind(case.opened_at.as_millisecond())
+        .bind(json(&rows))
         .execute(&mut **tx)
         .await
         .map(|_| ())
-        .during("add a case")
+        .during("add cases")
 }
 
 /// New facts over exactly the version that was read; the case wakes at once.
@@ -359,6 +378,22 @@ pub async fn touch_of(tx: &mut Tx, resident: &PersonId, except: &CaseId, now: Ti
         .during("wake the other cases of a resident")
 }
 
+/// The same for many residents, because of these new cases.
+pub async fn touch_others_of(tx: &mut Tx, residents: &[&PersonId], new: &[&CaseId]) -> Result<(), StoreError> {
+    const SQL: &str = "
+        update cases set version = version + 1, wake_ms = 0
+        where resident in (select value from json_each($1))
+          and id not in (select value from json_each($2))
+          and status <> 'closed'";
+    sqlx::query(SQL)
+        .bind(json(&residents))
+        .bind(json(&new))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("wake the other cases of residents")
+}
+
 /// Notes that cases were planned; returns those that had not changed in the meantime. The others keep their wake-up.
 pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Result<Vec<String>, StoreError> {
     const SQL: &str = "
@@ -382,18 +417,23 @@ pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Resu
         .during("note that cases were planned")
 }
 
-/// The next number of the year, e.g. `2026-000017`. A number is never given twice.
-pub async fn next_number(tx: &mut Tx, year: i16) -> Result<CaseId, StoreError> {
+/// The next `count` numbers of the year, e.g. `2026-000017`. A number is never given twice.
+pub async fn next_numbers(tx: &mut Tx, year: i16, count: usize) -> Result<Vec<CaseId>, StoreError> {
     const SQL: &str = "
-        insert into meta (name, value) values ($1, '1')
-        on conflict (name) do update set value = cast(cast(meta.value as integer) + 1 as text)
-        returning value";
-    let value: String = sqlx::query_scalar(SQL)
+        insert into meta (name, value) values ($1, cast($2 as text))
+        on conflict (name) do update set value = cast(cast(meta.value as integer) + $2 as text)
+        returning cast(value as integer)";
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let last: i64 = sqlx::query_scalar(SQL)
         .bind(format!("case_number:{year}"))
+        .bind(count)
         .fetch_one(&mut **tx)
         .await
-        .during("take the next case number")?;
-    Ok(CaseId::from(format!("{year}-{value:0>6}")))
+        .during("take the next case numbers")?;
+    let numbers = last - count + 1..=last;
+    Ok(numbers
+        .map(|number| CaseId::from(format!("{year}-{number:06}")))
+        .collect())
 }
 
 fn facts(case: &Case) -> String {
