@@ -123,7 +123,7 @@ async fn multiply(app: &App, count: usize) {
     let due = now
         .checked_add(SignedDuration::from_hours(24 * 60))
         .expect("it is an instant");
-    promise_calls(app, 1, &local(due)[..10], now).await;
+    promise_calls(app, &[local(due)[..10].to_owned()], now).await;
     while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
     let options = SqliteConnectOptions::new().filename(database_path(&app.engine.live.get().settings));
     let pool = SqlitePool::connect_with(options).await.expect("the database is there");
@@ -151,22 +151,27 @@ async fn multiply(app: &App, count: usize) {
     pool.close().await;
 }
 
-/// Reloads changed rules over so many cases; meanwhile a reminder falls due every 50 ms.
+/// Reloads changed rules over so many cases; meanwhile a reminder falls due every 20 ms.
 async fn reload(count: usize) {
     let house = House::new(SETTINGS);
     house.append("ladders.toml", AT_ONCE);
     let app = house.open(Arc::new(SystemClock)).await;
     multiply(&app, count).await;
     let now = SystemClock.now();
-    let first = now.checked_add(SignedDuration::from_secs(8)).expect("it is an instant");
-    for n in 0..200 {
-        let at = first
-            .checked_add(SignedDuration::from_millis(n * 50))
-            .expect("it is an instant");
-        promise_calls(&app, 1, &local(at), now).await;
-    }
+    let first = now
+        .checked_add(SignedDuration::from_secs(20))
+        .expect("it is an instant");
+    let spread = |n: i64| {
+        first
+            .checked_add(SignedDuration::from_millis(n * 20))
+            .expect("it is an instant")
+    };
+    let dues: Vec<String> = (0..200).map(|n| local(spread(n))).collect();
+    promise_calls(&app, &dues, now).await;
     let loops = Loops::start(&app);
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // The reload comes just before the first of them.
+    let pause = Duration::try_from(first.duration_since(SystemClock.now())).unwrap_or_default();
+    tokio::time::sleep(pause.saturating_sub(Duration::from_millis(200))).await;
     house.append("ladders.toml", "# changed\n");
     let start = Instant::now();
     let generation = app.reload().await.expect("the change is sound");

@@ -46,7 +46,7 @@ async fn throughput(port: u16, count: usize) {
     let due: Timestamp = "2026-03-09T08:30:00+08:00".parse().expect("it is an instant");
     let clock = ManualClock::new(before);
     let app = house.open(Arc::new(clock.clone())).await;
-    promise_calls(&app, count, "2026-03-09", before).await;
+    promise_calls(&app, &vec!["2026-03-09".to_owned(); count], before).await;
     while planner::step(&app.engine, before)
         .await
         .expect("planning works")
@@ -83,12 +83,13 @@ async fn lateness(port: u16) {
     let first = now
         .checked_add(SignedDuration::from_secs(20))
         .expect("it is an instant");
-    for n in 0..10 {
-        let at = first
-            .checked_add(SignedDuration::from_millis(n * 100))
-            .expect("it is an instant");
-        promise_calls(&app, 100, &local(at), now).await;
-    }
+    let spread = |n: i64| {
+        first
+            .checked_add(SignedDuration::from_millis(n))
+            .expect("it is an instant")
+    };
+    let dues: Vec<String> = (0..1_000).map(|n| local(spread(n))).collect();
+    promise_calls(&app, &dues, now).await;
     let loops = Loops::start(&app);
     let mut lateness: Vec<i64> = loop {
         let rows = app

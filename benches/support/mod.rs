@@ -101,23 +101,22 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Opens `count` cases that each promise a call on `due`, a local day or time.
-pub(crate) async fn promise_calls(app: &App, count: usize, due: &str, now: Timestamp) {
+/// Opens one case for each of these local days or times, at which a call is promised.
+pub(crate) async fn promise_calls(app: &App, dues: &[String], now: Timestamp) {
     let rules = app.engine.live.get();
     let desk = Desk::new(&app.engine.store, &rules.rulebook, &StaffId::from("zhou")).expect("zhou is on the list");
-    for start in (0..count).step_by(1_000) {
-        let new: Vec<NewCase> = (start..count.min(start + 1_000))
-            .map(|n| {
-                let case = json!({
-                    "resident": { "name": format!("示例{n}"), "phone": format!("139{n:08}"), "born": 1980 },
-                    "matter": "hard_case",
-                    "request": "请帮我问一问。",
-                    "deadlines": [{ "kind": "hard_case", "trigger": due }],
-                    "callbacks": [{ "words": "问到就告诉您", "due": due }],
-                });
-                serde_json::from_value(case).expect("the document is a case")
-            })
-            .collect();
+    for (start, dues) in dues.chunks(1_000).enumerate() {
+        let case = |(n, due): (usize, &String)| {
+            let n = start * 1_000 + n;
+            let case = json!({
+                "resident": { "name": format!("示例{n}"), "phone": format!("139{n:08}"), "born": 1980 },
+                "matter": "hard_case",
+                "request": "请帮我问一问。",
+                "callbacks": [{ "words": "问到就告诉您", "due": due }],
+            });
+            serde_json::from_value::<NewCase>(case).expect("the document is a case")
+        };
+        let new = dues.iter().enumerate().map(case).collect();
         desk.open_all(new, false, now).await.expect("the cases are sound");
     }
 }
