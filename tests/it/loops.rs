@@ -193,3 +193,28 @@ async fn a_test_message_does_not_pass_a_pause() {
     assert!(send_test(engine, Way::Email, "nobody@example.org").await.unwrap().sent);
     assert_eq!(hall.take_left().len(), 1);
 }
+
+#[tokio::test]
+async fn a_provider_that_may_be_back_is_asked_with_one_message_at_a_time() {
+    let server = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Silence)).await;
+    let settings = format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntimeout_s = 1\ndot_timeout_s = 1\n",
+        server.port
+    );
+    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    hall.without_digest("2026-03-04").await;
+    for number in 1..=4 {
+        visit(&hall, resident(number), "2026-03-05 09:30").await;
+    }
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    for _ in 0..3 {
+        hall.app.engine.breakers.email.fault(at("2026-03-04 08:59"), "x");
+    }
+    let (mut loops, stop) = start(&hall);
+    server.fell_silent().await;
+    stop.cancel();
+    while loops.join_next().await.is_some() {}
+    hall.recorder.flush().await;
+    assert_eq!(hall.column("select outcome from attempts").await, ["uncertain"]);
+}
