@@ -24,6 +24,7 @@ create index cases_wake on cases (wake_ms) where wake_ms is not null;
 create index cases_rules on cases (rules_gen) where status <> 'closed';
 create index cases_owner on cases (owner, status, opened_ms);
 create index cases_unit on cases (unit, status, opened_ms);
+create index cases_listed on cases (priority desc, opened_ms desc, id);
 create index cases_resident on cases (resident);
 create index cases_waiting on cases (owner) where status = 'waiting';
 
@@ -84,6 +85,7 @@ create table reminders (
     unique (case_id, mark, recipient, way)
 );
 create index reminders_queue on reminders (way, not_before_ms) where state = 'queued';
+create index reminders_fallback on reminders (way, not_before_ms) where state = 'queued' and priority >= 2 and fallback <> '';
 create index reminders_leased on reminders (holder) where state in ('claimed', 'attempting');
 create index reminders_tasks on reminders (assignee) where state = 'task';
 create index reminders_trouble on reminders (decided_ms) where state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt');

@@ -75,7 +75,7 @@ impl MailChannel {
         }
     }
 
-    /// Whether mail could leave now, without sending any: what a breaker asks before it closes.
+    /// Whether mail could leave now, without sending any: what `xixin doctor` asks.
     pub async fn probe(&self) -> Result<(), Outcome> {
         match self {
             Self::Smtp(pool) => pool.probe().await,

@@ -1,4 +1,5 @@
-//! Whether a provider is worth trying: three of its own faults in a row close it for a minute; then one message at a time probes it.
+//! Whether a provider is worth trying: three of its own faults in a row close it for a minute; then the sender claims one message at
+//! a time to probe it. Messages claimed before may try as well, when they come to their line after that minute.
 
 use std::sync::Mutex;
 

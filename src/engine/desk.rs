@@ -3,11 +3,12 @@
 
 use jiff::Timestamp;
 
-use crate::domain::agenda;
-use crate::domain::case::Item;
+use crate::domain::agenda::{self, Entry};
+use crate::domain::case::{Case, Item};
 use crate::domain::command::{self, Change, Command, Context, NewCase, Refusal};
 use crate::domain::ids::{CaseId, PersonId, StaffId};
 use crate::domain::org::Staff;
+use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::reminder::Recipient;
@@ -15,6 +16,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, shown};
 use crate::engine::alike::{self, Likeness};
 use crate::engine::new_person;
+use crate::store::people::Sign;
 use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, people};
 
 /// Why a command was not carried out.
@@ -80,8 +82,8 @@ impl<'a> Desk<'a> {
     pub async fn open_all(&self, new: Vec<NewCase>, imported: bool, now: Timestamp) -> Result<Vec<Change>, DeskError> {
         let mut tx = self.store.begin().await?;
         let mut opened = Vec::with_capacity(new.len());
-        for new in new {
-            opened.push(self.open_one(&mut tx, new, imported, now).await?);
+        for chunk in chunks(new) {
+            opened.extend(self.open_chunk(&mut tx, chunk, imported, now).await?);
         }
         commit(tx, "open cases").await?;
         Ok(opened)
@@ -100,32 +102,68 @@ impl<'a> Desk<'a> {
             return Err(DeskError::Repeated(case.clone()));
         }
         let mut opened = Vec::with_capacity(new.len());
-        for new in new {
-            opened.push(self.open_one(&mut tx, new, true, now).await?.case.id);
+        for chunk in chunks(new) {
+            let changes = self.open_chunk(&mut tx, chunk, true, now).await?;
+            opened.extend(changes.into_iter().map(|change| change.case.id));
         }
         commit(tx, "take cases over").await?;
         Ok(opened)
     }
 
-    async fn open_one(&self, tx: &mut Tx, new: NewCase, imported: bool, now: Timestamp) -> Result<Change, DeskError> {
+    /// Opens some cases with a few statements in all, as if one after the other.
+    async fn open_chunk(
+        &self,
+        tx: &mut Tx,
+        new: Vec<NewCase>,
+        imported: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, DeskError> {
         let year = self.rules.zone.to_datetime(now).year();
-        let id = cases::next_number(tx, year).await?;
-        let mut change = command::open(id, new, imported, &self.context(now))?;
-        if let Some(known) = self.known(tx, &change).await? {
-            change.adopt(&known);
+        let ids = cases::next_numbers(tx, year, new.len()).await?;
+        let context = self.context(now);
+        let open = |(id, new)| command::open(id, new, imported, &context);
+        let mut changes: Vec<Change> = ids.into_iter().zip(new).map(open).collect::<Result<_, _>>()?;
+        let signs: Vec<Sign> = changes.iter().filter_map(sign).collect();
+        let mut known = people::known_residents(tx, &signs).await?;
+        for change in &mut changes {
+            let Some(sign) = sign(change) else { continue };
+            let people = known.entry(sign).or_default();
+            change.adopt(people);
+            // Whoever comes twice in one list has been here before, the second time.
+            remember(people, &change.people);
         }
-        cases::insert(tx, &change.case).await?;
-        self.write_rest(tx, &change, now).await?;
-        Ok(change)
+        let opened: Vec<&Case> = changes.iter().map(|change| &change.case).collect();
+        cases::insert(tx, &opened).await?;
+        people::put(
+            tx,
+            &changes.iter().flat_map(|change| &change.people).collect::<Vec<_>>(),
+        )
+        .await?;
+        let residents: Vec<&PersonId> = opened.iter().map(|case| &case.party.person).collect();
+        let ids: Vec<&CaseId> = opened.iter().map(|case| &case.id).collect();
+        cases::touch_others_of(tx, &residents, &ids).await?;
+        let entries: Vec<Vec<Entry>> = opened.iter().map(|case| self.entries(case)).collect();
+        let rows = opened.iter().zip(&entries);
+        let rows: Vec<_> = rows
+            .map(|(case, entries)| (&case.id, &case.unit, entries.as_slice()))
+            .collect();
+        agenda_rows::replace(tx, &rows).await?;
+        let told = changes.iter().map(|change| (&change.case.id, change.events.as_slice()));
+        events::append_all(tx, now, self.actor.id.as_str(), &told.collect::<Vec<_>>()).await?;
+        Ok(changes)
     }
 
-    /// The resident of a new case, if they have been here before.
-    async fn known(&self, tx: &mut Tx, change: &Change) -> Result<Option<People>, StoreError> {
-        let resident = change.people.iter().find(|person| person.relative.is_none());
-        let Some((resident, phone)) = resident.and_then(|person| Some((person, person.phone.as_deref()?))) else {
-            return Ok(None);
+    /// The agenda of a case.
+    fn entries(&self, case: &Case) -> Vec<Entry> {
+        let items: Vec<Dated<'_>> = if case.is_closed() {
+            Vec::new()
+        } else {
+            case.items()
+                .filter(Item::is_open)
+                .map(|item| Dated::new(self.rules, item))
+                .collect()
         };
-        people::known_resident(tx, phone, &resident.name).await
+        agenda::project(self.rules, case, &items)
     }
 
     /// What opening these cases would come to, without writing anything: one answer per case.
@@ -182,9 +220,7 @@ impl<'a> Desk<'a> {
 
     async fn write_rest(&self, tx: &mut Tx, change: &Change, now: Timestamp) -> Result<(), DeskError> {
         let case = &change.case;
-        for person in &change.people {
-            people::put(tx, person).await?;
-        }
+        people::put(tx, &change.people.iter().collect::<Vec<_>>()).await?;
         if !change.people.is_empty() {
             cases::touch_of(tx, &case.party.person, &case.id).await?;
         }
@@ -200,15 +236,7 @@ impl<'a> Desk<'a> {
         if case.is_closed() {
             calls::cancel_tasks(tx, &case.id, now).await?;
         }
-        let items: Vec<Dated<'_>> = if case.is_closed() {
-            Vec::new()
-        } else {
-            case.items()
-                .filter(Item::is_open)
-                .map(|item| Dated::new(self.rules, item))
-                .collect()
-        };
-        let entries = agenda::project(self.rules, case, &items);
+        let entries = self.entries(case);
         agenda_rows::replace(tx, &[(&case.id, &case.unit, entries.as_slice())]).await?;
         events::append(tx, now, &case.id, self.actor.id.as_str(), &change.events).await?;
         Ok(())
@@ -223,4 +251,36 @@ impl<'a> Desk<'a> {
             new_person,
         }
     }
+}
+
+/// So many cases are opened at once: lists of thousands, without a statement for every row and without holding all of it as text.
+const CHUNK: usize = 500;
+
+fn chunks(new: Vec<NewCase>) -> impl Iterator<Item = Vec<NewCase>> {
+    let mut rest = new.into_iter();
+    std::iter::from_fn(move || {
+        let chunk: Vec<NewCase> = rest.by_ref().take(CHUNK).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+/// By what the resident of a new case is recognised, if they have been here before.
+fn sign(change: &Change) -> Option<Sign> {
+    let resident = change.people.iter().find(|person| person.relative.is_none())?;
+    Some((resident.phone.clone()?, resident.name.clone()))
+}
+
+/// What has been recorded of these people is known from now on.
+fn remember(known: &mut People, people: &[Person]) {
+    for person in people {
+        if person.relative.is_none() {
+            known.resident = Some(person.clone());
+            continue;
+        }
+        match known.relatives.iter_mut().find(|old| old.id == person.id) {
+            Some(old) => *old = person.clone(),
+            None => known.relatives.push(person.clone()),
+        }
+    }
+    known.relatives.sort_by(|a, b| a.id.cmp(&b.id));
 }

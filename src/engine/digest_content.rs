@@ -17,8 +17,8 @@ use crate::domain::plan::milestones::Dated;
 use crate::domain::reminder::{MarkText, Recipient};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, day_words};
-use crate::engine::Engine;
 use crate::engine::live::Rules;
+use crate::engine::{Engine, digests};
 use crate::store::agenda::Place;
 use crate::store::cases::StoredCase;
 use crate::store::reminders::LedgerRow;
@@ -204,17 +204,47 @@ async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[St
             format!("{} {}: {}", row.case_id, row.way, row.reason_en),
         )
     };
+    let mut troubles: Vec<Said> = troubles.iter().map(trouble).collect();
+    troubles.extend(lost_digests(engine, page, reader, &units).await?);
     let digest_at = |day| instant(day, book.schedule.digest_at, &book.zone);
     let yesterday = digest_at(book.calendar.previous_workday(page.day));
     let (sent, failed) = store.outcome_counts(&units, yesterday, digest_at(page.day)).await?;
     Ok(RollUp {
         units: loads(engine, page, reader, &units).await?,
         exceptions: places.iter().filter_map(exception).collect(),
-        troubles: troubles.iter().map(trouble).collect(),
+        troubles,
         sent: count(sent),
         failed: count(failed),
         calendar_ends: calendar_ends(book, page.day),
     })
+}
+
+/// Digests of the last days that did not reach others in these units: whoever misses theirs cannot know. Staff only, no case is named.
+async fn lost_digests(
+    engine: &Engine,
+    page: &Page<'_>,
+    reader: &Staff,
+    units: &[UnitId],
+) -> Result<Vec<Said>, StoreError> {
+    let org = &page.rules.org;
+    let below: BTreeMap<String, &Staff> = org
+        .staff
+        .values()
+        .filter(|staff| staff.id != reader.id && units.contains(&staff.unit))
+        .map(|staff| (Recipient::Staff(staff.id.clone()).to_string(), staff))
+        .collect();
+    let recipients: Vec<String> = below.keys().cloned().collect();
+    let since = digests::mark(later(page.day, -TROUBLE_DAYS));
+    let rows = engine.store.undelivered_to(&recipients, &since).await?;
+    let lost = |row: &LedgerRow| {
+        let name = &below.get(&row.recipient)?.name;
+        let day = row.mark.strip_prefix(digests::MARK)?;
+        Some(Said::new(
+            format!("{name} {day} 的每日待办没有送达: {}", row.reason_zh),
+            format!("the daily digest of {day} did not reach {name}: {}", row.reason_en),
+        ))
+    };
+    Ok(rows.iter().filter_map(lost).collect())
 }
 
 /// One row per unit directly below the reader's, windows counted with their centre.

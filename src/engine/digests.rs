@@ -114,9 +114,12 @@ pub fn readers(book: &Rulebook, today: Date) -> Vec<&Staff> {
     book.org.staff.values().filter(reads).collect()
 }
 
+/// What the mark of a digest begins with.
+pub(crate) const MARK: &str = "digest|";
+
 /// In the order of the days.
-fn mark(day: Date) -> String {
-    format!("digest|{day}")
+pub(crate) fn mark(day: Date) -> String {
+    format!("{MARK}{day}")
 }
 
 fn new_digest(staff: &Staff, day: Date, due: Timestamp, now: Timestamp, book: &Rulebook) -> NewReminder {
@@ -161,10 +164,7 @@ pub(crate) async fn prepare(
             now,
         ));
     };
-    let day = row
-        .mark
-        .strip_prefix("digest|")
-        .and_then(|day| day.parse::<Date>().ok());
+    let day = row.mark.strip_prefix(MARK).and_then(|day| day.parse::<Date>().ok());
     let (Some(day), Some(to)) = (day, staff.email.clone()) else {
         return Ok(cancel(row, Said::new("没有邮箱地址", "no e-mail address"), now));
     };

@@ -28,7 +28,7 @@ use crate::store::{StoreError, commit, events, reminders};
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Outcomes in one commit at the most.
 const GATHER: usize = 512;
-/// An e-mail of unknown fate goes out this often at the most: the same bytes under the same Message-ID.
+/// An e-mail of unknown fate goes out this often at the most: rendered anew, but under the same Message-ID.
 const EMAIL_TRIES_IN_DOUBT: i64 = 2;
 /// Who writes events that no person caused.
 const ACTOR: &str = "xixin";
@@ -40,6 +40,12 @@ pub enum Ended {
     /// The facts changed under the judgement: back to the queue.
     Again(Lease),
     Attempt(Box<Attempted>),
+    /// A stop or a pause came before the message went on the wire: back to the queue, charged to nobody.
+    NotBegun {
+        lease: Lease,
+        attempt: NewAttempt,
+        now: Timestamp,
+    },
     /// Answers once everything before it has been recorded.
     Flush(oneshot::Sender<()>),
 }
@@ -86,7 +92,8 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
             match ended {
                 Ended::Flush(done) => waiting.push(done),
                 Ended::Settled(settled) => work.settled(settled, engine.clock.now()),
-                Ended::Again(lease) => work.again(lease),
+                Ended::Again(lease) => work.again(lease, None),
+                Ended::NotBegun { lease, attempt, now } => work.again(lease, Some(not_begun(attempt, now))),
                 Ended::Attempt(attempted) => {
                     let doubts = doubts_before(&engine, &attempted).await;
                     work.attempted(&attempted, doubts);
@@ -156,7 +163,7 @@ impl Work {
         }
     }
 
-    fn again(&mut self, lease: Lease) {
+    fn again(&mut self, lease: Lease, attempt: Option<EndedAttempt>) {
         self.verdicts.push(Verdict {
             id: lease.id,
             epoch: lease.epoch,
@@ -166,7 +173,7 @@ impl Work {
             reason_en: None,
             charged: 0,
             closed_ms: None,
-            attempt: None,
+            attempt,
         });
     }
 
@@ -402,6 +409,18 @@ pub(crate) fn ended(attempt: &NewAttempt, outcome: &Outcome, now: Timestamp) -> 
         blame: outcome.blame().map(Blame::name),
         reference: outcome.reference().map(str::to_owned),
         reason: outcome.reason().map(str::to_owned),
+    }
+}
+
+/// The end of an attempt that was recorded but never made.
+fn not_begun(attempt: NewAttempt, now: Timestamp) -> EndedAttempt {
+    EndedAttempt {
+        id: attempt.id,
+        ended_ms: now.as_millisecond(),
+        outcome: "deferred",
+        blame: None,
+        reference: None,
+        reason: Some("停止或暂停时尚未发出 / stopped or paused before it was sent".to_owned()),
     }
 }
 

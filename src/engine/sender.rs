@@ -2,7 +2,7 @@
 //!
 //! A batch never waits for the one before it: up to [`BATCHES`] are under way, and outcomes are recorded as they come. What cannot be
 //! recorded is not sent: when the database fails, the gate closes until it takes writes again. While a provider is down, nothing but
-//! what is critical and has another way is touched.
+//! what is critical and has another way is touched. What has not begun when a stop or a pause comes goes back to the queue.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -40,6 +40,10 @@ const BATCHES: usize = 3;
 const SHORTEST: Duration = Duration::from_millis(5);
 /// How long a claim is ours, in seconds.
 const LEASE_S: i64 = 60;
+/// Claims are prolonged this often while their batch is prepared: many digests take longer than a lease.
+const RENEW_EVERY: Duration = Duration::from_secs(15);
+/// Before another look at a database that somebody else is writing.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What one step took on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,7 +59,7 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
     loop {
         beat.now();
         while batches.try_join_next().is_some() {}
-        let pause = if batches.len() < BATCHES {
+        let mut pause = if batches.len() < room(&engine, way) {
             pause_before_next(&engine, way).await
         } else {
             POLL
@@ -64,11 +68,12 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
             match claim(&engine, way, pace.size(), engine.clock.now()).await {
                 Ok(Some(batch)) => {
                     let (engine, recorder, pace) = (engine.clone(), recorder.clone(), Arc::clone(&pace));
-                    batches.spawn(async move { send_at_pace(&engine, batch, &recorder, &pace).await });
+                    let stop = stop.clone();
+                    batches.spawn(async move { send_at_pace(&engine, batch, &recorder, &pace, &stop).await });
                     continue;
                 }
                 Ok(None) => {}
-                Err(error) => hold(&engine, &error),
+                Err(error) => pause = hold(&engine, &error),
             }
         }
         tokio::select! {
@@ -81,18 +86,34 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
     while batches.join_next().await.is_some() {}
 }
 
-async fn send_at_pace(engine: &Engine, batch: Batch, recorder: &Recorder, pace: &Pace) {
+async fn send_at_pace(engine: &Engine, batch: Batch, recorder: &Recorder, pace: &Pace, stop: &CancellationToken) {
     let (claimed, began) = (batch.claimed.len(), Instant::now());
-    match send_batch(engine, batch, recorder).await {
+    match send_batch(engine, batch, recorder, stop).await {
         Ok(_) => pace.took(claimed, began.elapsed()),
-        Err(error) => hold(engine, &error),
+        Err(error) => {
+            hold(engine, &error);
+        }
     }
 }
 
-/// The database failed: nothing more is claimed until the lookout finds that it takes writes again.
-fn hold(engine: &Engine, error: &StoreError) {
+/// The database failed: nothing more is claimed until the lookout finds that it takes writes again. One that is only busy is asked
+/// again soon. Returns when to look again.
+fn hold(engine: &Engine, error: &StoreError) -> Duration {
+    if error.is_busy() {
+        warn!(error = %crate::telemetry::chain(error), "the database is busy; everything stays queued, trying again in a second");
+        return BUSY_PAUSE;
+    }
     error!(error = %crate::telemetry::chain(error), "the queue cannot be read or written; sending is on hold, everything stays queued");
     engine.gate.set_storage_fault(Some(error.to_string()));
+    POLL
+}
+
+/// How many batches may be under way: to see whether a provider is back, one message, and only when nothing else is on its way there.
+fn room(engine: &Engine, way: Way) -> usize {
+    match breaker(engine, way).flow(engine.clock.now()) {
+        Flow::Probe => 1,
+        Flow::Free | Flow::Until(_) => BATCHES,
+    }
 }
 
 fn most(way: Way) -> i64 {
@@ -126,10 +147,7 @@ async fn pause_before_next(engine: &Engine, way: Way) -> Duration {
     match (next, flow) {
         (Ok(next), Flow::Until(until)) => next.map_or(POLL, wait).min(wait(until).max(SHORTEST)),
         (Ok(next), _) => next.map_or(POLL, wait),
-        (Err(error), _) => {
-            hold(engine, &error);
-            POLL
-        }
+        (Err(error), _) => hold(engine, &error),
     }
 }
 
@@ -154,12 +172,9 @@ async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<O
         Flow::Probe => (Claim::Probe, 1),
         Flow::Until(_) => (Claim::Fallback, most),
     };
-    let lease_until = now
-        .checked_add(SignedDuration::from_secs(LEASE_S))
-        .unwrap_or(Timestamp::MAX);
     let claimed = engine
         .store
-        .claim_due(way, claim, now, limit, &engine.holder, lease_until)
+        .claim_due(way, claim, now, limit, &engine.holder, lease_end(now))
         .await?;
     Ok((!claimed.is_empty()).then(|| Batch {
         way,
@@ -168,31 +183,45 @@ async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<O
     }))
 }
 
+fn lease_end(now: Timestamp) -> Timestamp {
+    now.checked_add(SignedDuration::from_secs(LEASE_S))
+        .unwrap_or(Timestamp::MAX)
+}
+
 /// One whole turn: claims a batch, sends it and waits for its outcomes to be recorded. What the loop does, in a row.
 pub async fn step(engine: &Engine, way: Way, recorder: &Recorder, now: Timestamp) -> Result<Sending, StoreError> {
     if engine.gate.closed(way).is_some() {
         return Ok(Sending::default());
     }
-    let Some(batch) = claim(engine, way, most(way), now).await? else {
+    let held = |error: &StoreError| {
+        hold(engine, error);
+    };
+    let Some(batch) = claim(engine, way, most(way), now).await.inspect_err(held)? else {
         return Ok(Sending::default());
     };
     let claimed = batch.claimed.len();
-    let started = send_batch(engine, batch, recorder)
+    let started = send_batch(engine, batch, recorder, &CancellationToken::new())
         .await
-        .inspect_err(|error| hold(engine, error))?;
+        .inspect_err(held)?;
     recorder.flush().await;
     Ok(Sending { claimed, started })
 }
 
 /// Sends a batch. When it cannot be judged or recorded, nothing of it is sent and all of it goes back to the queue.
-async fn send_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Result<usize, StoreError> {
+async fn send_batch(
+    engine: &Engine,
+    batch: Batch,
+    recorder: &Recorder,
+    stop: &CancellationToken,
+) -> Result<usize, StoreError> {
     let leases: Vec<Lease> = batch.claimed.iter().map(Lease::of).collect();
-    match start_batch(engine, batch, recorder).await {
+    let start = start_batch(engine, batch, recorder);
+    match meanwhile(start, RENEW_EVERY, || renew(engine, &leases)).await {
         Ok(Started { way, rules, going }) => {
             let count = going.len();
             let sends = going
                 .into_iter()
-                .map(|ready| send_one(engine, &rules, way, ready, recorder));
+                .map(|ready| send_one(engine, &rules, way, ready, recorder, stop));
             futures_util::future::join_all(sends).await;
             Ok(count)
         }
@@ -202,6 +231,31 @@ async fn send_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resul
             }
             Err(error)
         }
+    }
+}
+
+async fn renew(engine: &Engine, leases: &[Lease]) {
+    // Left as it is, the lease ends and the batch is judged again: nothing is lost.
+    if let Err(error) = engine.store.renew(leases, lease_end(engine.clock.now())).await {
+        warn!(error = %crate::telemetry::chain(&error), "claims cannot be prolonged");
+    }
+}
+
+/// Does `work`, and `also` every so often as long as it takes.
+async fn meanwhile<T, A>(work: impl Future<Output = T>, every: Duration, also: impl Fn() -> A) -> T
+where
+    A: Future<Output = ()>,
+{
+    let also = async {
+        loop {
+            tokio::time::sleep(every).await;
+            also().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = also => never,
     }
 }
 
@@ -240,7 +294,14 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
     Ok(Started { way, rules, going })
 }
 
-async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, recorder: &Recorder) {
+async fn send_one(
+    engine: &Engine,
+    rules: &Rules,
+    way: Way,
+    ready: Ready,
+    recorder: &Recorder,
+    stop: &CancellationToken,
+) {
     let Ready {
         claimed,
         attempt,
@@ -248,17 +309,22 @@ async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, record
         context,
     } = ready;
     // A fault of this program must not take the rest of the batch along.
-    let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire))
+    let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire, stop))
         .catch_unwind()
         .await;
     let outcome = sent.unwrap_or_else(|_| {
         error!(reminder.id = %claimed.id, "sending reminder {} failed inside the program", claimed.id);
-        Outcome::Uncertain {
+        Some(Outcome::Uncertain {
             reason:
                 "发送时程序出错,不知是否已发出 / sending failed inside the program; nobody knows whether it went out"
                     .to_owned(),
-        }
+        })
     });
+    let Some(outcome) = outcome else {
+        let (lease, now) = (Lease::of(&claimed), engine.clock.now());
+        recorder.send(Ended::NotBegun { lease, attempt, now }).await;
+        return;
+    };
     let ended = Attempted {
         claimed,
         attempt,
@@ -269,19 +335,23 @@ async fn send_one(engine: &Engine, rules: &Rules, way: Way, ready: Ready, record
     recorder.send(Ended::Attempt(Box::new(ended))).await;
 }
 
-/// One attempt, unless the provider has turned out to be down while this message waited for a line.
-async fn try_once(engine: &Engine, rules: &Rules, way: Way, wire: &Wire) -> Outcome {
+/// One attempt, unless the provider has turned out to be down while this message waited for a line. Nothing was tried when a stop or
+/// a pause has come in the meantime: that is nobody's fault.
+async fn try_once(engine: &Engine, rules: &Rules, way: Way, wire: &Wire, stop: &CancellationToken) -> Option<Outcome> {
     let channels = &rules.channels;
     let line = match (way, &channels.mail, &channels.sms) {
         (Way::Email, Some(channel), _) => Some(channel.line().await),
         (Way::Sms, _, Some(gateway)) => Some(gateway.line().await),
         _ => None,
     };
+    if stop.is_cancelled() || engine.gate.closed(way).is_some() {
+        return None;
+    }
     let breaker = breaker(engine, way);
     if matches!(breaker.flow(engine.clock.now()), Flow::Until(_)) {
-        return Outcome::provider_down(
+        return Some(Outcome::provider_down(
             "服务商暂时不可用,稍后再试 / the provider is down; it will be tried again".to_owned(),
-        );
+        ));
     }
     let outcome = match (wire, line, &channels.mail, &channels.sms) {
         (Wire::Mail(mail), Some(line), Some(channel), _) => channel.send_on(line, mail).await,
@@ -303,5 +373,23 @@ async fn try_once(engine: &Engine, rules: &Rules, way: Way, wire: &Wire) -> Outc
         Some(_) => {}
         None => breaker.answered(),
     }
-    outcome
+    Some(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn claims_are_prolonged_well_before_they_end_as_long_as_their_batch_is_prepared() {
+        let renewed = Cell::new(0);
+        let work = async {
+            tokio::time::sleep(Duration::from_secs(200)).await;
+            "done"
+        };
+        let done = meanwhile(work, RENEW_EVERY, || async { renewed.set(renewed.get() + 1) }).await;
+        assert_eq!((done, renewed.get()), ("done", 13));
+    }
 }

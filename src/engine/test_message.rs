@@ -28,10 +28,14 @@ pub struct Tested {
     pub said: Said,
 }
 
-/// Sends one message to `to`, an e-mail address or a number, by the rules in force.
+/// Sends one message to `to`, an e-mail address or a number, by the rules in force. A way that is paused stays paused.
 pub async fn send_test(engine: &Engine, way: Way, to: &str) -> Result<Tested, StoreError> {
     let rules = engine.live.get();
-    let now = engine.clock.now();
+    let now = engine.now();
+    engine.gate.set_switches(engine.store.switches().await?);
+    if let Some(said) = engine.gate.closed(way) {
+        return Ok(Tested { sent: false, said });
+    }
     let id = new_reminder().to_string();
     let wire = match wire(&rules, way, to, &id, now) {
         Ok(wire) => wire,

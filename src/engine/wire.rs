@@ -1,4 +1,5 @@
-//! The bytes that leave, fixed before the first attempt: a resend is identical.
+//! The bytes that leave, fixed before the attempt is recorded. A resend is judged and rendered anew, so its words may differ; its
+//! Message-ID, or the id given to the SMS gateway, is the same.
 
 use crate::channel::build::{Importance, Mail, WireMail, build};
 use crate::channel::sms::{Sms, WireSms};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
@@ -189,20 +189,21 @@ impl Store {
     }
 
     pub async fn list_cases(&self, filter: &Filter) -> Result<Vec<StoredCase>, StoreError> {
-        const SQL: &str = "
-            select id, facts, version, wake_ms, agenda_sum from cases
-            where ($1 is null or unit = $1)
-              and ($2 is null or owner = $2)
-              and ($3 is null or status = $3)
-            order by priority desc, opened_ms desc, id
-            limit $4";
-        let rows = sqlx::query_as::<_, Row>(SQL)
-            .bind(filter.unit.as_ref().map(UnitId::as_str))
-            .bind(filter.owner.as_ref().map(StaffId::as_str))
-            .bind(filter.status.as_deref())
-            .bind(filter.limit)
-            .fetch_all(self.reader())
-            .await;
+        // Only the filters that are given: an index is of no use to `$1 is null or ...`.
+        let mut sql =
+            QueryBuilder::<Sqlite>::new("select id, facts, version, wake_ms, agenda_sum from cases where true");
+        if let Some(unit) = &filter.unit {
+            sql.push(" and unit = ").push_bind(unit.as_str());
+        }
+        if let Some(owner) = &filter.owner {
+            sql.push(" and owner = ").push_bind(owner.as_str());
+        }
+        if let Some(status) = &filter.status {
+            sql.push(" and status = ").push_bind(status.as_str());
+        }
+        sql.push(" order by priority desc, opened_ms desc, id limit ")
+            .push_bind(filter.limit);
+        let rows = sql.build_query_as::<Row>().fetch_all(self.reader()).await;
         rows.during("list cases").map(readable)
     }
 
@@ -301,27 +302,46 @@ pub async fn open_cases_of(
 /// A wake-up that has come whatever the clock says: the clock of the process that wrote may be ahead of the planner's.
 const AT_ONCE_MS: i64 = 0;
 
-/// A new case; it wakes at once.
-pub async fn insert(tx: &mut Tx, case: &Case) -> Result<(), StoreError> {
+#[derive(serde::Serialize)]
+struct NewRow<'a> {
+    id: &'a str,
+    facts: String,
+    unit: &'a str,
+    owner: &'a str,
+    matter: &'a str,
+    resident: &'a str,
+    status: &'static str,
+    priority: i64,
+    opened_ms: i64,
+}
+
+/// New cases; they wake at once, whatever the clock says.
+pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
     const SQL: &str = "
         insert into cases
             (id, facts, version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, priority, opened_ms)
-        values ($1, $2, 1, $3, 0, 0, $4, $5, $6, $7, $8, $9, $10)";
+        select
+            value ->> 'id', value ->> 'facts', 1, 0, 0, 0, value ->> 'unit', value ->> 'owner', value ->> 'matter',
+            value ->> 'resident', value ->> 'status', value ->> 'priority', value ->> 'opened_ms'
+        from json_each($1)";
+    let rows = cases.iter().map(|case| NewRow {
+        id: case.id.as_str(),
+        facts: facts(case),
+        unit: case.unit.as_str(),
+        owner: case.owner.as_str(),
+        matter: case.matter.as_str(),
+        resident: case.party.person.as_str(),
+        status: status(case),
+        priority: i64::from(case.priority.is_some()),
+        opened_ms: case.opened_at.as_millisecond(),
+    });
+    let rows: Vec<NewRow<'_>> = rows.collect();
     sqlx::query(SQL)
-        .bind(case.id.as_str())
-        .bind(facts(case))
-        .bind(AT_ONCE_MS)
-        .bind(case.unit.as_str())
-        .bind(case.owner.as_str())
-        .bind(case.matter.as_str())
-        .bind(case.party.person.as_str())
-        .bind(status(case))
-        .bind(i64::from(case.priority.is_some()))
-        .bind(case.opened_at.as_millisecond())
+        .bind(json(&rows))
         .execute(&mut **tx)
         .await
         .map(|_| ())
-        .during("add a case")
+        .during("add cases")
 }
 
 /// New facts over exactly the version that was read; the case wakes at once.
@@ -367,6 +387,22 @@ pub async fn touch_of(tx: &mut Tx, resident: &PersonId, except: &CaseId) -> Resu
         .during("wake the other cases of a resident")
 }
 
+/// The same for many residents, because of these new cases.
+pub async fn touch_others_of(tx: &mut Tx, residents: &[&PersonId], new: &[&CaseId]) -> Result<(), StoreError> {
+    const SQL: &str = "
+        update cases set version = version + 1, wake_ms = 0
+        where resident in (select value from json_each($1))
+          and id not in (select value from json_each($2))
+          and status <> 'closed'";
+    sqlx::query(SQL)
+        .bind(json(&residents))
+        .bind(json(&new))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("wake the other cases of residents")
+}
+
 /// Notes that cases were planned; returns those that had not changed in the meantime. The others keep their wake-up.
 pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Result<Vec<String>, StoreError> {
     const SQL: &str = "
@@ -390,18 +426,23 @@ pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Resu
         .during("note that cases were planned")
 }
 
-/// The next number of the year, e.g. `2026-000017`. A number is never given twice.
-pub async fn next_number(tx: &mut Tx, year: i16) -> Result<CaseId, StoreError> {
+/// The next `count` numbers of the year, e.g. `2026-000017`. A number is never given twice.
+pub async fn next_numbers(tx: &mut Tx, year: i16, count: usize) -> Result<Vec<CaseId>, StoreError> {
     const SQL: &str = "
-        insert into meta (name, value) values ($1, '1')
-        on conflict (name) do update set value = cast(cast(meta.value as integer) + 1 as text)
-        returning value";
-    let value: String = sqlx::query_scalar(SQL)
+        insert into meta (name, value) values ($1, cast($2 as text))
+        on conflict (name) do update set value = cast(cast(meta.value as integer) + $2 as text)
+        returning cast(value as integer)";
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let last: i64 = sqlx::query_scalar(SQL)
         .bind(format!("case_number:{year}"))
+        .bind(count)
         .fetch_one(&mut **tx)
         .await
-        .during("take the next case number")?;
-    Ok(CaseId::from(format!("{year}-{value:0>6}")))
+        .during("take the next case numbers")?;
+    let numbers = last - count + 1..=last;
+    Ok(numbers
+        .map(|number| CaseId::from(format!("{year}-{number:06}")))
+        .collect())
 }
 
 fn facts(case: &Case) -> String {

@@ -1,11 +1,13 @@
 //! Events: append-only, each sealed with the hash of the one before, so that an edit, a deletion or a change of order shows.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use sqlx::FromRow;
 
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
+use crate::store::cases::json;
 use crate::store::{During, Store, StoreError, Tx};
 
 /// The hash before the first event.
@@ -52,7 +54,14 @@ impl Store {
 
 const HEAD: &str = "select hash from events order by seq desc limit 1";
 
-/// Writes what happened to a case. The write lock is held, so nothing can slip in between the head and the new rows.
+#[derive(Serialize)]
+struct NewRow<'a> {
+    case_id: &'a str,
+    body: String,
+    hash: String,
+}
+
+/// Writes what happened to a case.
 pub async fn append(
     tx: &mut Tx,
     at: Timestamp,
@@ -60,27 +69,48 @@ pub async fn append(
     actor: &str,
     events: &[Event],
 ) -> Result<(), StoreError> {
-    const INSERT: &str = "insert into events (at_ms, case_id, actor, body, hash) values ($1, $2, $3, $4, $5)";
+    append_all(tx, at, actor, &[(case, events)]).await
+}
+
+/// Writes what happened to these cases, in this order. The write lock is held, so nothing can slip in between the head and the new
+/// rows.
+pub async fn append_all(
+    tx: &mut Tx,
+    at: Timestamp,
+    actor: &str,
+    cases: &[(&CaseId, &[Event])],
+) -> Result<(), StoreError> {
+    const INSERT: &str = "
+        insert into events (at_ms, case_id, actor, body, hash)
+        select $2, value ->> 'case_id', $3, value ->> 'body', value ->> 'hash'
+        from json_each($1)
+        order by key";
     let head: Option<String> = sqlx::query_scalar(HEAD)
         .fetch_optional(&mut **tx)
         .await
         .during("read the head of the events")?;
     let mut head = head.unwrap_or_else(|| GENESIS.to_owned());
     let at_ms = at.as_millisecond();
-    for event in events {
-        let body = serde_json::to_string(event).expect("an event is a plain document");
-        head = seal(&head, at_ms, case.as_str(), actor, &body);
-        sqlx::query(INSERT)
-            .bind(at_ms)
-            .bind(case.as_str())
-            .bind(actor)
-            .bind(body)
-            .bind(&head)
-            .execute(&mut **tx)
-            .await
-            .during("write an event")?;
+    let mut rows = Vec::new();
+    for (case, events) in cases {
+        for event in *events {
+            let body = serde_json::to_string(event).expect("an event is a plain document");
+            head = seal(&head, at_ms, case.as_str(), actor, &body);
+            rows.push(NewRow {
+                case_id: case.as_str(),
+                body,
+                hash: head.clone(),
+            });
+        }
     }
-    Ok(())
+    sqlx::query(INSERT)
+        .bind(json(&rows))
+        .bind(at_ms)
+        .bind(actor)
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("write events")
 }
 
 /// Every part is preceded by its length, so that no two different rows can be read as the same bytes.

@@ -23,8 +23,8 @@ pub struct Doubtful {
     pub row: Claimed,
 }
 
-/// Settles every lease of another holder. On SQLite there is only one daemon, so all of them are dead. E-mail is sent again (the same
-/// bytes under the same Message-ID) unless that has been tried `email_doubts_max` times; an SMS of unknown fate goes to a person.
+/// Settles every lease of another holder. On SQLite there is only one daemon, so all of them are dead. E-mail is sent again
+/// (rendered anew, under the same Message-ID) unless that has been tried `email_doubts_max` times; an SMS of unknown fate goes to a person.
 pub async fn settle_interrupted(
     tx: &mut Tx,
     holder: &str,
@@ -39,7 +39,8 @@ pub async fn settle_interrupted(
         update reminders
         set state = 'uncertain', holder = null, lease_until_ms = null, closed_ms = $2,
             reason_zh = '程序中断,不知是否已发出,请人工核实', reason_en = 'interrupted; nobody knows whether it went out, please check'
-        where state = 'attempting' and holder is not $1
+        -- the second condition says nothing new, but only by it SQLite finds the partial index
+        where state = 'attempting' and state in ('claimed', 'attempting') and holder is not $1
           and (way = 'sms' or $3 <= (
               select count(*) from attempts where reminder_id = reminders.id and outcome = 'uncertain'))
         returning way, id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,

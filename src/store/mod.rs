@@ -96,8 +96,8 @@ impl StoreError {
             } => source,
             _ => return false,
         };
-        // BUSY 5, LOCKED 6.
-        matches!(primary_code(source), 5 | 6)
+        // BUSY 5, LOCKED 6; or the writer of this process was taken for as long.
+        matches!(source, sqlx::Error::PoolTimedOut) || matches!(primary_code(source), 5 | 6)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::domain::ids::PersonId;
@@ -74,44 +75,76 @@ fn gather(rows: Vec<Row>) -> Around {
     found
 }
 
-/// The resident with this number and name, if they have been here before, with their relatives.
-pub async fn known_resident(tx: &mut Tx, phone: &str, name: &str) -> Result<Option<People>, StoreError> {
-    const RESIDENT: &str = "
-        select id from people
-        where phone = $1 and relative_of is null and record ->> 'name' = $2
-        order by id
-        limit 1";
-    let id: Option<String> = sqlx::query_scalar(RESIDENT)
-        .bind(phone)
-        .bind(name)
-        .fetch_optional(&mut **tx)
+/// How a resident who comes again is recognised: number and name.
+pub type Sign = (String, String);
+
+/// The residents with these numbers and names who have been here before, with their relatives.
+pub async fn known_residents(tx: &mut Tx, signs: &[Sign]) -> Result<HashMap<Sign, People>, StoreError> {
+    const RESIDENTS: &str = "
+        select id, phone, record ->> 'name' from people
+        where phone in (select value from json_each($1)) and relative_of is null
+        order by id";
+    let phones: Vec<&str> = signs.iter().map(|(phone, _)| phone.as_str()).collect();
+    let rows: Vec<(String, String, String)> = sqlx::query_as(RESIDENTS)
+        .bind(json(&phones))
+        .fetch_all(&mut **tx)
         .await
-        .during("look for a known resident")?;
-    let Some(id) = id.map(PersonId::from) else {
-        return Ok(None);
-    };
+        .during("look for known residents")?;
+    let mut ids: HashMap<Sign, PersonId> = HashMap::new();
+    for (id, phone, name) in rows {
+        let sign = (phone, name);
+        if signs.contains(&sign) {
+            // The oldest record, should there be several.
+            ids.entry(sign).or_insert_with(|| PersonId::from(id));
+        }
+    }
     let rows = sqlx::query_as(AROUND)
-        .bind(json(&[&id]))
+        .bind(json(&ids.values().collect::<Vec<_>>()))
         .fetch_all(&mut **tx)
         .await
         .during("read people")?;
-    gather(rows).remove(&id).transpose()
+    let mut around = gather(rows);
+    let mut known = HashMap::with_capacity(ids.len());
+    for (sign, id) in ids {
+        if let Some(people) = around.remove(&id) {
+            known.insert(sign, people?);
+        }
+    }
+    Ok(known)
 }
 
-/// Adds or replaces a record.
-pub async fn put(tx: &mut Tx, person: &Person) -> Result<(), StoreError> {
+#[derive(Serialize)]
+struct NewRow<'a> {
+    id: &'a str,
+    record: String,
+    relative_of: Option<&'a str>,
+    phone: Option<&'a str>,
+}
+
+/// Adds or replaces records; of several of one person the last counts.
+pub async fn put(tx: &mut Tx, people: &[&Person]) -> Result<(), StoreError> {
     const SQL: &str = "
-        insert into people (id, record, relative_of, phone) values ($1, $2, $3, $4)
+        insert into people (id, record, relative_of, phone)
+        select value ->> 'id', value ->> 'record', value ->> 'relative_of', value ->> 'phone'
+        from json_each($1)
+        where true
+        order by key
         on conflict (id) do update
         set record = excluded.record, relative_of = excluded.relative_of, phone = excluded.phone";
-    let relative_of = person.relative.as_ref().map(|relative| relative.of.as_str());
+    if people.is_empty() {
+        return Ok(());
+    }
+    let rows = people.iter().map(|person| NewRow {
+        id: person.id.as_str(),
+        record: serde_json::to_string(person).expect("a record is a plain document"),
+        relative_of: person.relative.as_ref().map(|relative| relative.of.as_str()),
+        phone: person.phone.as_deref(),
+    });
+    let rows: Vec<NewRow<'_>> = rows.collect();
     sqlx::query(SQL)
-        .bind(person.id.as_str())
-        .bind(serde_json::to_string(person).expect("a record is a plain document"))
-        .bind(relative_of)
-        .bind(person.phone.as_deref())
+        .bind(json(&rows))
         .execute(&mut **tx)
         .await
         .map(|_| ())
-        .during("save a person")
+        .during("save people")
 }

@@ -32,7 +32,7 @@ pub struct Claimed {
 }
 
 /// The right to send one reminder, until somebody else takes it over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lease {
     pub id: String,
     pub epoch: i64,
@@ -58,15 +58,11 @@ pub enum Claim {
     Fallback,
 }
 
-impl Claim {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Due => "due",
-            Self::Probe => "probe",
-            Self::Fallback => "fallback",
-        }
-    }
-}
+// The statements below write it as a literal.
+const _: () = assert!(
+    Priority::Critical as i64 == 2,
+    "critical is 2 in SQL and in the index reminders_fallback"
+);
 
 /// An attempt that is about to start.
 #[derive(Debug, Clone, Serialize)]
@@ -131,30 +127,42 @@ impl Store {
         holder: &str,
         lease_until: Timestamp,
     ) -> Result<Vec<Claimed>, StoreError> {
-        const SQL: &str = "
+        const DUE: &str = "
             update reminders
             set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
             where id in (
                 select id from reminders
                 where state = 'queued' and way = $1 and not_before_ms <= $2
-                  and ($6 <> 'fallback' or (priority >= $7 and fallback <> ''))
-                order by case when $6 = 'probe' then epoch else 0 end, priority desc, valid_until_ms, id
+                order by case when $6 then epoch else 0 end, priority desc, valid_until_ms, id
                 limit $3
             )
             returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
-        let mut tx = self.begin().await?;
-        let mut claimed: Vec<Claimed> = sqlx::query_as(SQL)
+        // Critical is 2 or more; a literal, because only that finds the partial index.
+        const FALLBACK: &str = "
+            update reminders
+            set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
+            where id in (
+                select id from reminders
+                where state = 'queued' and way = $1 and not_before_ms <= $2 and priority >= 2 and fallback <> ''
+                order by priority desc, valid_until_ms, id
+                limit $3
+            )
+            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                      reason_zh, reason_en";
+        let query = sqlx::query_as(if claim == Claim::Fallback { FALLBACK } else { DUE })
             .bind(way.name())
             .bind(now.as_millisecond())
             .bind(limit)
             .bind(holder)
-            .bind(lease_until.as_millisecond())
-            .bind(claim.name())
-            .bind(Priority::Critical as i64)
-            .fetch_all(&mut *tx)
-            .await
-            .during("claim reminders")?;
+            .bind(lease_until.as_millisecond());
+        let query = match claim {
+            Claim::Due => query.bind(false),
+            Claim::Probe => query.bind(true),
+            Claim::Fallback => query,
+        };
+        let mut tx = self.begin().await?;
+        let mut claimed: Vec<Claimed> = query.fetch_all(&mut *tx).await.during("claim reminders")?;
         commit(tx, "claim reminders").await?;
         // `returning` keeps no order.
         claimed.sort_by(|a, b| (-a.priority, a.valid_until_ms, &a.id).cmp(&(-b.priority, b.valid_until_ms, &b.id)));
@@ -213,14 +221,14 @@ impl Store {
 
     /// When the next queued reminder of a way may go that is critical and has another way to go.
     pub async fn next_fallback(&self, way: Way) -> Result<Option<Timestamp>, StoreError> {
+        // A literal, because only that finds the partial index.
         const SQL: &str = "
             select not_before_ms from reminders
-            where state = 'queued' and way = $1 and priority >= $2 and fallback <> ''
+            where state = 'queued' and way = $1 and priority >= 2 and fallback <> ''
             order by not_before_ms
             limit 1";
         let next = sqlx::query_scalar::<_, i64>(SQL)
             .bind(way.name())
-            .bind(Priority::Critical as i64)
             .fetch_optional(self.reader())
             .await;
         Ok(next.during("find the next critical reminder")?.map(instant_of))
@@ -229,10 +237,13 @@ impl Store {
     /// Puts claims back that nobody has followed up in time. An attempt that had begun is left alone: its outcome may still come.
     pub async fn release_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
         // Asked first, because there is hardly ever one and the write lock is everybody's.
-        const ANY: &str = "select count(*) from reminders where state = 'claimed' and lease_until_ms < $1";
+        // The second condition says nothing new, but only by it SQLite finds the partial index.
+        const ANY: &str = "
+            select count(*) from reminders
+            where state = 'claimed' and state in ('claimed', 'attempting') and lease_until_ms < $1";
         const SQL: &str = "
             update reminders set state = 'queued', holder = null, lease_until_ms = null
-            where state = 'claimed' and lease_until_ms < $1";
+            where state = 'claimed' and state in ('claimed', 'attempting') and lease_until_ms < $1";
         let any = sqlx::query_scalar::<_, i64>(ANY)
             .bind(now.as_millisecond())
             .fetch_one(self.reader())
@@ -249,6 +260,22 @@ impl Store {
             .during("release expired claims")?;
         commit(tx, "release expired claims").await?;
         Ok(done.rows_affected())
+    }
+
+    /// Prolongs claims that are still ours and have not become attempts.
+    pub async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "
+            update reminders set lease_until_ms = $2
+            from (select value ->> 'id' as id, value ->> 'epoch' as epoch from json_each($1)) as ours
+            where reminders.id = ours.id and reminders.epoch = ours.epoch and reminders.state = 'claimed'";
+        let mut tx = self.begin().await?;
+        sqlx::query(SQL)
+            .bind(json(&leases))
+            .bind(until.as_millisecond())
+            .execute(&mut *tx)
+            .await
+            .during("prolong claims")?;
+        commit(tx, "prolong claims").await
     }
 
     /// How many attempts at a reminder have ended without anybody knowing whether it went out.

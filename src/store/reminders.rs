@@ -206,8 +206,9 @@ impl Store {
         const SQL: &str = "
             select r.id, r.case_id, r.mark, r.recipient, r.way, r.text, r.state, r.reason_zh, r.reason_en,
                    r.due_ms, r.decided_ms, r.not_before_ms, r.assignee, r.tries, r.sent_ms
-            from reminders as r
-            join cases as c on c.id = r.case_id
+            -- few are in trouble, many are cases: from the partial index outwards, whatever the statistics say
+            from reminders as r indexed by reminders_trouble
+            cross join cases as c on c.id = r.case_id
             where r.state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt')
               and r.decided_ms >= $1
               and c.unit in (select value from json_each($2))
@@ -221,6 +222,25 @@ impl Store {
             .during("read what went wrong")
     }
 
+    /// Messages of a daily kind since `mark` that did not reach these recipients, newest first.
+    pub async fn undelivered_to(&self, recipients: &[String], mark: &str) -> Result<Vec<LedgerRow>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, way, text, state, reason_zh, reason_en,
+                   due_ms, decided_ms, not_before_ms, assignee, tries, sent_ms
+            from reminders
+            where case_id = '' and mark >= $1 and text = 'digest'
+              and state in ('refused', 'uncertain', 'bounced', 'no_receipt', 'cancelled')
+              and recipient in (select value from json_each($2))
+            order by mark desc, recipient
+            limit 50";
+        sqlx::query_as(SQL)
+            .bind(mark)
+            .bind(json(&recipients))
+            .fetch_all(self.reader())
+            .await
+            .during("read the digests that did not arrive")
+    }
+
     /// Attempts ended in `[from, to)`: accepted, and everything that went wrong for good.
     pub async fn outcome_counts(
         &self,
@@ -232,9 +252,10 @@ impl Store {
             select
                 coalesce(sum(case when a.outcome in ('accepted', 'delivered') then 1 else 0 end), 0),
                 coalesce(sum(case when a.outcome in ('refused', 'uncertain', 'bounced') then 1 else 0 end), 0)
-            from attempts as a
-            join reminders as r on r.id = a.reminder_id
-            join cases as c on c.id = r.case_id
+            -- from the attempts of those days outwards, whatever the statistics say
+            from attempts as a indexed by attempts_ended
+            cross join reminders as r on r.id = a.reminder_id
+            cross join cases as c on c.id = r.case_id
             where a.ended_ms >= $1 and a.ended_ms < $2
               and c.unit in (select value from json_each($3))";
         sqlx::query_as(SQL)

@@ -292,3 +292,26 @@ async fn what_has_no_date_never_pushes_out_what_is_due_and_what_is_left_out_is_c
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_digest_that_did_not_arrive_is_in_the_supervisor_s_and_names_no_resident() {
+    let hall = Hall::open("2026-03-02 08:30").await;
+    let case = crate::support::intake::promise(&hall, crate::support::intake::resident(1), "2026-03-02").await;
+    assert!(digests::step(&hall.app.engine, at("2026-03-02 08:30")).await.unwrap() > 0);
+    hall.sql(
+        "update reminders set state = 'refused', reason_zh = '邮箱不存在', reason_en = 'mailbox does not exist' where recipient = 'staff:lin' and case_id = ''",
+    )
+    .await;
+    hall.run_until("2026-03-03 08:30").await;
+    let left = digests_in(hall.take_left());
+    let told: Vec<&Left> = left
+        .iter()
+        .filter(|left| left.text.contains("2026-03-02 的每日待办没有送达: 邮箱不存在"))
+        .collect();
+    assert!(!told.is_empty());
+    for digest in told {
+        assert_ne!(digest.to, "lin@example.org");
+        let line = digest.text.lines().find(|line| line.contains("没有送达: ")).unwrap();
+        assert!(!line.contains(case.as_str()) && !line.contains("沈怀瑾"), "{line}");
+    }
+}

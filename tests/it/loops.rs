@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use xixin::domain::ids::CaseId;
 use xixin::domain::ladder::Way;
+use xixin::engine::test_message::send_test;
 use xixin::engine::{digests, lookout, planner, sender};
 use xixin::lifecycle::Beat;
 
@@ -141,5 +142,79 @@ async fn a_stop_waits_for_the_message_on_the_wire_and_starts_no_other() {
     hall.recorder.flush().await;
     // Its fate is known to be unknown, and that is on record.
     assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email queued"]);
+    assert_eq!(hall.column("select outcome from attempts").await, ["uncertain"]);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_line_when_the_stop_comes_is_not_begun_and_leaves_after_the_next_start() {
+    let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Silence), Script::polite()]).await;
+    let settings = format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\ntimeout_s = 1\ndot_timeout_s = 1\n",
+        server.port
+    );
+    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    hall.without_digest("2026-03-04").await;
+    for number in 1..=3 {
+        visit(&hall, resident(number), "2026-03-05 09:30").await;
+    }
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    let (mut loops, stop) = start(&hall);
+    server.fell_silent().await;
+    stop.cancel();
+    while loops.join_next().await.is_some() {}
+    hall.recorder.flush().await;
+    let fates = "select state || ' ' || tries from reminders where way = 'email' order by tries";
+    assert_eq!(hall.column(fates).await, ["queued 0", "queued 0", "queued 1"]);
+    let attempts = "select outcome || ' ' || coalesce(blame, 'nobody') from attempts order by outcome";
+    assert_eq!(
+        hall.column(attempts).await,
+        ["deferred nobody", "deferred nobody", "uncertain nobody"]
+    );
+    let hall = hall.crash().await;
+    hall.run_until("2026-03-04 09:05").await;
+    assert_eq!(hall.column(fates).await, ["accepted 1", "accepted 1", "accepted 2"]);
+}
+
+#[tokio::test]
+async fn a_test_message_does_not_pass_a_pause() {
+    let hall = Hall::open("2026-03-04 09:00").await;
+    let engine = &hall.app.engine;
+    let store = &engine.store;
+    store
+        .pause("email", at("2026-03-04 08:00"), "lin", "邮箱迁移")
+        .await
+        .unwrap();
+    let tested = send_test(engine, Way::Email, "nobody@example.org").await.unwrap();
+    assert!(!tested.sent && tested.said.zh.contains("邮箱迁移"), "{tested:?}");
+    assert_eq!(hall.take_left(), []);
+    assert_eq!(hall.column("select id from attempts").await, [] as [&str; 0]);
+    assert!(store.resume("email").await.unwrap());
+    assert!(send_test(engine, Way::Email, "nobody@example.org").await.unwrap().sent);
+    assert_eq!(hall.take_left().len(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_may_be_back_is_asked_with_one_message_at_a_time() {
+    let server = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Silence)).await;
+    let settings = format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntimeout_s = 1\ndot_timeout_s = 1\n",
+        server.port
+    );
+    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    hall.without_digest("2026-03-04").await;
+    for number in 1..=4 {
+        visit(&hall, resident(number), "2026-03-05 09:30").await;
+    }
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    for _ in 0..3 {
+        hall.app.engine.breakers.email.fault(at("2026-03-04 08:59"), "x");
+    }
+    let (mut loops, stop) = start(&hall);
+    server.fell_silent().await;
+    stop.cancel();
+    while loops.join_next().await.is_some() {}
+    hall.recorder.flush().await;
     assert_eq!(hall.column("select outcome from attempts").await, ["uncertain"]);
 }

@@ -29,6 +29,7 @@ mod plan_laws;
 mod process;
 mod promises;
 mod providers;
+mod query_plans;
 mod quiet;
 mod reload;
 mod sms;

@@ -108,3 +108,23 @@ async fn a_writer_that_holds_the_database_for_a_while_only_delays() {
     assert_eq!(sending.await.unwrap().unwrap().started, 1);
     assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
 }
+
+#[tokio::test]
+async fn a_database_that_stays_busy_is_asked_again_and_does_not_close_the_gate() {
+    let (hall, case) = due("").await;
+    let engine = &hall.app.engine;
+    // The one connection that writes gives up at once, instead of after ten seconds.
+    let mut tx = engine.store.begin().await.unwrap();
+    sqlx::query("pragma busy_timeout = 0").execute(&mut *tx).await.unwrap();
+    tx.rollback().await.unwrap();
+    let beside = hall.beside().await;
+    let long = beside.engine.store.begin().await.unwrap();
+    let busy = sender::step(engine, Way::Email, &hall.recorder, at("2026-03-04 09:00"))
+        .await
+        .unwrap_err();
+    assert!(busy.is_busy() && !busy.is_storage_fault(), "{busy:?}");
+    assert!(engine.gate.closed(Way::Email).is_none());
+    drop(long);
+    hall.send().await;
+    assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
+}

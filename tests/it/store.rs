@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use xixin::domain::ids::CaseId;
 use xixin::domain::ladder::Way;
 use xixin::store::cases::Filter;
-use xixin::store::queue::Claim;
+use xixin::store::queue::{Claim, Lease};
 use xixin::store::{Store, StoreError};
 
 use crate::support::hall::Hall;
@@ -166,9 +166,13 @@ async fn every_event_is_sealed_with_the_one_before_across_processes() {
         hall.act("lin", &case, contact).await.unwrap();
         promise(&hall, resident(2), "2026-04-09").await;
     }
+    verify_chain(&hall, &beside.engine.store).await;
+}
+
+async fn verify_chain(hall: &Hall, store: &Store) {
     let mut events = Vec::new();
     for id in hall.column("select distinct case_id from events").await {
-        events.extend(beside.engine.store.events_of(&CaseId::from(id), 1000).await.unwrap());
+        events.extend(store.events_of(&CaseId::from(id), 1000).await.unwrap());
     }
     events.sort_by_key(|event| event.seq);
     assert!(events.len() >= 10);
@@ -177,7 +181,7 @@ async fn every_event_is_sealed_with_the_one_before_across_processes() {
         head = seal(&head, event.at_ms, [&event.case_id, &event.actor, &event.body]);
         assert_eq!(head, event.hash, "event {}", event.seq);
     }
-    assert_eq!(beside.engine.store.chain_head().await.unwrap(), head);
+    assert_eq!(store.chain_head().await.unwrap(), head);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -331,4 +335,69 @@ async fn every_question_to_the_database_is_understood() {
     assert_eq!(store.open_tasks(&["lin".into()]).await.unwrap(), []);
     assert_eq!(store.open_calls(&[&case]).await.unwrap(), []);
     store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_that_is_prolonged_is_not_put_back_and_an_old_one_cannot_be_prolonged() {
+    let hall = Hall::open("2026-03-04 08:50").await;
+    hall.without_digest("2026-03-04").await;
+    visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    let store = &hall.app.engine.store;
+    let (now, minute) = (at("2026-03-04 09:00"), at("2026-03-04 09:01"));
+    let claimed = store
+        .claim_due(Way::Email, Claim::Due, now, 10, "one", minute)
+        .await
+        .unwrap();
+    let leases: Vec<Lease> = claimed.iter().map(Lease::of).collect();
+    assert_eq!(leases.len(), 1);
+    store.renew(&leases, at("2026-03-04 09:03")).await.unwrap();
+    assert_eq!(store.release_expired(at("2026-03-04 09:02")).await.unwrap(), 0);
+    assert_eq!(store.release_expired(at("2026-03-04 09:04")).await.unwrap(), 1);
+    // Somebody else has it now.
+    let later = at("2026-03-04 09:05");
+    store
+        .claim_due(Way::Email, Claim::Due, at("2026-03-04 09:04"), 10, "other", later)
+        .await
+        .unwrap();
+    store.renew(&leases, at("2026-03-04 10:00")).await.unwrap();
+    assert_eq!(store.release_expired(at("2026-03-04 09:06")).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_long_list_is_taken_over_as_if_case_by_case() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let case = |number: usize| {
+        let case = serde_json::json!({
+            "resident": { "name": format!("沈{}", number % 300), "phone": format!("1390000{:04}", number % 300) },
+            "relatives": [{ "name": "沈小满", "relation": "daughter", "phone": format!("1390001{:04}", number % 300) }],
+            "matter": "labour_assessment",
+            "request": format!("第{number}件"),
+            "callbacks": [{ "words": "办好了联系您", "due": "2026-04-09" }],
+        });
+        serde_json::from_value(case).unwrap()
+    };
+    // Everybody comes at least twice: within one chunk of the list, and in the next.
+    let list: Vec<xixin::domain::command::NewCase> = (0..620).map(case).collect();
+    let rules = hall.app.engine.live.get();
+    let desk = xixin::engine::desk::Desk::new(&hall.app.engine.store, &rules.rulebook, &"lin".into()).unwrap();
+    let ids = desk.import(list, &[], at("2026-03-02 10:00")).await.unwrap();
+    assert_eq!((ids.len(), ids[0].as_str()), (620, "2026-000001"));
+    assert_eq!(ids[619].as_str(), "2026-000620");
+    let counts = hall
+        .column(
+            "select (select count(*) from cases) || ' ' || (select count(distinct resident) from cases) || ' '
+                 || (select count(*) from people where relative_of is null) || ' '
+                 || (select count(*) from people where relative_of is not null) || ' '
+                 || (select count(*) from cases join people on people.id = cases.resident
+                     where people.phone = '1390000' || printf('%04d', (cast(substr(cases.id, 6) as integer) - 1) % 300))
+                 || ' ' || (select count(*) from agenda)",
+        )
+        .await;
+    assert_eq!(counts, ["620 300 300 300 620 1240"]);
+    verify_chain(&hall, &hall.app.engine.store).await;
+    // The next number follows.
+    let next = promise(&hall, resident(1), "2026-04-09").await;
+    assert_eq!(next.as_str(), "2026-000621");
 }

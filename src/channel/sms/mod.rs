@@ -25,7 +25,7 @@ pub struct Sms {
     pub id: String,
 }
 
-/// What goes out, fixed before the first attempt.
+/// What goes out, fixed before the attempt is recorded.
 pub struct WireSms {
     wire: Wire,
     sha256: String,

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use xixin::app::{App, Place};
 use xixin::clock::{Clock as _, ManualClock};
@@ -143,10 +143,15 @@ impl Hall {
         done.unwrap().rows_affected()
     }
 
+    /// A connection of one's own to the database.
+    pub(crate) async fn connection(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.app.engine.store.path());
+        options.connect().await.unwrap()
+    }
+
     /// The first column of what a query finds.
     pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
-        let options = SqliteConnectOptions::new().filename(self.app.engine.store.path());
-        let mut connection = options.connect().await.unwrap();
+        let mut connection = self.connection().await;
         let found = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .fetch_all(&mut connection)
             .await;
