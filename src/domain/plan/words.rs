@@ -32,15 +32,15 @@ pub(super) fn when_due(applied: &Applied<'_>, released: Released, missed: u32, n
 /// What kept a rung from coming at its own time.
 fn kept(applied: &Applied<'_>, released: Released) -> Said {
     let own = released.coming.at;
-    let acknowledged = applied.dated.item.acknowledged();
     if released.at < own {
         return Said::new(
             "时段外等到早上就晚了,提前发",
             "the morning would be too late, so it goes before the night",
         );
     }
-    match acknowledged.filter(|mark| released.at > own && own < mark.until && mark.until <= released.at) {
-        Some(mark) => Said::new(
+    let silence = applied.silence(released.at);
+    match silence.filter(|(_, until)| released.at > own && own < *until && *until <= released.at) {
+        Some((mark, _)) => Said::new(
             format!("{} 的“已知悉”到期,再次提醒", mark.by),
             format!("what {} acknowledged is still open", mark.by),
         ),
