@@ -2,11 +2,20 @@
 
 use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 
+use crate::domain::ids::RungName;
 use crate::domain::ladder::Audience;
 use crate::domain::org::Staff;
 use crate::domain::person::Person;
 use crate::domain::plan::release::{Applied, Released};
 use crate::domain::text::Said;
+
+/// Why a rung is not sent: a nearer one is due.
+pub(super) fn nearer(later: &RungName) -> Said {
+    Said::new(
+        format!("同一提醒梯级中较近的“{later}”也已到时,只发较近的一条"),
+        format!("the nearer rung \"{later}\" of the same ladder is due too; only that one is sent"),
+    )
+}
 
 /// Why a rung comes now: what it counts from, what kept it, how late it is, what it stands for.
 pub(super) fn when_due(applied: &Applied<'_>, released: Released, missed: u32, now: Timestamp) -> Said {
