@@ -14,6 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
+use crate::domain::plan::mute;
 use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
 use crate::engine::foresee::{Outlook, foresee};
@@ -206,12 +207,17 @@ fn item_text(book: &Rulebook, item: Item<'_>) -> String {
         }
     }
     if let Some(mark) = item.acknowledged() {
-        let _ = writeln!(
-            text,
-            "  已由 {} 确认,至 {} / acknowledged until then",
-            mark.by,
-            local(mark.until, &book.zone)
-        );
+        let until = local(mark.until, &book.zone);
+        let _ = writeln!(text, "  已由 {} 确认,至 {until} / acknowledged until then", mark.by);
+        if mute::ends_by(book, &Dated::new(book, item), mark).is_some_and(|limit| limit <= mark.until) {
+            let _ = writeln!(
+                text,
+                "  过期即失权,最后几天照常提醒;须主管写明理由才停 / the last days are told all the same, unless a supervisor gives a reason"
+            );
+        }
+        if !mark.reason.is_empty() {
+            let _ = writeln!(text, "  理由 / reason: {}", mark.reason);
+        }
     }
     text
 }

@@ -242,6 +242,9 @@ pub struct Acknowledgement {
     pub at: Timestamp,
     pub by: StaffId,
     pub until: Timestamp,
+    /// Why it may stay silent; empty when nothing was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// 承诺回电: somebody told a resident that they would hear from the hall.

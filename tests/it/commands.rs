@@ -396,9 +396,7 @@ fn only_a_supervisor_acknowledges_the_loss_of_a_right() {
     let mut case = case("2026-03-02 10:00");
     deadline_ending(&mut case, "cremation_reissue", "2026-03-20", "2026-03-02 10:00");
     deadline_ending(&mut case, "hard_case", "2026-03-20", "2026-03-02 10:00");
-    let mut timeline = Timeline::new(rulebook(), case, "2026-03-20 23:59");
-    timeline.act("li", r#"{"do":"acknowledge","item":"d1"}"#);
-    timeline.now = at("2026-03-21 00:00");
+    let mut timeline = Timeline::new(rulebook(), case, "2026-03-21 00:00");
     let refusal = refused(&timeline, "li", r#"{"do":"acknowledge","item":"d1"}"#);
     assert!(
         refusal.fix.en.contains("a supervisor has to acknowledge it"),
@@ -411,6 +409,34 @@ fn only_a_supervisor_acknowledges_the_loss_of_a_right() {
         timeline.case.deadlines[0].acknowledged.as_ref().unwrap().until,
         at("2026-03-26 00:00")
     );
+}
+
+#[test]
+fn only_a_supervisor_with_a_reason_silences_the_last_days_of_a_right() {
+    let acknowledge = r#"{"do":"acknowledge","item":"d1"}"#;
+    let with_reason = r#"{"do":"acknowledge","item":"d1","reason":"家属已另行取得证明"}"#;
+    let mut case = case("2026-11-02 10:00");
+    deadline_ending(&mut case, "cremation_reissue", "2026-12-11", "2026-11-02 10:00");
+    let mut timeline = Timeline::new(rulebook(), case, "2026-12-08 10:00");
+    let until = |timeline: &Timeline| timeline.case.deadlines[0].acknowledged.as_ref().unwrap().until;
+    // A clerk's word, with or without a reason, holds until the workday before the last safe day; so does a supervisor's bare word.
+    for (who, command) in [("li", acknowledge), ("li", with_reason), ("sun", acknowledge)] {
+        timeline.act(who, command);
+        assert_eq!(until(&timeline), at("2026-12-10 00:00"), "{who} {command}");
+    }
+    timeline.now = at("2026-12-10 00:00");
+    for (who, command) in [("li", acknowledge), ("li", with_reason)] {
+        let refusal = refused(&timeline, who, command);
+        assert_eq!(refusal.field.as_deref(), Some("item"));
+        assert!(refusal.fix.en.contains("(--as) with a reason"), "{refusal}");
+    }
+    let refusal = refused(&timeline, "sun", acknowledge);
+    assert_eq!(refusal.field.as_deref(), Some("reason"));
+    assert!(refusal.fix.en.contains("give a reason"), "{refusal}");
+    let blank = refused(&timeline, "sun", r#"{"do":"acknowledge","item":"d1","reason":"  "}"#);
+    assert_eq!(blank, refusal);
+    timeline.act("sun", with_reason);
+    assert_eq!(until(&timeline), at("2026-12-16 00:00"));
 }
 
 #[test]
@@ -672,7 +698,7 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         item().prop_map(|item| Command::Done { item }),
         item().prop_map(|item| Command::Undone { item }),
-        item().prop_map(|item| Command::Acknowledge { item }),
+        (item(), text()).prop_map(|(item, reason)| Command::Acknowledge { item, reason }),
         (text(), option::of(text()), option::of(staff())).prop_map(|(words, due, by)| Command::Promise {
             words,
             due,

@@ -13,6 +13,7 @@ use xixin::domain::plan::milestones::Dated;
 use xixin::domain::plan::{People, plan};
 use xixin::domain::reminder::{Decided, MarkText};
 use xixin::domain::rulebook::Rulebook;
+use xixin::domain::text::Said;
 
 use crate::support::rulebook::{
     absent, appointment, at, callback, case, daughter, day, deadline, deadline_ending, ladder, people, resident,
@@ -640,6 +641,109 @@ fn a_provider_that_was_down_over_several_times_sends_the_last_one_only() {
     timeline.run_until("2026-03-24 10:00");
     let overtaken = "again: cancel, the next time of the same rung has come";
     assert_eq!(timeline.recheck_all(), [overtaken, overtaken, "again: send"]);
+}
+
+#[test]
+fn a_provider_that_was_down_over_several_rungs_sends_the_nearest_one_only() {
+    let mut timeline = ending(rulebook(), "2026-12-11", "2026-11-02 10:00");
+    timeline.run_until("2026-12-09 12:00");
+    let sent = |timeline: &Timeline| {
+        let table = timeline.recheck_all();
+        let queued = timeline.table().into_iter().filter(|row| row.ends_with("queued"));
+        let rows = queued.zip(table).filter(|(_, result)| result.ends_with(": send"));
+        rows.map(|(row, _)| row).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        sent(&timeline),
+        [
+            "2026-12-04 10:00  d1 urgent-resident → resident p1 sms queued",
+            "2026-12-09 08:30  d1 last-days → owner li email queued",
+            "2026-12-09 08:30  d1 last-days → supervisor sun email queued",
+        ]
+    );
+    let attention = timeline
+        .recheck_all()
+        .into_iter()
+        .find(|row| row.starts_with("attention:"));
+    assert_eq!(
+        attention.as_deref(),
+        Some("attention: cancel, the nearer rung \"last-days\" of the same ladder is due too; only that one is sent")
+    );
+    // It came; then the right was lost. Nothing asks for what cannot be done any more.
+    timeline.run_until("2026-12-12 12:00");
+    assert_eq!(
+        sent(&timeline),
+        ["2026-12-12 08:30  d1 lost → supervisor sun email queued"]
+    );
+}
+
+#[test]
+fn a_call_stays_open_when_a_message_comes_later() {
+    let rungs = vec![
+        rung(
+            "call",
+            "3 days before start",
+            Some("10:00"),
+            Stay,
+            &[Resident],
+            &[Phone],
+        ),
+        rung("write", "1 days before start", Some("10:00"), Stay, &[Resident], &[Sms]),
+    ];
+    let mut case = case("2026-03-02 10:00");
+    appointment(&mut case, "li", "2026-03-02 10:00", "2026-03-12 09:30");
+    let mut timeline = Timeline::new(with_rungs(ItemKind::Appointment, rungs), case, "2026-03-02 10:00");
+    timeline.run_until("2026-03-11 12:00").expect(
+        "2026-03-09 10:00  a1 call → resident p1 phone task
+         2026-03-09 10:00  a1 call → resident li email queued (call notice)
+         2026-03-11 10:00  a1 write → resident p1 sms queued",
+    );
+    assert_eq!(timeline.recheck_all(), ["call: send", "write: send"]);
+}
+
+#[test]
+fn a_rung_that_is_not_in_force_stands_for_no_other() {
+    let mut second = rung("second", "2 days before last_safe_day", None, Stay, &[Owner], &[Email]);
+    second.effective_from = Some(day("2027-01-01"));
+    let rungs = vec![
+        rung("first", "4 days before last_safe_day", None, Stay, &[Owner], &[Email]),
+        second,
+    ];
+    let mut timeline = ending(with_rungs(ItemKind::Deadline, rungs), "2026-12-11", "2026-11-02 10:00");
+    timeline.down_until("2026-12-10 10:00").expect(
+        "2026-12-10 10:00  d1 first → owner li email queued
+         2026-12-10 10:00  d1 second → owner nobody skipped",
+    );
+    assert_eq!(timeline.recheck_all(), ["first: send"]);
+}
+
+#[test]
+fn one_unknown_date_is_asked_for_once() {
+    let mut rules = rulebook();
+    let mut same = rules.periods["cremation_reissue"].clone();
+    same.id = "funeral_refund".into();
+    rules.periods.insert(same.id.clone(), same);
+    rules.periods.get_mut("hard_case").unwrap().trigger = Said::new("收到决定之日", "day the decision arrived");
+    let mut case = case("2026-03-02 08:00");
+    deadline(&mut case, "cremation_reissue", "unknown", "2026-03-02 08:00");
+    deadline(&mut case, "funeral_refund", "unknown", "2026-03-02 08:00");
+    deadline(&mut case, "hard_case", "unknown", "2026-03-02 08:00");
+    let mut timeline = Timeline::new(rules, case, "2026-03-02 08:00");
+    timeline.run_until("2026-03-02 12:00").expect(
+        "2026-03-02 09:00  d1 find-date → owner li email queued
+         2026-03-02 09:00  d2 find-date → owner li superseded
+         2026-03-02 09:00  d3 find-date → owner li email queued",
+    );
+    // With the first out of the way, the other asks for itself.
+    timeline.act("li", r#"{"do":"done","item":"d1"}"#);
+    timeline.run_until("2026-03-03 09:30");
+    assert_eq!(
+        timeline.table()[3..],
+        [
+            "2026-03-03 09:00  d2 find-date → owner li email queued",
+            "2026-03-03 09:00  d3 find-date → owner li email queued",
+        ]
+    );
 }
 
 #[test]

@@ -144,11 +144,14 @@ fn ladder(id: &'static str, kind: ItemKind) -> impl Strategy<Value = Ladder> {
 }
 
 fn acknowledgement(centre: i64) -> impl Strategy<Value = Option<Acknowledgement>> {
-    option::of((around(centre, 20), 0..10 * DAY_S)).prop_map(|given| {
-        given.map(|(at, lasts)| Acknowledgement {
+    let reason = select(vec!["", "another way was found"]);
+    let by = select(vec!["li", "sun"]);
+    option::of((around(centre, 20), 0..10 * DAY_S, by, reason)).prop_map(|given| {
+        given.map(|(at, lasts, by, reason)| Acknowledgement {
             at,
-            by: "li".into(),
+            by: by.into(),
             until: at + SignedDuration::from_secs(lasts),
+            reason: reason.to_owned(),
         })
     })
 }

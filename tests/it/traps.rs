@@ -711,12 +711,53 @@ fn trap_24_several_calls_to_one_audience_are_announced_to_the_caller_once() {
 }
 
 #[test]
+fn trap_27_one_person_who_has_seen_it_does_not_mute_a_right_until_it_is_lost() {
+    let mut timeline = ending(rulebook(), "2026-12-11", "2026-11-02 10:00");
+    timeline.run_until("2026-12-08 09:00");
+    let before = timeline.decisions.len();
+    timeline.act("li", r#"{"do":"acknowledge","item":"d1"}"#);
+    timeline.run_until("2026-12-11 12:00");
+    timeline.decisions.drain(..before);
+    timeline.expect(
+        "2026-12-10 08:30  d1 last-days → owner li email queued
+         2026-12-10 08:30  d1 last-days → supervisor sun email queued
+         2026-12-10 10:00  d1 eve-resident → resident p1 sms queued
+         2026-12-11 08:30  d1 last-days → owner li email queued
+         2026-12-11 08:30  d1 last-days → supervisor sun email queued",
+    );
+}
+
+#[test]
+fn trap_27_a_silence_that_was_stored_ends_before_the_last_days_all_the_same() {
+    // The office closes earlier than it did when the clerk acknowledged.
+    let mut timeline = ending(rulebook(), "2026-12-11", "2026-11-02 10:00");
+    timeline.run_until("2026-12-08 09:00");
+    timeline.act("li", r#"{"do":"acknowledge","item":"d1"}"#);
+    timeline.case.deadlines[0].fixed_end = Some(day("2026-12-10"));
+    timeline.run_until("2026-12-09 12:00");
+    assert_eq!(
+        timeline.table().last().unwrap(),
+        "2026-12-09 10:00  d1 eve-resident → resident p1 sms queued"
+    );
+    assert!(
+        timeline
+            .table()
+            .contains(&"2026-12-09 08:30  d1 last-days → supervisor sun email queued".to_owned()),
+        "{:#?}",
+        timeline.table()
+    );
+}
+
+#[test]
 fn trap_27_an_acknowledgement_ends_and_is_never_for_what_comes_later() {
     let mut timeline = ending(rulebook(), "2026-03-20", "2026-02-02 10:00");
     timeline.run_until("2026-03-19 09:00");
     let before = timeline.decisions.len();
-    // Somebody has seen the warning of the last days; nobody has seen the loss.
-    timeline.act("li", r#"{"do":"acknowledge","item":"d1"}"#);
+    // A supervisor has silenced the last days; nobody has seen the loss.
+    timeline.act(
+        "sun",
+        r#"{"do":"acknowledge","item":"d1","reason":"家属已另行取得证明"}"#,
+    );
     timeline.run_until("2026-03-24 10:00");
     timeline.decisions.drain(..before);
     timeline.expect(

@@ -4,26 +4,31 @@ use jiff::Timestamp;
 
 use crate::domain::case::{Acknowledgement, Case, Item};
 use crate::domain::command::open::unknown;
-use crate::domain::command::{Change, Context, Refusal};
+use crate::domain::command::{Change, Context, Refusal, fields};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId};
-use crate::domain::milestone::Milestone;
 use crate::domain::period::{Mode, PeriodRule, Start, count};
 use crate::domain::plan::milestones::Dated;
+use crate::domain::plan::mute;
 use crate::domain::rulebook::Loss;
 use crate::domain::text::{Said, shown};
 
 /// More items than this belong to several cases.
 const ITEMS_MAX: u32 = 200;
 
-pub(super) fn acknowledge(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+pub(super) fn acknowledge(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    reason: &str,
+) -> Result<(), Refusal> {
     let schedule = &context.rules.schedule;
     let rule = PeriodRule::simple(schedule.acknowledgement_lasts, Mode::Workdays);
-    let until = count_from_now(context, &rule)?;
-    let acknowledgement = Acknowledgement {
+    let mut acknowledgement = Acknowledgement {
         at: context.now,
         by: context.actor.id.clone(),
-        until,
+        until: count_from_now(context, &rule)?,
+        reason: fields::optional_line("reason", reason, fields::SHORT_MAX)?,
     };
     let found = change.case.item(item).ok_or_else(|| no_item(&change.case, item))?;
     if !found.is_open() {
@@ -42,6 +47,13 @@ pub(super) fn acknowledge(change: &mut Change, context: &Context<'_>, item: &Ite
             ),
         ));
     }
+    if let Some(limit) = mute::ends_by(context.rules, &Dated::new(context.rules, found), &acknowledgement) {
+        if limit <= context.now {
+            return Err(last_days(context));
+        }
+        acknowledgement.until = acknowledgement.until.min(limit);
+    }
+    let until = acknowledgement.until;
     let case = &mut change.case;
     if let Some(deadline) = case.deadlines.iter_mut().find(|deadline| deadline.id == *item) {
         deadline.acknowledged = Some(acknowledgement);
@@ -61,8 +73,30 @@ pub(super) fn acknowledge(change: &mut Change, context: &Context<'_>, item: &Ite
 fn is_lost(context: &Context<'_>, item: Item<'_>) -> bool {
     let dated = Dated::new(context.rules, item);
     let irrecoverable = dated.kind.is_some_and(|kind| kind.loss == Loss::Irrecoverable);
-    let expired = dated.at(Milestone::Expired);
-    irrecoverable && expired.is_some_and(|expired| expired.starts_at(&context.rules.zone) <= context.now)
+    irrecoverable && mute::is_over(context.rules, &dated, context.now)
+}
+
+/// Who has seen the warning has not saved the right.
+fn last_days(context: &Context<'_>) -> Refusal {
+    let what = Said::new(
+        "此期限过期即失权,已到最后几天,“已知悉”不能让提醒停下",
+        "the right is lost for ever with this deadline and its last days have come: to have seen it does not silence it",
+    );
+    if context.actor.role.is_supervisory() {
+        let fix = Said::new(
+            "办完后用 done;确需停提醒,请写明 reason",
+            "mark it done when it is; to silence it all the same, give a reason",
+        );
+        return Refusal::at("reason", what, fix);
+    }
+    Refusal::at(
+        "item",
+        what,
+        Said::new(
+            "办完后用 done;确需停提醒,请主管用自己的身份(--as)确认并写明 reason",
+            "mark it done when it is; to silence it all the same, a supervisor acknowledges it under their own name (--as) with a reason",
+        ),
+    )
 }
 
 pub(super) fn count_from_now(context: &Context<'_>, rule: &PeriodRule) -> Result<Timestamp, Refusal> {

@@ -58,9 +58,12 @@ pub enum Command {
     Undone {
         item: ItemId,
     },
-    /// "I have seen it": silences what asks for it, for as long as the schedule says.
+    /// "I have seen it": silences what asks for it, for as long as the schedule says. The last days of a right that is lost for ever
+    /// fall silent only for a supervisor who gives a reason.
     Acknowledge {
         item: ItemId,
+        #[serde(default)]
+        reason: String,
     },
     /// A call-back is promised. Without `due`, the schedule's period decides.
     Promise {
@@ -324,7 +327,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         Command::SetEnd { item, end } => deadlines::set_end(&mut change, context, &item, end)?,
         Command::Done { item } => deadlines::done(&mut change, context, &item)?,
         Command::Undone { item } => deadlines::undone(&mut change, context, &item)?,
-        Command::Acknowledge { item } => items::acknowledge(&mut change, context, &item)?,
+        Command::Acknowledge { item, reason } => items::acknowledge(&mut change, context, &item, &reason)?,
         Command::Promise { words, due, by } => callbacks::promise(&mut change, context, words, due, by)?,
         Command::Attempt {
             item,

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::domain::case::Case;
-use crate::domain::ladder::{Audience, Late, Way};
+use crate::domain::case::{Case, Item, Trigger};
+use crate::domain::ids::{ItemId, RungName};
+use crate::domain::ladder::{Audience, Late, Way, When};
+use crate::domain::milestone::Milestone;
 use crate::domain::org::Staff;
 use crate::domain::person::Person;
 use crate::domain::plan::People;
@@ -12,7 +14,7 @@ use crate::domain::plan::recipients::{Reach, caller, resolve, staff_ways};
 use crate::domain::plan::release::{Applied, Released, into_sending_hours};
 use crate::domain::plan::words;
 use crate::domain::reminder::{Decided, Decision, MarkWords, Recipient, Verdict};
-use crate::domain::rulebook::Rulebook;
+use crate::domain::rulebook::{PeriodKind, Rulebook};
 use crate::domain::text::Said;
 
 /// The text that tells staff to phone somebody.
@@ -111,7 +113,7 @@ fn decide_one(
         fallback: Vec::new(),
         assignee: None,
     };
-    if let Some((verdict, reason)) = verdict_for_all(scene, candidate, valid_until) {
+    if let Some((verdict, reason)) = verdict_for_all(scene, candidate) {
         return due.push(Decision {
             verdict,
             reason,
@@ -156,6 +158,18 @@ fn decide_one(
             });
             continue;
         }
+        if asks_for_one_date_twice(scene, &applied, due, &proto) {
+            let reason = Said::new(
+                "同一日期已在另一事项中询问",
+                "the same date is asked for with another item",
+            );
+            due.push(Decision {
+                verdict: Verdict::Superseded,
+                reason,
+                ..proto
+            });
+            continue;
+        }
         match reach {
             Reach::Staff(staff) => {
                 let why = why.and(&words::stands_in(&applied, audience, staff));
@@ -178,45 +192,87 @@ fn is_told_already(due: &[Decision], new: &Decision) -> bool {
     })
 }
 
+/// Whether this plan asks the same recipient at the same time for the date that this item counts from, with another item: the same words
+/// mean the same date, and one answer sets both. Only a rung that asks again may leave it to the other item's message, which may not be
+/// sent after all.
+fn asks_for_one_date_twice(scene: &Scene<'_>, applied: &Applied<'_>, due: &[Decision], new: &Decision) -> bool {
+    let point = applied.rung.when.point();
+    let asks_again = matches!(applied.rung.when, When::Every { at_most: None, .. });
+    if point.milestone != Milestone::VerifyDate || !asks_again {
+        return false;
+    }
+    let Some(kind) = asked_for(scene, &new.mark.item) else {
+        return false;
+    };
+    due.iter().any(|told| {
+        told.verdict == Verdict::Queued
+            && told.recipient == new.recipient
+            && told.text == new.text
+            && told.due == new.due
+            && told.mark.item != new.mark.item
+            && asked_for(scene, &told.mark.item).is_some_and(|other| other.trigger == kind.trigger)
+    })
+}
+
+/// The kind of a deadline whose date nobody knows.
+fn asked_for<'a>(scene: &Scene<'a>, item: &ItemId) -> Option<&'a PeriodKind> {
+    match scene.case.item(item)? {
+        Item::Deadline(deadline) if deadline.trigger == Trigger::Unknown && deadline.fixed_end.is_none() => {
+            scene.rules.periods.get(&deadline.kind)
+        }
+        _ => None,
+    }
+}
+
 /// What is decided about a rung whoever it is for.
-fn verdict_for_all(scene: &Scene<'_>, candidate: &Candidate<'_>, valid_until: Timestamp) -> Option<(Verdict, Said)> {
-    let Candidate { applied, released, .. } = *candidate;
-    let (case, ladder, item) = (applied.case, applied.ladder, applied.dated.item);
-    let skipped = |zh: &str, en: &str| Some((Verdict::Skipped, Said::new(zh, en)));
-    if case.imported_at.is_some_and(|imported| released.at < imported) {
-        return skipped("导入的历史记录,不补发", "imported as history; never sent");
+fn verdict_for_all(scene: &Scene<'_>, candidate: &Candidate<'_>) -> Option<(Verdict, Said)> {
+    let Candidate {
+        applied,
+        index,
+        audience,
+        released,
+    } = *candidate;
+    let skipped = |said: Said| (Verdict::Skipped, said);
+    if let Some(said) = history(&applied, released) {
+        return Some(skipped(said));
     }
-    let day = scene.rules.zone.to_datetime(released.at).date();
-    let from = ladder.in_force_from(applied.rung);
-    if day < from {
-        return skipped(
-            &format!("规则自{from}起生效,此前不补发"),
-            &format!("the rule is in force from {from} only"),
-        );
+    if let Some(later) = later_rung(&applied, index, audience, released.at, scene.now) {
+        return Some((Verdict::Superseded, words::nearer(later)));
     }
-    if let Some(later) = later_rung(scene, candidate) {
-        let said = Said::new(
-            format!("同一提醒梯级中较近的“{later}”也已到时,只发较近的一条"),
-            format!("the nearer rung \"{later}\" of the same ladder is due too; only that one is sent"),
-        );
-        return Some((Verdict::Superseded, said));
+    too_late(&applied, released, scene.now).map(skipped)
+}
+
+/// What came before xixin, or the rule, was there.
+fn history(applied: &Applied<'_>, released: Released) -> Option<Said> {
+    if applied.case.imported_at.is_some_and(|imported| released.at < imported) {
+        return Some(Said::new("导入的历史记录,不补发", "imported as history; never sent"));
     }
-    if ladder.late == Late::Skip && started_before(&applied, item.set_at()) {
-        return skipped(
+    let from = applied.ladder.in_force_from(applied.rung);
+    let day = applied.rules.zone.to_datetime(released.at).date();
+    (day < from).then(|| {
+        Said::new(
+            format!("规则自{from}起生效,此前不补发"),
+            format!("the rule is in force from {from} only"),
+        )
+    })
+}
+
+/// What nobody is told any more, by the rule of the ladder or because it is of no use.
+fn too_late(applied: &Applied<'_>, released: Released, now: Timestamp) -> Option<Said> {
+    let (ladder, item) = (applied.ladder, applied.dated.item);
+    if ladder.late == Late::Skip && started_before(applied, item.set_at()) {
+        return Some(Said::new(
             "录入时该梯级已经开始,不从中间发起",
             "the ladder had begun before the item was entered; it never starts midway",
-        );
+        ));
     }
-    if ladder.late != Late::Now && released.at < case.taken_up_at(item) {
-        return skipped(
+    if ladder.late != Late::Now && released.at < applied.case.taken_up_at(item) {
+        return Some(Said::new(
             "录入或重开时此提醒的时间已过,等下一级",
             "its time had passed when the item was entered or reopened; the next rung comes",
-        );
+        ));
     }
-    if scene.now >= valid_until {
-        return skipped("为时已晚,提醒已无用", "too late to help");
-    }
-    None
+    (now >= applied.valid_until(released, now)).then(|| Said::new("为时已晚,提醒已无用", "too late to help"))
 }
 
 /// Whether any rung of the ladder had come before `at`.
@@ -225,20 +281,24 @@ fn started_before(applied: &Applied<'_>, at: Timestamp) -> bool {
     rungs(applied).any(|(_, other)| other.comings(just_before).last.is_some())
 }
 
-/// The name of a rung for the same audience that came later, is due as well and is still of use. Of two that come at the same instant,
-/// such as before a long holiday, the one further down the ladder is the nearer.
-fn later_rung(scene: &Scene<'_>, candidate: &Candidate<'_>) -> Option<String> {
-    let now = scene.now;
-    let own = (candidate.released.at, candidate.index);
-    let due = rungs(&candidate.applied)
-        .filter(|(index, other)| *index != candidate.index && other.rung.to.contains(&candidate.audience));
-    let later = due.filter_map(|(index, other)| {
-        let released = other.release(candidate.audience, &other.comings(now), now).last?;
-        let useful = now < other.valid_until(released, now);
-        ((released.at, index) > own && useful).then_some((released.at, index, other.rung))
+/// A rung for the same audience that came later than the one at `index`, which came at `at`, is due as well and is told. Of two that
+/// come at the same instant, such as before a long holiday, the one further down the ladder is the nearer.
+pub(super) fn later_rung<'a>(
+    applied: &Applied<'a>,
+    index: usize,
+    audience: Audience,
+    at: Timestamp,
+    now: Timestamp,
+) -> Option<&'a RungName> {
+    let others = rungs(applied).filter(|(other, rung)| *other != index && rung.rung.to.contains(&audience));
+    let later = others.filter_map(|(other, rung)| {
+        let released = rung.release(audience, &rung.comings(now), now).last?;
+        let is_nearer = (released.at, other) > (at, index);
+        let is_told = || history(&rung, released).is_none() && too_late(&rung, released, now).is_none();
+        (is_nearer && is_told()).then_some((released.at, other, &rung.rung.name))
     });
-    let nearest = later.max_by_key(|(at, index, _)| (*at, *index));
-    nearest.map(|(_, _, rung)| rung.name.to_string())
+    let nearest = later.max_by_key(|(at, other, _)| (*at, *other));
+    nearest.map(|(_, _, name)| name)
 }
 
 /// The rungs of the ladder that apply to the item, with their places.

@@ -14,6 +14,7 @@
 pub mod decide;
 pub mod forecast;
 pub mod milestones;
+pub mod mute;
 pub mod occurrence;
 pub mod recheck;
 pub mod recipients;

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{ItemId, LadderId, RungName, StaffId};
 use crate::domain::ladder::{Audience, Rung, Way};
-use crate::domain::plan::decide::Scene;
+use crate::domain::plan::decide::{Scene, later_rung};
 use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::recipients::{Reach, caller, resolve, staff_ways};
 use crate::domain::plan::release::{Applied, into_sending_hours};
+use crate::domain::plan::words;
 use crate::domain::reminder::{Occurrence, Recipient};
 use crate::domain::text::Said;
 
@@ -80,9 +81,10 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
     let Some(ladder) = dated.ladder.filter(|ladder| ladder.id == queued.ladder) else {
         return Recheck::Cancel(Said::new("规则已改用另一梯级", "the rules now use another ladder"));
     };
-    let Some(rung) = ladder.rungs.iter().find(|rung| rung.name == queued.rung) else {
+    let Some(index) = ladder.rungs.iter().position(|rung| rung.name == queued.rung) else {
         return Recheck::Cancel(Said::new("规则中已无此提醒", "the rules no longer have this rung"));
     };
+    let rung = &ladder.rungs[index];
     let applied = Applied::new(rules, case, &dated, rung);
     let Some(applied) = applied.filter(|applied| applied.anchor.to_string() == queued.anchor) else {
         return Recheck::Cancel(Said::new("日期已变更", "the date has moved"));
@@ -99,6 +101,11 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
             "下一次提醒也已到时",
             "the next time of the same rung has come",
         ));
+    }
+    if is_message(queued)
+        && let Some(later) = later_rung(&applied, index, queued.audience, queued.due, now)
+    {
+        return Recheck::Cancel(words::nearer(later));
     }
     let today = rules.zone.to_datetime(now).date();
     let reached = if queued.is_call_notice {
@@ -122,6 +129,12 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
         }
     }
     Recheck::Send(Box::new(dated))
+}
+
+/// Whether it is the reminder itself. A call stays open until somebody has made it, and so does the notice about it: a message that
+/// came later is no call.
+fn is_message(queued: &Queued) -> bool {
+    queued.way != Way::Phone && !queued.is_call_notice
 }
 
 /// What was meant for staff goes to whoever is meant by now; a resident who is no longer meant has died or withdrew consent.

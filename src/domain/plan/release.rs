@@ -6,10 +6,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::calendar::OffDay;
-use crate::domain::case::Case;
+use crate::domain::case::{Acknowledgement, Case};
 use crate::domain::ladder::{Audience, Ladder, Rung, Until};
 use crate::domain::milestone::{Anchor, Milestone, Moment, instant};
 use crate::domain::plan::milestones::Dated;
+use crate::domain::plan::mute;
 use crate::domain::plan::occurrence::{Coming, Comings, DEFAULT_AT, comings, ends_at, is_towards};
 use crate::domain::rulebook::Rulebook;
 
@@ -92,7 +93,7 @@ impl<'a> Applied<'a> {
     /// Until when the rung is silent because somebody has acknowledged it. Only what has begun to ask can be acknowledged: whoever has
     /// seen a warning has not seen the loss.
     pub fn silenced_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.silence(now).filter(|until| now < *until)
+        self.silence(now).map(|(_, until)| until).filter(|until| now < *until)
     }
 
     /// When the message is of no use any more. A target that was missed can still be caught up with; the end of a period or the start
@@ -138,7 +139,7 @@ impl<'a> Applied<'a> {
 
     fn released_at(&self, audience: Audience, at: Timestamp, now: Timestamp) -> Timestamp {
         let at = match self.silence(now) {
-            Some(until) if at < until => self.resumed_at(until),
+            Some((_, until)) if at < until => self.resumed_at(until),
             _ => at,
         };
         if !audience.is_public() || self.rules.schedule.sending_hours.next_allowed(at, &self.rules.zone) == at {
@@ -147,13 +148,18 @@ impl<'a> Applied<'a> {
         into_sending_hours(self.rules, at, self.limit().filter(|limit| at < *limit))
     }
 
-    /// The end of the acknowledgement that was given by `now` and holds for this rung, be it over or not.
-    fn silence(&self, now: Timestamp) -> Option<Timestamp> {
+    /// The acknowledgement that was given by `now` and holds for this rung, be it over or not, and when it ends.
+    pub(super) fn silence(&self, now: Timestamp) -> Option<(&'a Acknowledgement, Timestamp)> {
         if self.rung.until.unwrap_or(self.ladder.until) != Until::Acknowledged {
             return None;
         }
         let mark = self.dated.item.acknowledged().filter(|mark| mark.at <= now)?;
-        self.comings(mark.at).last.map(|_| mark.until)
+        let until = match mute::ends_by(self.rules, self.dated, mark) {
+            Some(limit) => mark.until.min(limit),
+            None => mark.until,
+        };
+        let has_begun = until > mark.at && self.comings(mark.at).last.is_some();
+        has_begun.then_some((mark, until))
     }
 
     /// Asks again at the rung's own time of day, not in the night in which an acknowledgement ends.

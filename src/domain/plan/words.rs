@@ -2,11 +2,20 @@
 
 use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 
+use crate::domain::ids::RungName;
 use crate::domain::ladder::Audience;
 use crate::domain::org::Staff;
 use crate::domain::person::Person;
 use crate::domain::plan::release::{Applied, Released};
 use crate::domain::text::Said;
+
+/// Why a rung is not sent: a nearer one is due.
+pub(super) fn nearer(later: &RungName) -> Said {
+    Said::new(
+        format!("同一提醒梯级中较近的“{later}”也已到时,只发较近的一条"),
+        format!("the nearer rung \"{later}\" of the same ladder is due too; only that one is sent"),
+    )
+}
 
 /// Why a rung comes now: what it counts from, what kept it, how late it is, what it stands for.
 pub(super) fn when_due(applied: &Applied<'_>, released: Released, missed: u32, now: Timestamp) -> Said {
@@ -32,15 +41,15 @@ pub(super) fn when_due(applied: &Applied<'_>, released: Released, missed: u32, n
 /// What kept a rung from coming at its own time.
 fn kept(applied: &Applied<'_>, released: Released) -> Said {
     let own = released.coming.at;
-    let acknowledged = applied.dated.item.acknowledged();
     if released.at < own {
         return Said::new(
             "时段外等到早上就晚了,提前发",
             "the morning would be too late, so it goes before the night",
         );
     }
-    match acknowledged.filter(|mark| released.at > own && own < mark.until && mark.until <= released.at) {
-        Some(mark) => Said::new(
+    let silence = applied.silence(released.at);
+    match silence.filter(|(_, until)| released.at > own && own < *until && *until <= released.at) {
+        Some((mark, _)) => Said::new(
             format!("{} 的“已知悉”到期,再次提醒", mark.by),
             format!("what {} acknowledged is still open", mark.by),
         ),
