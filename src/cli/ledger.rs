@@ -11,6 +11,7 @@ use crate::cli::{EXIT_USAGE, ReadArgs, say};
 use crate::domain::case::{Case, Item};
 use crate::domain::ids::{CaseId, ReminderId};
 use crate::domain::plan::milestones::Dated;
+use crate::domain::plan::occurrence::Coming;
 use crate::domain::plan::release::Applied;
 use crate::domain::reminder::MarkText;
 use crate::domain::rulebook::Rulebook;
@@ -166,18 +167,15 @@ fn about_item(
         return Some(format!("{id}: 已有人确认,{until} 前不提醒 / acknowledged until then"));
     }
     let comings = applied.comings(now);
-    let anchor = applied.anchor.to_string();
-    let decided = ledger.iter().find(|row| {
-        MarkText::parse(&row.mark)
-            .is_some_and(|mark| mark.item == *id && mark.rung.as_str() == name && mark.anchor == anchor)
-    });
     let zone = &book.zone;
-    Some(match (comings.last, comings.next, decided) {
-        (Some(_), _, Some(row)) => format!(
-            "{id}: 已决定 {} — {} / decided: {}",
-            row.state, row.reason_zh, row.reason_en
-        ),
-        (Some(last), _, None) => {
+    let decided = comings
+        .last
+        .map_or_else(Vec::new, |last| decided(ledger, item, &applied, last));
+    if !decided.is_empty() {
+        return Some(decided.join("\n"));
+    }
+    Some(match (comings.last, comings.next) {
+        (Some(last), _) => {
             let soon = last
                 .at
                 .checked_add(SignedDuration::from_mins(1))
@@ -189,7 +187,26 @@ fn about_item(
             };
             format!("{id}: {} {why}", local(last.at, zone))
         }
-        (None, Some(next), _) => format!("{id}: 还没到时,将在 {} / it comes then", local(next.at, zone)),
-        (None, None, _) => format!("{id}: 不会再来 / it does not come any more"),
+        (None, Some(next)) => format!("{id}: 还没到时,将在 {} / it comes then", local(next.at, zone)),
+        (None, None) => format!("{id}: 不会再来 / it does not come any more"),
     })
+}
+
+/// What was decided about one coming of a rung, a line for each audience and recipient.
+fn decided(ledger: &[LedgerRow], item: Item<'_>, applied: &Applied<'_>, coming: Coming) -> Vec<String> {
+    let (id, rung) = (item.id(), &applied.rung.name);
+    let anchor = applied.anchor.to_string();
+    let line = |row: &LedgerRow| {
+        let mark = MarkText::parse(&row.mark)?;
+        let same =
+            mark.item == *id && mark.rung == *rung && mark.anchor == anchor && mark.occurrence == coming.occurrence;
+        same.then(|| {
+            let (to, state) = (mark.audience.name(), &row.state);
+            format!(
+                "{id}: {to} 已决定 {state} — {} / decided: {}",
+                row.reason_zh, row.reason_en
+            )
+        })
+    };
+    ledger.iter().filter_map(line).collect()
 }

@@ -56,12 +56,13 @@ fn presumed_trigger(case: &Case, rule: &PeriodKind, context: &Context<'_>) -> Tr
     sibling.map_or(Trigger::Unknown, |deadline| deadline.trigger.clone())
 }
 
+/// Two of one kind, such as two conclusions under review, each have their own date.
 fn counts_from_the_same(rule: &PeriodKind, other: &PeriodId, context: &Context<'_>) -> bool {
     context
         .rules
         .periods
         .get(other)
-        .is_some_and(|other| other.trigger == rule.trigger)
+        .is_some_and(|other| other.id != rule.id && other.trigger == rule.trigger)
 }
 
 pub(super) fn set_trigger(
