@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Place};
 use crate::cli::{EXIT_USAGE, ReadArgs, ahead, complain, say};
+use crate::domain::calendar::{FIRST_DAY, LAST_DAY};
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::domain::milestone::instant;
 use crate::domain::reminder::Recipient;
@@ -17,6 +18,8 @@ use crate::store::cases::StoredCase;
 
 /// Cases looked at in one preview.
 const CASES_MAX: i64 = 20_000;
+/// Days in one preview.
+const SPAN_MAX_DAYS: i32 = 1_100;
 /// Decisions of one case in one preview.
 const PER_CASE_MAX: usize = 1_000;
 
@@ -84,6 +87,13 @@ fn wrong(args: &Args, book: &Rulebook, from: Date, to: Date) -> Option<u8> {
     if to < from {
         complain(&format!(
             "--to {to} 早于 --from {from} / --to {to} is before --from {from}"
+        ));
+        return Some(EXIT_USAGE);
+    }
+    let span = from.until(to).map_or(i32::MAX, |span| span.get_days());
+    if from < FIRST_DAY || to > LAST_DAY || span > SPAN_MAX_DAYS {
+        complain(&format!(
+            "{from} 至 {to} 太长或超出日历(最多{SPAN_MAX_DAYS}天,{FIRST_DAY} 至 {LAST_DAY}) / from {from} to {to} is too long or leaves the calendar; at most {SPAN_MAX_DAYS} days, {FIRST_DAY} to {LAST_DAY}"
         ));
         return Some(EXIT_USAGE);
     }
@@ -156,7 +166,12 @@ fn digests_between(book: &Rulebook, args: &Args, start: Timestamp, end: Timestam
         if !readers.is_empty() {
             found.push((at, readers));
         }
-        at = digests::next_digest(book, at);
+        let next = digests::next_digest(book, at);
+        if next <= at {
+            // The calendar has ended.
+            break;
+        }
+        at = next;
     }
     found
 }

@@ -76,7 +76,9 @@ pub(super) fn load(
 
 /// Variables that look like settings but are none.
 pub(super) fn ignored_variables(environment: &BTreeMap<String, String>) -> Vec<String> {
-    let ours = |name: &&String| name.starts_with("XIXIN_") && !name.starts_with(PREFIX) && *name != "XIXIN_CONFIG";
+    const ARGUMENTS: [&str; 3] = ["XIXIN_CONFIG", "XIXIN_AS", "XIXIN_SOCKET"];
+    let ours =
+        |name: &&String| name.starts_with("XIXIN_") && !name.starts_with(PREFIX) && !ARGUMENTS.contains(&name.as_str());
     environment.keys().filter(ours).cloned().collect()
 }
 

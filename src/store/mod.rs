@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
 /// A transaction on the write connection.
 pub type Tx = Transaction<'static, Sqlite>;
@@ -169,6 +169,12 @@ impl Store {
                 .max_connections(max)
                 .idle_timeout(None)
                 .max_lifetime(None)
+                // A full disk makes SQLite roll back by itself; sqlx then still counts a transaction and begins no other on that
+                // connection. A new one takes its place.
+                .before_acquire(|connection, _| {
+                    let clean = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(clean) })
+                })
         };
         let writer = first_connection(pool(1), &options).await.map_err(open_error)?;
         check_library(&writer).await?;

@@ -51,6 +51,23 @@ async fn an_attempt_that_cannot_be_recorded_is_not_made_and_the_gate_closes_unti
     assert_eq!(hall.take_left().len(), 1);
 }
 
+/// As a full disk does (SQLite's `raise(rollback)` ends the transaction in the same way).
+#[tokio::test]
+async fn a_transaction_that_the_database_itself_rolled_back_does_not_stop_the_next() {
+    let (hall, case) = due("").await;
+    let engine = &hall.app.engine;
+    hall.sql("create trigger full before insert on attempts begin select raise(rollback, 'full'); end")
+        .await;
+    let failed = sender::step(engine, Way::Email, &hall.recorder, at("2026-03-04 09:00")).await;
+    assert!(failed.is_err());
+    hall.sql("drop trigger full").await;
+    hall.recorder.flush().await;
+    engine.look_around().await;
+    assert!(engine.gate.closed(Way::Email).is_none());
+    hall.send().await;
+    assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
+}
+
 #[tokio::test]
 async fn an_outcome_that_cannot_be_recorded_closes_the_gate_and_is_recorded_afterwards() {
     let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Silence), Script::polite()]).await;

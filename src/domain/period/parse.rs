@@ -80,7 +80,7 @@ impl FromStr for Period {
             return Err(wrong());
         }
         let n: i64 = number.parse().map_err(|_| wrong())?;
-        if n.abs() > N_MAX {
+        if !(-N_MAX..=N_MAX).contains(&n) {
             return Err(wrong());
         }
         Ok(Self { n, unit })
