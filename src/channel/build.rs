@@ -30,7 +30,7 @@ const LINE_MAX: usize = 998;
 pub struct Mail {
     /// `local@domain`, with or without angle brackets; the same for every attempt at one delivery.
     pub message_id: String,
-    /// The instant of the delivery's first decision, so that a resend is byte-identical.
+    /// The instant at which the reminder was due, not the one of the attempt: the same rendered mail gives the same bytes again.
     pub date: Timestamp,
     pub from: String,
     pub from_name: String,
