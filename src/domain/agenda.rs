@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::domain::case::{Case, Due, Item};
-use crate::domain::ids::{ItemId, StaffId};
+use crate::domain::case::{Case, Item};
+use crate::domain::ids::{ItemId, OfficeId, StaffId};
 use crate::domain::ladder::ItemKind;
-use crate::domain::milestone::Milestone;
+use crate::domain::milestone::Moment;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::Rulebook;
 
@@ -21,34 +21,33 @@ pub struct Entry {
     pub day: Option<Date>,
     /// The instant, for items that have one.
     pub start: Option<Timestamp>,
+    /// Until when somebody is bound by it, and at which office.
+    pub bound: Option<(Timestamp, OfficeId)>,
 }
 
 /// The agenda of a case whose items have been dated already.
 pub fn project(rules: &Rulebook, case: &Case, items: &[Dated<'_>]) -> Vec<Entry> {
     let entry = |dated: &Dated<'_>| {
-        let milestone = match dated.item {
-            Item::Deadline(_) => Milestone::LastSafeDay,
-            Item::Callback(_) => Milestone::Due,
-            Item::Appointment(_) => Milestone::Start,
+        let moment = dated.act_by();
+        // Only a date that has to be found stands in lists without one.
+        if !dated.item.is_open() || (moment.is_none() && dated.item.kind() != ItemKind::Deadline) {
+            return None;
+        }
+        let span = dated.item.span();
+        let instant = match moment {
+            Some(Moment::Instant(at)) if dated.item.kind() != ItemKind::Deadline => Some(at),
+            _ => None,
         };
-        let moment = dated.at(milestone);
-        let start = match dated.item {
-            Item::Deadline(_) => None,
-            Item::Callback(callback) => match callback.due {
-                Due::At(at) => Some(at),
-                Due::Day(_) => None,
-            },
-            Item::Appointment(appointment) => Some(appointment.start),
-        };
-        Entry {
+        Some(Entry {
             item: dated.item.id().clone(),
             kind: dated.item.kind(),
             assignee: answerable(rules, case, dated.item).clone(),
             day: moment.map(|moment| moment.day(&rules.zone)),
-            start,
-        }
+            start: span.map(|span| span.from).or(instant),
+            bound: span.map(|span| (span.to, span.office.clone())),
+        })
     };
-    items.iter().map(entry).collect()
+    items.iter().filter_map(entry).collect()
 }
 
 /// Whoever the item names, else the owner, else, when neither is on the staff list any more, somebody up the line: nothing may lie with
@@ -82,6 +81,10 @@ pub fn fingerprint(entries: &[Entry]) -> i64 {
         });
         mix(&day);
         mix(&entry.start.map_or(i64::MIN, Timestamp::as_millisecond).to_be_bytes());
+        if let Some((until, office)) = &entry.bound {
+            mix(&until.as_millisecond().to_be_bytes());
+            mix(office.as_str().as_bytes());
+        }
     }
     i64::try_from(sum >> 1).unwrap_or(1).max(1)
 }

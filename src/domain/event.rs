@@ -5,8 +5,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::case::{AttemptResult, CaseFlag, ContactKind, Direction, Origin};
+use crate::domain::case::{
+    AttemptResult, CaseFlag, ContactKind, Direction, FeedbackKind, Leg, Origin, Purpose, ReplyKind, SearchAnswer, ToldWhat,
+};
 use crate::domain::ids::{ItemId, MatterId, OfficeId, PeriodId, PersonId, ReminderId, StaffId, UnitId};
+use crate::domain::org::Role;
 use crate::domain::text::Said;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +127,112 @@ pub enum Event {
     MessageRefused {
         reminder: ReminderId,
     },
+    ItemPassed {
+        item: ItemId,
+        from: StaffId,
+        to: StaffId,
+    },
+    EscortBooked {
+        item: ItemId,
+        office: OfficeId,
+        pick_up: Timestamp,
+        with: StaffId,
+    },
+    EscortMoved {
+        item: ItemId,
+        pick_up: Timestamp,
+    },
+    LegConfirmed {
+        item: ItemId,
+        leg: Leg,
+    },
+    EscortCompleted {
+        item: ItemId,
+    },
+    EscortCancelled {
+        item: ItemId,
+    },
+    IncidentNoted {
+        item: ItemId,
+        #[serde(default)]
+        escort: Option<ItemId>,
+    },
+    IncidentOver {
+        item: ItemId,
+    },
+    MaterialAdded {
+        item: ItemId,
+    },
+    MaterialMissing {
+        item: ItemId,
+        finder: StaffId,
+    },
+    MaterialIs {
+        item: ItemId,
+        state: String,
+    },
+    Searched {
+        item: ItemId,
+        answer: SearchAnswer,
+    },
+    BundleComplete,
+    BundleHandedOver,
+    Asked {
+        item: ItemId,
+        kind: ReplyKind,
+        due: Date,
+    },
+    AskedAgain {
+        item: ItemId,
+    },
+    Answered {
+        item: ItemId,
+    },
+    PlanDrafted {
+        steps: u32,
+    },
+    PlanApproved {
+        role: Role,
+    },
+    StepAdded {
+        item: ItemId,
+    },
+    StepStarted {
+        item: ItemId,
+    },
+    StepExpedited {
+        item: ItemId,
+        on: bool,
+    },
+    TodoAdded {
+        item: ItemId,
+        purpose: Purpose,
+        by: StaffId,
+        due: Date,
+    },
+    Told {
+        what: ToldWhat,
+    },
+    HopNoted,
+    Listened,
+    FeedbackReceived {
+        kind: FeedbackKind,
+    },
+    ObstacleNoted {
+        tag: String,
+    },
+    ObstacleRemoved {
+        tag: String,
+    },
+    TripNoted {
+        trips: u32,
+    },
+    ResponsibleNoted,
+    Watching,
+    WatchEnded,
+    Estimated {
+        benefit: String,
+    },
 }
 
 impl Event {
@@ -131,10 +240,15 @@ impl Event {
     pub fn said(&self, zone: &TimeZone) -> Said {
         let at = |at: &Timestamp| zone.to_datetime(*at).strftime("%Y-%m-%d %H:%M").to_string();
         let (zh, en) = match self {
-            Self::CaseOpened { unit, owner, .. } => (
-                format!("立案,{unit},经办人 {owner}"),
-                format!("case opened at {unit}, owner {owner}"),
-            ),
+            Self::CaseOpened {
+                unit, owner, origin, ..
+            } => {
+                let origin = origin.said();
+                (
+                    format!("立案({}),{unit},经办人 {owner}", origin.zh),
+                    format!("case opened at {unit} ({}), owner {owner}", origin.en),
+                )
+            }
             Self::CaseImported { unit, owner, .. } => (
                 format!("由旧记录导入,{unit},经办人 {owner}"),
                 format!("case imported at {unit}, owner {owner}"),
@@ -234,6 +348,115 @@ impl Event {
                 format!("提醒 {reminder} 被拒收,改打电话"),
                 format!("reminder {reminder} was refused: phone instead"),
             ),
+            other => return other.said_of_work(zone),
+        };
+        Said::new(zh, en)
+    }
+
+    /// The same for what is done beyond dates and calls: escorts, papers, answers, plans.
+    fn said_of_work(&self, zone: &TimeZone) -> Said {
+        let at = |at: &Timestamp| zone.to_datetime(*at).strftime("%Y-%m-%d %H:%M").to_string();
+        let (zh, en) = match self {
+            Self::ItemPassed { item, from, to } => (
+                format!("{item} 由 {from} 转给 {to}"),
+                format!("{item} passed from {from} to {to}"),
+            ),
+            Self::EscortBooked {
+                item,
+                office,
+                pick_up,
+                with,
+            } => {
+                let pick_up = at(pick_up);
+                (
+                    format!("{item} 陪同 {office},{pick_up} 上门接,{with}"),
+                    format!("{item} escort to {office}, pick-up {pick_up}, with {with}"),
+                )
+            }
+            Self::EscortMoved { item, pick_up } => {
+                let pick_up = at(pick_up);
+                (
+                    format!("{item} 陪同改到 {pick_up} 上门接"),
+                    format!("{item} moved, pick-up {pick_up}"),
+                )
+            }
+            Self::LegConfirmed { item, leg } => {
+                let leg = leg.said();
+                (format!("{item} {}已确认", leg.zh), format!("{item} {} confirmed", leg.en))
+            }
+            Self::EscortCompleted { item } => (format!("{item} 陪同完成"), format!("{item} completed")),
+            Self::EscortCancelled { item } => (format!("{item} 陪同取消"), format!("{item} cancelled")),
+            Self::IncidentNoted { item, .. } => (format!("{item} 突发情况"), format!("{item} incident")),
+            Self::IncidentOver { item } => (format!("{item} 已恢复"), format!("{item} is over")),
+            Self::MaterialAdded { item } => (format!("{item} 增加材料"), format!("{item} paper added")),
+            Self::MaterialMissing { item, finder } => (
+                format!("{item} 缺件,{finder} 在找"),
+                format!("{item} is missing; {finder} is looking for it"),
+            ),
+            Self::MaterialIs { item, state } => (format!("{item} 材料: {state}"), format!("{item} paper: {state}")),
+            Self::Searched { item, answer } => {
+                let (zh, en) = match answer {
+                    SearchAnswer::Here => ("在此处", "it is there"),
+                    SearchAnswer::NotHere => ("不在此处", "not there"),
+                    SearchAnswer::Unclear => ("没有准信", "no clear answer"),
+                };
+                (format!("{item} 问过一处: {zh}"), format!("{item} asked for at one place: {en}"))
+            }
+            Self::BundleComplete => ("材料已齐".to_owned(), "all papers are there".to_owned()),
+            Self::BundleHandedOver => ("材料一次性转交".to_owned(), "all papers were handed over together".to_owned()),
+            Self::Asked { item, kind, due } => {
+                let kind = kind.said();
+                (
+                    format!("{item} {},{due}前应有答复", kind.zh),
+                    format!("{item} {}: an answer is due by {due}", kind.en),
+                )
+            }
+            Self::AskedAgain { item } => (format!("{item} 又催了一次"), format!("{item} asked again")),
+            Self::Answered { item } => (format!("{item} 有了答复"), format!("{item} answered")),
+            Self::PlanDrafted { steps } => (format!("起草方案,{steps}步"), format!("plan drafted, steps: {steps}")),
+            Self::PlanApproved { role } => {
+                let role = role.said();
+                (format!("{}批准方案", role.zh), format!("plan approved by the {}", role.en))
+            }
+            Self::StepAdded { item } => (format!("{item} 增加步骤"), format!("{item} step added")),
+            Self::StepStarted { item } => (format!("{item} 开始办理"), format!("{item} started")),
+            Self::StepExpedited { item, on: true } => (format!("{item} 加急"), format!("{item} expedited")),
+            Self::StepExpedited { item, on: false } => (format!("{item} 取消加急"), format!("{item} no longer expedited")),
+            Self::TodoAdded {
+                item,
+                purpose,
+                by,
+                due,
+            } => {
+                let what = purpose.said();
+                (
+                    format!("{item} {},{by} 在{due}前", what.zh),
+                    format!("{item} {}, {by} by {due}", what.en),
+                )
+            }
+            Self::Told { what } => match what {
+                ToldWhat::OneTimeNotice => ("已一次性告知".to_owned(), "told everything at once".to_owned()),
+                ToldWhat::SecondNotice => ("二次告知".to_owned(), "told a second time, of a changed list".to_owned()),
+                ToldWhat::Explanation => ("已讲明情况".to_owned(), "the matter was explained".to_owned()),
+            },
+            Self::HopNoted => ("记录一次转接".to_owned(), "what another office said was noted".to_owned()),
+            Self::Listened => ("记录倾听".to_owned(), "a listening note was made".to_owned()),
+            Self::FeedbackReceived { kind } => {
+                let kind = kind.said();
+                (format!("收到{}", kind.zh), format!("{} received", kind.en))
+            }
+            Self::ObstacleNoted { tag } => (format!("堵点: {tag}"), format!("obstacle: {tag}")),
+            Self::ObstacleRemoved { tag } => (format!("去掉堵点: {tag}"), format!("obstacle removed: {tag}")),
+            Self::TripNoted { trips } => (format!("居民跑动第{trips}次"), format!("trip {trips} of the resident")),
+            Self::ResponsibleNoted => (
+                "职责在外单位,由我方协调".to_owned(),
+                "another body is responsible; we coordinate".to_owned(),
+            ),
+            Self::Watching => ("政策留意".to_owned(), "new policies are watched for them".to_owned()),
+            Self::WatchEnded => ("不再留意政策".to_owned(), "policies are no longer watched for them".to_owned()),
+            Self::Estimated { benefit } => (format!("估算 {benefit}"), format!("estimated: {benefit}")),
+            // Told above.
+            _ => (String::new(), String::new()),
         };
         Said::new(zh, en)
     }
@@ -255,7 +478,26 @@ impl Event {
             | Self::AppointmentBooked { item, .. }
             | Self::AppointmentMoved { item, .. }
             | Self::AppointmentAttended { item }
-            | Self::AppointmentCancelled { item } => Some(item),
+            | Self::AppointmentCancelled { item }
+            | Self::ItemPassed { item, .. }
+            | Self::EscortBooked { item, .. }
+            | Self::EscortMoved { item, .. }
+            | Self::LegConfirmed { item, .. }
+            | Self::EscortCompleted { item }
+            | Self::EscortCancelled { item }
+            | Self::IncidentNoted { item, .. }
+            | Self::IncidentOver { item }
+            | Self::MaterialAdded { item }
+            | Self::MaterialMissing { item, .. }
+            | Self::MaterialIs { item, .. }
+            | Self::Searched { item, .. }
+            | Self::Asked { item, .. }
+            | Self::AskedAgain { item }
+            | Self::Answered { item }
+            | Self::StepAdded { item }
+            | Self::StepStarted { item }
+            | Self::StepExpedited { item, .. }
+            | Self::TodoAdded { item, .. } => Some(item),
             _ => None,
         }
     }

@@ -30,14 +30,45 @@ pub enum ItemKind {
     Deadline,
     Callback,
     Appointment,
+    Escort,
+    Incident,
+    Material,
+    Reply,
+    Step,
+    Todo,
+    Policy,
+    /// The case as a whole.
+    Case,
 }
 
 impl ItemKind {
+    pub const ALL: [Self; 11] = [
+        Self::Deadline,
+        Self::Callback,
+        Self::Appointment,
+        Self::Escort,
+        Self::Incident,
+        Self::Material,
+        Self::Reply,
+        Self::Step,
+        Self::Todo,
+        Self::Policy,
+        Self::Case,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Deadline => "deadline",
             Self::Callback => "callback",
             Self::Appointment => "appointment",
+            Self::Escort => "escort",
+            Self::Incident => "incident",
+            Self::Material => "material",
+            Self::Reply => "reply",
+            Self::Step => "step",
+            Self::Todo => "todo",
+            Self::Policy => "policy",
+            Self::Case => "case",
         }
     }
 }
@@ -68,6 +99,8 @@ pub struct Rung {
     pub text: TextId,
     pub until: Option<Until>,
     pub priority: Priority,
+    /// Only those hear it who have heard of the item before: that it was moved, that it is off.
+    pub if_told: bool,
     /// For a rung that was added later than its ladder: what it would have said before this day is history.
     pub effective_from: Option<Date>,
 }
@@ -127,6 +160,10 @@ pub enum Audience {
     Owner,
     /// The member of staff named in the item (who promised, who goes along), else the owner.
     Assignee,
+    /// Whoever is on duty at the window that day.
+    Duty,
+    /// The member of staff of another unit who owes the answer, else the district's department.
+    Contact,
     Supervisor,
     Director,
     District,
@@ -136,10 +173,24 @@ pub enum Audience {
 }
 
 impl Audience {
+    pub const ALL: [Self; 9] = [
+        Self::Owner,
+        Self::Assignee,
+        Self::Duty,
+        Self::Contact,
+        Self::Supervisor,
+        Self::Director,
+        Self::District,
+        Self::Resident,
+        Self::Relatives,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Owner => "owner",
             Self::Assignee => "assignee",
+            Self::Duty => "duty",
+            Self::Contact => "contact",
             Self::Supervisor => "supervisor",
             Self::Director => "director",
             Self::District => "district",
@@ -149,9 +200,7 @@ impl Audience {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        use Audience::{Assignee, Director, District, Owner, Relatives, Resident, Supervisor};
-        let all = [Owner, Assignee, Supervisor, Director, District, Resident, Relatives];
-        all.into_iter().find(|audience| audience.name() == name)
+        Self::ALL.into_iter().find(|audience| audience.name() == name)
     }
 
     /// Residents and relatives: quiet hours, caps, consent and masks apply.
@@ -165,7 +214,7 @@ impl Audience {
             Self::Supervisor => Some(Role::BusinessSupervisor),
             Self::Director => Some(Role::Director),
             Self::District => Some(Role::DistrictLead),
-            Self::Owner | Self::Assignee | Self::Resident | Self::Relatives => None,
+            Self::Owner | Self::Assignee | Self::Duty | Self::Contact | Self::Resident | Self::Relatives => None,
         }
     }
 }

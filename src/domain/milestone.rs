@@ -7,103 +7,101 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, civil};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ladder::ItemKind;
+/// Writes the milestones down once: what each is, its name in ladders, what an office clerk calls it, and whether it is an aim or begins
+/// a state.
+macro_rules! milestones {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $zh:literal, $sort:ident;)+) => {
+        /// A named point in the life of an item. Ladders count from these. Which kind of item has which stands with the kind
+        /// (`domain::case`).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Milestone {
+            $($(#[$doc])* $variant,)+
+        }
 
-/// A named point in the life of an item. Ladders count from these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Milestone {
-    /// Deadline: the day it was entered.
-    Opened,
-    /// Deadline whose trigger date is unknown: the day it was entered, to be verified from then on.
-    VerifyDate,
-    /// Deadline: the last safe day less the margin.
-    TargetBy,
-    /// Deadline: the last day on which it can really be done.
-    LastSafeDay,
-    /// Deadline: the last day of the period.
-    End,
-    /// Deadline: the moment after the end.
-    Expired,
-    /// Call-back: the day or instant promised.
-    Due,
-    /// Call-back: the day after the promise was due.
-    Overdue,
-    /// Appointment: the instant it was agreed or last moved.
-    Booked,
-    /// Appointment: its start.
-    Start,
-    /// Appointment: its end, when nobody has said that it took place.
-    Missed,
+        impl Milestone {
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// What an office clerk calls it.
+            pub fn name_zh(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $zh,)+
+                }
+            }
+
+            /// Whether something begins here that was not so before: telling of it earlier would be false. The others are aims: a
+            /// reminder of one may come earlier, never later.
+            pub fn begins_a_state(self) -> bool {
+                match self {
+                    $(Self::$variant => matches!(Sort::$sort, Sort::Begins),)+
+                }
+            }
+        }
+    };
 }
 
-impl Milestone {
-    pub const ALL: [Self; 11] = [
-        Self::Opened,
-        Self::VerifyDate,
-        Self::TargetBy,
-        Self::LastSafeDay,
-        Self::End,
-        Self::Expired,
-        Self::Due,
-        Self::Overdue,
-        Self::Booked,
-        Self::Start,
-        Self::Missed,
-    ];
+enum Sort {
+    Aim,
+    Begins,
+}
 
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::VerifyDate => "verify_date",
-            Self::TargetBy => "target_by",
-            Self::LastSafeDay => "last_safe_day",
-            Self::End => "end",
-            Self::Expired => "expired",
-            Self::Due => "due",
-            Self::Overdue => "overdue",
-            Self::Booked => "booked",
-            Self::Start => "start",
-            Self::Missed => "missed",
-        }
-    }
-
-    /// Whether something begins here that was not so before: telling of it earlier would be false. The others are aims: a reminder of
-    /// one may come earlier, never later.
-    pub fn begins_a_state(self) -> bool {
-        match self {
-            Self::Opened | Self::VerifyDate | Self::Expired | Self::Overdue | Self::Booked | Self::Missed => true,
-            Self::TargetBy | Self::LastSafeDay | Self::End | Self::Due | Self::Start => false,
-        }
-    }
-
-    /// What an office clerk calls it.
-    pub fn name_zh(self) -> &'static str {
-        match self {
-            Self::Opened => "登记日",
-            Self::VerifyDate => "日期待核实,自",
-            Self::TargetBy => "目标日",
-            Self::LastSafeDay => "最晚可办日",
-            Self::End => "期限届满",
-            Self::Expired => "过期",
-            Self::Due => "约定回电",
-            Self::Overdue => "回电逾期",
-            Self::Booked => "约定时间",
-            Self::Start => "预约",
-            Self::Missed => "预约结束",
-        }
-    }
-
-    /// The kind of item that has this milestone.
-    pub fn kind(self) -> ItemKind {
-        match self {
-            Self::Opened | Self::VerifyDate | Self::TargetBy | Self::LastSafeDay | Self::End | Self::Expired => {
-                ItemKind::Deadline
-            }
-            Self::Due | Self::Overdue => ItemKind::Callback,
-            Self::Booked | Self::Start | Self::Missed => ItemKind::Appointment,
-        }
-    }
+milestones! {
+    /// Deadline: the day it was entered.
+    Opened, "opened", "登记日", Begins;
+    /// Deadline whose trigger date is unknown: the day it was entered, to be verified from then on.
+    VerifyDate, "verify_date", "日期待核实,自", Begins;
+    /// Deadline: the last safe day less the margin.
+    TargetBy, "target_by", "目标日", Aim;
+    /// Deadline: the last day on which it can really be done.
+    LastSafeDay, "last_safe_day", "最晚可办日", Aim;
+    /// Deadline: the last day of the period.
+    End, "end", "期限届满", Aim;
+    /// Deadline: the moment after the end.
+    Expired, "expired", "过期", Begins;
+    /// The day or instant something was promised for or is expected by: a call-back, a reply, a to-do, a step under way.
+    Due, "due", "约定日期", Aim;
+    /// Call-back: the time of the next try, after one in vain.
+    Retry, "retry", "再次拨打", Aim;
+    /// The day after it was due.
+    Overdue, "overdue", "逾期", Begins;
+    /// Appointment, escort: the instant it was agreed or last moved.
+    Booked, "booked", "约定时间", Begins;
+    /// Appointment, escort: the instant it was moved, if it was.
+    Moved, "moved", "改期", Begins;
+    /// Appointment: its start. Escort: when they are fetched.
+    Start, "start", "预约", Aim;
+    /// Appointment: its end, when nobody has said that it took place.
+    Missed, "missed", "预约结束", Begins;
+    /// Appointment, escort: the instant it was called off.
+    Cancelled, "cancelled", "取消", Begins;
+    /// Escort: the leg that should have been confirmed by now, with its grace.
+    LegOverdue, "leg_overdue", "行程未确认", Begins;
+    /// Escort: they should have been home by now, with the grace, and nobody has said that they are.
+    NotHome, "not_home", "未确认安全到家", Begins;
+    /// Incident: when it was noted.
+    Happened, "happened", "突发情况", Begins;
+    /// Reply, material, step: the day to ask again.
+    Chase, "chase", "催办日", Aim;
+    /// To-do: when it was noted.
+    Created, "created", "登记", Begins;
+    /// Step: nothing stands in the way of starting.
+    Ready, "ready", "可以开始", Begins;
+    /// Step: the last day on which it can start so that everything after it is done in time.
+    StartBy, "start_by", "最晚开始日", Aim;
+    /// Policy: the day it began to concern the household.
+    Matched, "matched", "政策相符", Begins;
+    /// Case: it came in from afar.
+    Received, "received", "收到", Begins;
+    /// Case: nobody has been in touch with the resident for too many workdays.
+    Silent, "silent", "多日未联系", Aim;
+    /// Case: it passed to another owner.
+    HandedOver, "handed_over", "转由他人经办", Begins;
 }
 
 impl fmt::Display for Milestone {
@@ -128,6 +126,12 @@ impl Moment {
         }
     }
 
+    /// The day after it.
+    pub fn day_after(self, zone: &TimeZone) -> Self {
+        let day = self.day(zone);
+        Self::Day(day.tomorrow().unwrap_or(day))
+    }
+
     /// The first instant of the moment: the start of the day, or the instant itself.
     pub fn starts_at(self, zone: &TimeZone) -> Timestamp {
         match self {
@@ -143,6 +147,39 @@ impl fmt::Display for Moment {
             Self::Day(day) => day.fmt(f),
             Self::Instant(at) => at.fmt(f),
         }
+    }
+}
+
+/// The milestones of one item: at most [`Milestones::MAX`] belong to one kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Milestones {
+    slots: [Option<(Milestone, Moment)>; Self::MAX],
+    len: usize,
+}
+
+impl Milestones {
+    const MAX: usize = 6;
+
+    /// One more. A kind of item with more of them than fit is a fault that every test of that kind shows.
+    pub fn with(mut self, milestone: Milestone, moment: Moment) -> Self {
+        debug_assert!(self.len < Self::MAX, "too many milestones");
+        if let Some(slot) = self.slots.get_mut(self.len) {
+            *slot = Some((milestone, moment));
+            self.len += 1;
+        }
+        self
+    }
+
+    /// One more, if it is there.
+    pub fn with_some(self, milestone: Milestone, moment: Option<Moment>) -> Self {
+        match moment {
+            Some(moment) => self.with(milestone, moment),
+            None => self,
+        }
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (Milestone, Moment)> + '_ {
+        self.slots.iter().flatten().copied()
     }
 }
 

@@ -3,7 +3,9 @@
 //! The domain uses std, jiff and serde only. Every function that needs to know the time takes it as an argument; every
 //! decision carries its reason.
 
+pub mod advice;
 pub mod agenda;
+pub mod booking;
 pub mod calendar;
 pub mod case;
 pub mod command;

@@ -21,6 +21,8 @@ pub struct Office {
     /// Whom to ask for.
     pub contact: String,
     pub phone: String,
+    /// How long the way takes, in minutes, when it is not the usual.
+    pub travel_minutes: Option<u32>,
     pub days: OfficeDays,
     /// Closed from … through …, both inclusive, whatever the day.
     pub closures: Vec<(Date, Date)>,

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{StaffId, UnitId};
+use crate::domain::text::Said;
 
 /// The organisation as `people.toml` describes it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,6 +89,18 @@ pub enum Role {
 }
 
 impl Role {
+    pub fn said(self) -> Said {
+        match self {
+            Self::Clerk => Said::new("工作人员", "clerk"),
+            Self::GeneralWindowClerk => Said::new("综合窗口人员", "general-window clerk"),
+            Self::ExtendedHoursStaff => Said::new("延时服务人员", "extended-hours staff"),
+            Self::BusinessSupervisor => Said::new("业务主管", "business supervisor"),
+            Self::Director => Said::new("主任", "director"),
+            Self::DistrictLead => Said::new("区级牵头人", "district lead"),
+            Self::DistrictDept => Said::new("区级部门", "district department"),
+        }
+    }
+
     /// May change rules, approve refusals and release what is held.
     pub fn is_supervisory(self) -> bool {
         matches!(self, Self::BusinessSupervisor | Self::Director | Self::DistrictLead)

@@ -179,33 +179,49 @@ impl MarkText {
     }
 }
 
-/// The marks of a case that have been decided already, in their text form.
+/// The marks of a case that have been decided already, in their text form, and who has heard of which item.
 #[derive(Debug, Clone, Default)]
-pub struct Decided(HashSet<String>);
+pub struct Decided {
+    marks: HashSet<String>,
+    told: HashSet<(ItemId, String)>,
+}
 
 impl Decided {
     /// `scratch` is where the text of the mark is put together; it saves an allocation for each mark that is asked for.
     pub fn contains(&self, mark: MarkWords<'_>, scratch: &mut String) -> bool {
-        if self.0.is_empty() {
+        if self.marks.is_empty() {
             return false;
         }
         scratch.clear();
         mark.write(scratch);
-        self.0.contains(scratch.as_str())
+        self.marks.contains(scratch.as_str())
     }
 
     pub fn insert(&mut self, mark: String) {
-        self.0.insert(mark);
+        self.marks.insert(mark);
+    }
+
+    /// Notes down that somebody has heard of an item, or may have. `recipient` in its text form.
+    pub fn heard(&mut self, item: ItemId, recipient: String) {
+        self.told.insert((item, recipient));
+    }
+
+    /// Whether somebody has heard of an item, or may have.
+    pub fn was_told(&self, item: &ItemId, recipient: &Recipient) -> bool {
+        !self.told.is_empty() && self.told.contains(&(item.clone(), recipient.to_string()))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.marks.is_empty()
     }
 }
 
 impl FromIterator<String> for Decided {
     fn from_iter<I: IntoIterator<Item = String>>(marks: I) -> Self {
-        Self(marks.into_iter().collect())
+        Self {
+            marks: marks.into_iter().collect(),
+            told: HashSet::new(),
+        }
     }
 }
 
@@ -334,6 +350,16 @@ impl State {
             .iter()
             .find(|(_, known)| *known == name)
             .map(|(state, _)| *state)
+    }
+}
+
+impl State {
+    /// Whether the recipient has heard it, or may have: what went out, and calls that were made.
+    pub fn was_heard(self) -> bool {
+        matches!(
+            self,
+            Self::Attempting | Self::Accepted | Self::Delivered | Self::NoReceipt | Self::Uncertain | Self::TaskDone
+        )
     }
 }
 

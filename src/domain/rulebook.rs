@@ -1,11 +1,12 @@
 //! Everything the people who own the rules have decided, as values that have been checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use crate::domain::calendar::Calendar;
+use crate::domain::case::{Purpose, ReplyKind};
 use crate::domain::ids::{LadderId, MatterId, OfficeId, PeriodId};
 use crate::domain::ladder::Ladder;
 use crate::domain::office::{Office, Window};
@@ -87,6 +88,12 @@ pub struct Matter {
     pub office: Option<OfficeId>,
     /// Bereaved households get texts without cheerful words.
     pub bereaved: bool,
+    /// The plan that is offered for it, in order.
+    pub steps: Vec<StepPreset>,
+    /// Households that a scan of needs offers it to.
+    pub suits: BTreeSet<String>,
+    /// How its reimbursement is estimated, a name in `benefits.toml`.
+    pub benefit: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +101,21 @@ pub struct Material {
     pub name: Said,
     /// Who issues it, e.g. 社区居委会.
     pub issuer: Option<Said>,
+    /// Where it may be found, in the order to ask.
+    pub places: Vec<String>,
+}
+
+/// A step that a matter of this kind usually takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepPreset {
+    pub name: Said,
+    pub office: Option<OfficeId>,
+    /// Who does it, when it is no office of `agencies.toml`.
+    pub agency: String,
+    /// The numbers of the steps that come before, counted from 1.
+    pub after: Vec<u32>,
+    pub takes_days: u32,
+    pub expedite: bool,
 }
 
 /// `schedule.toml`: digests, hours, caps, and the ladders of items that have no period of their own.
@@ -116,9 +138,90 @@ pub struct Schedule {
     /// How long a promise without a date may take.
     pub callback_period: PeriodRule,
     pub callback_ladder: LadderId,
+    /// How many tries in vain before somebody tries another way.
+    pub callback_attempts_max: usize,
+    /// When staff phone: after a try in vain, the next one comes at the start of the next of these.
+    pub callback_windows: Vec<Window>,
     pub appointment_ladder: LadderId,
+    pub escort: EscortRule,
+    pub incident_ladder: LadderId,
+    pub material: ChaseRule,
+    pub step: StepRule,
+    pub replies: BTreeMap<ReplyKind, ReplyRule>,
+    pub todos: BTreeMap<Purpose, TodoRule>,
+    pub policy_ladder: LadderId,
+    pub care: CareRule,
+    /// The days on which staff may greet households that like to hear from them; none unless somebody asks for it.
+    pub greetings: Vec<Greeting>,
+    /// When extended-hours staff go out, every day.
+    pub extended_hours: (Time, Time),
     /// Service hours used for periods in business hours where no office is named.
     pub business_hours: (Time, Time),
+}
+
+/// `[escort]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EscortRule {
+    pub ladder: LadderId,
+    /// Between two places, unless the office says otherwise.
+    pub travel_minutes: u32,
+    /// How long after the time of a leg nobody has to worry.
+    pub grace_minutes: u32,
+}
+
+/// `[material]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChaseRule {
+    pub ladder: LadderId,
+    pub chase_workdays: u32,
+}
+
+/// `[step]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRule {
+    pub ladder: LadderId,
+    pub chase_workdays: u32,
+    /// The same for steps that are expedited.
+    pub chase_expedited_workdays: u32,
+}
+
+/// `[reply.<kind>]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplyRule {
+    pub ladder: LadderId,
+    /// How long an answer may take when nobody says.
+    pub period: PeriodRule,
+    /// Asked again after so many workdays; `None` is only when it is overdue.
+    pub chase_workdays: Option<u32>,
+}
+
+/// `[todo.<purpose>]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct TodoRule {
+    pub ladder: LadderId,
+    pub period: PeriodRule,
+}
+
+/// `[case]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CareRule {
+    pub ladder: LadderId,
+    /// After so many workdays without a contact somebody is asked to tell the resident how it goes.
+    pub silent_after_workdays: u32,
+    /// After so many calls a summary on paper is suggested.
+    pub recap_after_calls: usize,
+    /// After so many contacts from the resident the case sorts first.
+    pub pressing_after_contacts: usize,
+}
+
+/// A day on which staff may greet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Greeting {
+    /// 冬至
+    WinterSolstice,
+    /// 元旦
+    NewYear,
 }
 
 impl Rulebook {

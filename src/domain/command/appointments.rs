@@ -2,52 +2,39 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::booking::{Agenda, Wish};
 use crate::domain::case::{Appointment, AppointmentState};
 use crate::domain::command::items::{already_over, known_office, next_id, no_item};
 use crate::domain::command::open::{known_staff, too_many};
-use crate::domain::command::{Change, Context, Refusal, fields};
+use crate::domain::command::{Change, Context, NewAppointment, Refusal, fields};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, StaffId};
 use crate::domain::text::Said;
 
-/// What `book` was asked for.
-pub(super) struct Booking {
-    pub what: String,
-    pub office: OfficeId,
-    pub start: String,
-    pub end: Option<String>,
-    pub with: Option<StaffId>,
-    pub bring: Vec<String>,
-}
-
 /// An appointment without an end is taken to last this long, in minutes.
-const DEFAULT_VISIT_MIN: i64 = 60;
+pub(super) const DEFAULT_VISIT_MIN: i64 = 60;
 /// Nobody carries more things to an appointment.
 const BRING_MAX: usize = 20;
 
-pub(super) fn book(change: &mut Change, context: &Context<'_>, booking: Booking) -> Result<(), Refusal> {
-    let what = fields::line("what", &booking.what, fields::SHORT_MAX)?;
-    let with = booking.with.unwrap_or_else(|| change.case.owner.clone());
+pub(super) fn book(change: &mut Change, context: &Context<'_>, new: NewAppointment) -> Result<(), Refusal> {
+    let what = fields::line("what", &new.what, fields::SHORT_MAX)?;
+    let with = new.with.unwrap_or_else(|| change.case.owner.clone());
     known_staff("with", &with, context)?;
-    known_office(context, Some(&booking.office))?;
-    let (start, end) = visit(context, &booking.office, &booking.start, booking.end.as_deref())?;
-    no_clash(change, context, None, (start, end))?;
-    if booking.bring.len() > BRING_MAX {
-        return Err(too_many("bring", BRING_MAX));
-    }
-    let thing = |(index, thing): (usize, &String)| fields::line(&format!("bring[{index}]"), thing, fields::NAME_MAX);
-    let bring = booking.bring.iter().enumerate().map(thing).collect::<Result<_, _>>()?;
+    known_office(context, Some(&new.office))?;
+    let (start, end) = visit(context, &new.office, &new.start, new.end.as_deref())?;
+    no_clash(change, context, None, (&new.office, &with), (start, end))?;
+    let bring = things_to_bring(&new.bring)?;
     let id = next_id(change, 'a')?;
     change.events.push(Event::AppointmentBooked {
         item: id.clone(),
-        office: booking.office.clone(),
+        office: new.office.clone(),
         start,
         with: with.clone(),
     });
     change.case.appointments.push(Appointment {
         id,
         what,
-        office: booking.office,
+        office: new.office,
         start,
         end,
         with,
@@ -67,9 +54,10 @@ pub(super) fn move_appointment(
     start: &str,
     end: Option<&str>,
 ) -> Result<(), Refusal> {
-    let office = open_appointment(change, item)?.office.clone();
+    let appointment = open_appointment(change, item)?;
+    let (office, with) = (appointment.office.clone(), appointment.with.clone());
     let (start, end) = visit(context, &office, start, end)?;
-    no_clash(change, context, Some(item), (start, end))?;
+    no_clash(change, context, Some(item), (&office, &with), (start, end))?;
     let appointment = open_appointment(change, item)?;
     if (appointment.start, appointment.end) == (start, end) {
         return Err(Refusal::at(
@@ -152,8 +140,20 @@ fn visit(
             Said::new("结束时间应晚于开始时间", "give an end after the start"),
         ));
     }
+    office_is_open(context, office, "start", start)?;
+    Ok((start, end))
+}
+
+/// Refuses a time at which the office is closed, and says when it is open.
+pub(super) fn office_is_open(
+    context: &Context<'_>,
+    office: &OfficeId,
+    field: &str,
+    start: Timestamp,
+) -> Result<(), Refusal> {
+    let rules = context.rules;
     let Some(office) = rules.offices.get(office) else {
-        return Ok((start, end));
+        return Ok(());
     };
     let local = rules.zone.to_datetime(start);
     let windows = office.windows(&rules.calendar, local.date());
@@ -179,41 +179,40 @@ fn visit(
         };
         let name = &office.name;
         return Err(Refusal::at(
-            "start",
+            field,
             Said::new(format!("{name}那时不开门"), format!("{name} is closed then")),
             fix,
         ));
     }
-    Ok((start, end))
+    Ok(())
 }
 
-/// Nobody can be at two offices at once.
+/// Nobody can be at two offices at once: not the resident, and not whoever goes along.
 fn no_clash(
     change: &Change,
     context: &Context<'_>,
-    moving: Option<&ItemId>,
-    (start, end): (Timestamp, Timestamp),
+    item: Option<&ItemId>,
+    (office, staff): (&OfficeId, &StaffId),
+    (from, to): (Timestamp, Timestamp),
 ) -> Result<(), Refusal> {
-    let mut others = change.case.appointments.iter();
-    let clash = others.find(|other| {
-        other.state == AppointmentState::Booked && Some(&other.id) != moving && start < other.end && other.start < end
-    });
-    let Some(other) = clash else { return Ok(()) };
-    let zone = &context.rules.zone;
-    let (from, to) = (zone.to_datetime(other.start), zone.to_datetime(other.end));
-    let (from, to) = (from.strftime("%Y-%m-%d %H:%M"), to.strftime("%H:%M"));
-    let id = &other.id;
-    Err(Refusal::at(
-        "start",
-        Said::new(
-            format!("与本案预约 {id} 时间冲突({from} 至 {to})"),
-            format!("it clashes with appointment {id} of this case ({from} to {to})"),
-        ),
-        Said::new(
-            format!("另选时间,或先改期或取消 {id}"),
-            format!("choose another time, or move or cancel {id} first"),
-        ),
-    ))
+    let wish = Wish {
+        case: &change.case,
+        item,
+        staff,
+        office,
+        from,
+        to,
+    };
+    Agenda::new(context.rules, &change.case, context.busy).allows(&wish)
+}
+
+/// What the resident should bring, each thing a line.
+pub(super) fn things_to_bring(bring: &[String]) -> Result<Vec<String>, Refusal> {
+    if bring.len() > BRING_MAX {
+        return Err(too_many("bring", BRING_MAX));
+    }
+    let thing = |(index, thing): (usize, &String)| fields::line(&format!("bring[{index}]"), thing, fields::NAME_MAX);
+    bring.iter().enumerate().map(thing).collect()
 }
 
 fn open_appointment<'a>(change: &'a mut Change, item: &ItemId) -> Result<&'a mut Appointment, Refusal> {

@@ -1,11 +1,11 @@
 //! Commands on promised call-backs: the promise, each try at keeping it, and who keeps it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::case::{Attempt, AttemptResult, Callback, Contact, ContactKind, Direction, Due, Mark};
+use crate::domain::case::{Attempt, AttemptResult, Callback, Contact, ContactKind, Direction, Due, Mark, Purpose};
 use crate::domain::command::items::{already_over, count_from_now, next_id, no_item};
 use crate::domain::command::open::known_staff;
-use crate::domain::command::{Change, Context, Refusal, fields};
+use crate::domain::command::{Change, Context, Refusal, fields, todos};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, StaffId};
 use crate::domain::milestone::instant;
@@ -51,6 +51,7 @@ pub(super) fn promise(
         set_at: context.now,
         moves: 0,
         attempts: Vec::new(),
+        next_try: None,
         kept: None,
         acknowledged: None,
     });
@@ -88,8 +89,6 @@ pub(super) fn attempt(
         }
         (_, None) => None,
     };
-    let today = context.rules.zone.to_datetime(context.now).date();
-    let next_workday = context.rules.calendar.next_workday(today);
     let callback = open_callback(change, item)?;
     let by = context.actor.id.clone();
     callback.attempts.push(Attempt {
@@ -101,24 +100,21 @@ pub(super) fn attempt(
         item: item.clone(),
         result,
     });
-    let moved = match result {
-        AttemptResult::Reached => None,
-        // Tried in vain: again on the next workday, unless the promise runs longer anyway.
-        AttemptResult::NoAnswer | AttemptResult::WrongNumber => Some(Due::Day(next_workday)),
-        AttemptResult::CallLater => later,
-    };
     let callback = open_callback(change, item)?;
-    match moved {
-        None => {
+    match (result, later) {
+        (AttemptResult::Reached, _) => {
             callback.kept = Some(Mark {
                 at: context.now,
                 by: by.clone(),
             });
+            callback.next_try = None;
             change.events.push(Event::CallbackKept { item: item.clone() });
+            todos::settle(change, context, Purpose::AnotherWay, Some(item));
         }
-        Some(due) if is_later(context, callback.due, due) || result == AttemptResult::CallLater => {
+        (AttemptResult::CallLater, Some(due)) => {
             callback.moves += u32::from(callback.due != due);
             callback.due = due;
+            callback.next_try = None;
             callback.set_at = context.now;
             callback.acknowledged = None;
             change.events.push(Event::CallbackMoved {
@@ -126,7 +122,15 @@ pub(super) fn attempt(
                 due: due_text(due),
             });
         }
-        Some(_) => {}
+        // Tried in vain: again in the next window. The promise stays due when it was; so many in vain ask for another way.
+        _ => {
+            callback.next_try = next_window(context);
+            if callback.tries_in_vain() >= context.rules.schedule.callback_attempts_max {
+                let by = callback.by.clone();
+                let another = todos::New::of(Purpose::AnotherWay).about(item.clone()).by(by);
+                todos::add(change, context, another)?;
+            }
+        }
     }
     if let (AttemptResult::WrongNumber, Some(resident)) = (result, &people.resident) {
         mark_number_wrong(change, resident);
@@ -135,28 +139,17 @@ pub(super) fn attempt(
     Ok(())
 }
 
-pub(super) fn pass_callback(
-    change: &mut Change,
-    context: &Context<'_>,
-    item: &ItemId,
-    to: StaffId,
-) -> Result<(), Refusal> {
-    known_staff("to", &to, context)?;
-    let callback = open_callback(change, item)?;
-    if callback.by == to {
-        return Err(Refusal::at(
-            "to",
-            Said::new("承诺人没有变化", "the promise is theirs already"),
-            Said::new("无需转交", "there is nothing to hand over"),
-        ));
-    }
-    let from = std::mem::replace(&mut callback.by, to.clone());
-    change.events.push(Event::CallbackPassed {
-        item: item.clone(),
-        from,
-        to,
+/// When staff phone next: the start of the first window after now, today or on the next workday.
+fn next_window(context: &Context<'_>) -> Option<Timestamp> {
+    let rules = context.rules;
+    let today = rules.zone.to_datetime(context.now).date();
+    let tomorrow = today.tomorrow().ok()?;
+    let days = [rules.calendar.workday_on_or_after(today), rules.calendar.workday_on_or_after(tomorrow)];
+    let starts = days.into_iter().flat_map(|day| {
+        let windows = &rules.schedule.callback_windows;
+        windows.iter().map(move |window| instant(day, window.from, &rules.zone))
     });
-    Ok(())
+    starts.filter(|start| *start > context.now).min()
 }
 
 fn future_due(context: &Context<'_>, text: &str) -> Result<Due, Refusal> {
@@ -181,14 +174,6 @@ fn due_text(due: Due) -> String {
         Due::Day(day) => day.to_string(),
         Due::At(at) => at.to_string(),
     }
-}
-
-fn is_later(context: &Context<'_>, old: Due, new: Due) -> bool {
-    let start = |due: Due| match due {
-        Due::Day(day) => instant(day, jiff::civil::Time::midnight(), &context.rules.zone),
-        Due::At(at) => at,
-    };
-    start(new) > start(old)
 }
 
 /// Nothing is sent to a number that turned out to be somebody else's.

@@ -2,12 +2,12 @@
 
 use crate::domain::case::{
     Appointment, AppointmentState, AttemptResult, Case, CaseFlag, Closing, Contact, ContactKind, Deadline, Direction,
-    Status,
+    EscortState, Purpose, Status,
 };
 use crate::domain::command::callbacks::{log_call, mark_number_wrong};
 use crate::domain::command::open::{grant, known_staff};
 use crate::domain::command::people::known_person;
-use crate::domain::command::{Change, Close, CloseAs, Context, Refusal, fields};
+use crate::domain::command::{Change, Close, CloseAs, Context, Refusal, fields, incidents, todos};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, PersonId, ReminderId, StaffId};
 use crate::domain::plan::People;
@@ -57,7 +57,19 @@ pub(super) fn contact(
         note,
     });
     change.events.push(Event::Contacted { direction, kind });
-    Ok(())
+    recap_when_asked_often(change, context)
+}
+
+/// Whoever asks about one thing again and again is never told off: a summary on paper helps them more than the next answer.
+fn recap_when_asked_often(change: &mut Change, context: &Context<'_>) -> Result<(), Refusal> {
+    let calls = change.case.contacts.iter();
+    let calls = calls.filter(|one| one.direction == Direction::In && one.kind == ContactKind::Phone);
+    let enough = calls.count() >= context.rules.schedule.care.recap_after_calls;
+    let suggested = change.case.todos.iter().any(|todo| todo.purpose == Purpose::Recap);
+    if !enough || suggested || change.case.is_closed() {
+        return Ok(());
+    }
+    todos::add(change, context, todos::New::of(Purpose::Recap))
 }
 
 /// A call task that was carried out.
@@ -167,6 +179,8 @@ pub(super) fn resume(change: &mut Change) -> Result<(), Refusal> {
 
 pub(super) fn close(change: &mut Change, context: &Context<'_>, close: Close) -> Result<(), Refusal> {
     nothing_left_open(&change.case, context)?;
+    incidents::none_open(change)?;
+    todos::none_binding(change)?;
     let closing = match close.r#as {
         CloseAs::Done => Closing::Done {
             outcome: fields::line("outcome", &close.outcome, fields::SHORT_MAX)?,
@@ -191,6 +205,10 @@ pub(super) fn close(change: &mut Change, context: &Context<'_>, close: Close) ->
         closing,
     };
     change.events.push(Event::CaseClosed { r#as: name.to_owned() });
+    // Whoever was helped is asked some days later whether it is really done.
+    if close.r#as == CloseAs::Done {
+        todos::add(change, context, todos::New::of(Purpose::Revisit))?;
+    }
     Ok(())
 }
 
@@ -217,7 +235,9 @@ fn nothing_left_open(case: &Case, context: &Context<'_>) -> Result<(), Refusal> 
         ));
     }
     let booked = |one: &&Appointment| one.state == AppointmentState::Booked;
-    let booked = list(case.appointments.iter().filter(booked).map(|one| &one.id).collect());
+    let appointments = case.appointments.iter().filter(booked).map(|one| &one.id);
+    let escorts = case.escorts.iter().filter(|one| one.state == EscortState::Booked);
+    let booked = list(appointments.chain(escorts.map(|one| &one.head.id)).collect());
     if !booked.is_empty() {
         return Err(Refusal::new(
             Said::new(
@@ -225,8 +245,8 @@ fn nothing_left_open(case: &Case, context: &Context<'_>) -> Result<(), Refusal> 
                 format!("an appointment is still open: {booked}"),
             ),
             Said::new(
-                "先用 attended 或 cancel_appointment 登记",
-                "record it with \"attended\" or \"cancel_appointment\" first",
+                "先用 attended、cancel_appointment、check_in 或 cancel_escort 登记",
+                "record it with \"attended\", \"cancel_appointment\", \"check_in\" or \"cancel_escort\" first",
             ),
         ));
     }
@@ -299,6 +319,7 @@ pub(super) fn reopen(change: &mut Change, context: &Context<'_>) -> Result<(), R
     }
     change.case.status = Status::Open;
     change.case.reopened_at = Some(context.now);
+    todos::settle(change, context, Purpose::Revisit, None);
     change.events.push(Event::CaseReopened);
     Ok(())
 }

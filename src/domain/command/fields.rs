@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use crate::domain::case::Due;
-use crate::domain::command::Refusal;
+use crate::domain::command::{Context, Refusal};
 use crate::domain::milestone::instant;
 use crate::domain::person::is_mobile;
 use crate::domain::text::{Said, clean_line, clean_text};
@@ -190,6 +190,92 @@ pub fn parse_due(field: &str, text: &str, zone: &TimeZone) -> Result<Due, Refusa
             ),
         )),
     }
+}
+
+/// When something happened: now, or the local time given, which cannot lie in the future. A day stands for its beginning.
+pub(crate) fn past(field: &str, text: Option<&str>, context: &Context<'_>) -> Result<Timestamp, Refusal> {
+    let zone = &context.rules.zone;
+    let at = match text.map(|text| parse_due(field, text, zone)).transpose()? {
+        None => context.now,
+        Some(Due::At(at)) => at,
+        Some(Due::Day(day)) => instant(day, jiff::civil::Time::midnight(), zone),
+    };
+    if at <= context.now {
+        return Ok(at);
+    }
+    Err(Refusal::at(
+        field,
+        Said::new("时间在将来", "it lies in the future"),
+        Said::new("填写实际时间,或省略", "give the time it really was, or leave it out"),
+    ))
+}
+
+/// A day from today on.
+pub(crate) fn day_to_come(field: &str, text: &str, context: &Context<'_>) -> Result<Date, Refusal> {
+    let zone = &context.rules.zone;
+    let day = match parse_due(field, text, zone)? {
+        Due::Day(day) => day,
+        Due::At(at) => zone.to_datetime(at).date(),
+    };
+    if day >= zone.to_datetime(context.now).date() {
+        return Ok(day);
+    }
+    Err(Refusal::at(
+        field,
+        Said::new("日期已经过去", "the day has passed"),
+        Said::new("填写今天或以后的日期", "give today or a day to come"),
+    ))
+}
+
+/// Several lines, each of which says something.
+pub(crate) fn lines(field: &str, list: &[String]) -> Result<Vec<String>, Refusal> {
+    const LINES_MAX: usize = 40;
+    if list.len() > LINES_MAX {
+        return Err(Refusal::at(
+            field,
+            Said::new(format!("最多{LINES_MAX}项"), format!("at most {LINES_MAX} fit")),
+            Said::new("请减少", "give fewer"),
+        ));
+    }
+    let one = |(index, text): (usize, &String)| line(&format!("{field}[{index}]"), text, SHORT_MAX);
+    list.iter().enumerate().map(one).collect()
+}
+
+/// A number from `low` through `high`.
+pub(crate) fn within(field: &str, n: u32, low: u32, high: u32) -> Result<u32, Refusal> {
+    if (low..=high).contains(&n) {
+        return Ok(n);
+    }
+    Err(Refusal::at(
+        field,
+        Said::new(format!("{n}超出范围"), format!("{n} is out of range")),
+        Said::new(format!("应在{low}至{high}之间"), format!("give {low} to {high}")),
+    ))
+}
+
+/// An amount in yuan with at most two decimals, as fen.
+pub(crate) fn yuan(field: &str, text: &str) -> Result<u64, Refusal> {
+    /// Nobody is reimbursed a billion.
+    const YUAN_MAX: u64 = 1_000_000_000;
+    let wrong = || {
+        Refusal::at(
+            field,
+            Said::new("不是金额", "it is no amount"),
+            Said::new("以元为单位,形如 100000 或 1234.50", "write it in yuan, like 100000 or 1234.50"),
+        )
+    };
+    let text = text.trim();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 2 || text.ends_with('.') {
+        return Err(wrong());
+    }
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let fen: u64 = format!("{part:0<2}").parse().map_err(|_| wrong())?;
+    if whole > YUAN_MAX {
+        return Err(wrong());
+    }
+    Ok(whole * 100 + fen)
 }
 
 /// Days outside 1900 to 2200 are typing mistakes.

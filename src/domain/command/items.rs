@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::case::{Acknowledgement, Case, Item};
 use crate::domain::command::open::unknown;
-use crate::domain::command::{Change, Context, Refusal, fields};
+use crate::domain::command::{Change, Context, Refusal, deadlines, fields, household};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId};
 use crate::domain::period::{Mode, PeriodRule, Start, count};
@@ -30,7 +30,8 @@ pub(super) fn acknowledge(
         until: count_from_now(context, &rule)?,
         reason: fields::optional_line("reason", reason, fields::SHORT_MAX)?,
     };
-    let found = change.case.item(item).ok_or_else(|| no_item(&change.case, item))?;
+    let found = change.case.item(context.rules, item);
+    let found = found.ok_or_else(|| no_item(&change.case, item))?;
     if !found.is_open() {
         return Err(already_over(item));
     }
@@ -54,14 +55,7 @@ pub(super) fn acknowledge(
         acknowledgement.until = acknowledgement.until.min(limit);
     }
     let until = acknowledgement.until;
-    let case = &mut change.case;
-    if let Some(deadline) = case.deadlines.iter_mut().find(|deadline| deadline.id == *item) {
-        deadline.acknowledged = Some(acknowledgement);
-    } else if let Some(callback) = case.callbacks.iter_mut().find(|callback| callback.id == *item) {
-        callback.acknowledged = Some(acknowledgement);
-    } else if let Some(appointment) = case.appointments.iter_mut().find(|appointment| appointment.id == *item) {
-        appointment.acknowledged = Some(acknowledgement);
-    }
+    change.case.acknowledge(context.rules, item, acknowledgement);
     change.events.push(Event::Acknowledged {
         item: item.clone(),
         until,
@@ -97,6 +91,22 @@ fn last_days(context: &Context<'_>) -> Refusal {
             "mark it done when it is; to silence it all the same, a supervisor acknowledges it under their own name (--as) with a reason",
         ),
     )
+}
+
+/// What can simply be done: a deadline that was met, a to-do, a policy the household was told of.
+pub(super) fn done(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+    if let Some(todo) = change.case.todos.iter_mut().find(|todo| todo.head.id == *item) {
+        if todo.done.is_some() {
+            return Err(already_over(item));
+        }
+        todo.done = Some(context.mark());
+        change.events.push(Event::ItemDone { item: item.clone() });
+        return Ok(());
+    }
+    match household::policy_told(change, context, item) {
+        Some(()) => Ok(()),
+        None => deadlines::done(change, context, item),
+    }
 }
 
 pub(super) fn count_from_now(context: &Context<'_>, rule: &PeriodRule) -> Result<Timestamp, Refusal> {
@@ -149,10 +159,7 @@ pub(super) fn already_over(item: &ItemId) -> Refusal {
 }
 
 pub(super) fn no_item(case: &Case, item: &ItemId) -> Refusal {
-    let known: Vec<String> = case
-        .items()
-        .map(|item| format!("{} ({:?})", item.id(), item.kind()))
-        .collect();
+    let known: Vec<&str> = case.item_ids().map(ItemId::as_str).collect();
     let list = if known.is_empty() {
         "-".to_owned()
     } else {

@@ -5,12 +5,24 @@ mod appointments;
 mod callbacks;
 mod closing;
 mod deadlines;
+mod escorts;
 pub(crate) mod fields;
+mod household;
+mod incidents;
 mod items;
+mod materials;
 mod open;
+mod passing;
 mod people;
+mod plans;
+mod replies;
+mod todos;
 
+pub use escorts::NewEscort;
 pub use fields::{parse_due, parse_local};
+pub use materials::MaterialStep;
+pub use plans::NewStep;
+pub use replies::{NewHop, NewReply};
 pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
 
 use std::collections::BTreeSet;
@@ -19,7 +31,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::case::{AttemptResult, Case, CaseFlag, ContactKind, Direction, Trigger};
+use crate::domain::booking::Booking;
+use crate::domain::case::{
+    AttemptResult, Case, CaseFlag, ContactKind, Direction, FeedbackKind, Leg, Mark, SearchAnswer, ToldWhat, Trigger,
+};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, PeriodId, PersonId, ReminderId, StaffId};
 use crate::domain::org::Staff;
@@ -50,7 +65,7 @@ pub enum Command {
         item: ItemId,
         end: Date,
     },
-    /// A deadline was met.
+    /// It is done: a deadline was met, a to-do was carried out, a household was told of a policy.
     Done {
         item: ItemId,
     },
@@ -82,23 +97,19 @@ pub enum Command {
         #[serde(default)]
         note: String,
     },
-    /// A promise passes to somebody else by name.
-    PassCallback {
+    /// A promise, an appointment, an escort or a to-do passes to somebody else by name.
+    #[serde(alias = "pass_callback")]
+    Pass {
         item: ItemId,
         to: StaffId,
     },
-    /// An appointment with an outside office. `start` and `end` are local times.
-    Book {
-        what: String,
-        office: OfficeId,
-        start: String,
-        #[serde(default)]
-        end: Option<String>,
-        #[serde(default)]
-        with: Option<StaffId>,
-        #[serde(default)]
-        bring: Vec<String>,
+    /// Everything that `from` has in this case passes to `to`: the case itself, promises, appointments, escorts, to-dos.
+    TakeOver {
+        from: StaffId,
+        to: StaffId,
     },
+    /// An appointment with an outside office.
+    Book(NewAppointment),
     MoveAppointment {
         item: ItemId,
         start: String,
@@ -111,6 +122,162 @@ pub enum Command {
     CancelAppointment {
         item: ItemId,
         reason: String,
+    },
+    /// 陪同: fetched, accompanied, brought home.
+    BookEscort(NewEscort),
+    MoveEscort {
+        item: ItemId,
+        visit: String,
+        #[serde(default)]
+        pick_up: Option<String>,
+        #[serde(default)]
+        home_by: Option<String>,
+    },
+    /// A leg is done: `pick_up`, `visit` or `drop_off`.
+    CheckIn {
+        item: ItemId,
+        leg: Leg,
+        #[serde(default)]
+        at: Option<String>,
+    },
+    CompleteEscort {
+        item: ItemId,
+    },
+    CancelEscort {
+        item: ItemId,
+        reason: String,
+    },
+    /// 突发情况. `what` stays on the case page.
+    Incident {
+        what: String,
+        #[serde(default)]
+        escort: Option<ItemId>,
+        #[serde(default)]
+        leg: Option<Leg>,
+        #[serde(default)]
+        action: String,
+        #[serde(default)]
+        told: Vec<String>,
+        #[serde(default)]
+        at: Option<String>,
+    },
+    /// An incident is over.
+    Recovered {
+        item: ItemId,
+    },
+    AddMaterial {
+        name: String,
+        #[serde(default)]
+        issuer: Option<String>,
+        #[serde(default)]
+        places: Vec<String>,
+    },
+    /// 缺件: the case waits for this paper, and somebody looks for it.
+    Missing {
+        item: ItemId,
+        #[serde(default)]
+        finder: Option<StaffId>,
+    },
+    RequestMaterial {
+        item: ItemId,
+        from: String,
+    },
+    /// A place was asked for a paper: `here`, `not_here` or `unclear`.
+    Searched {
+        item: ItemId,
+        place: String,
+        answer: SearchAnswer,
+    },
+    /// A paper has come further: `obtained`, `verified`, `copied`, `handed_over`.
+    Material {
+        item: ItemId,
+        state: MaterialStep,
+    },
+    NotNeeded {
+        item: ItemId,
+        reason: String,
+    },
+    /// 一次性转交: every paper at once.
+    HandOver,
+    /// A question to somebody else: `agency`, `sub_request`, `mail`, `escalation` or `consult`.
+    Ask(NewReply),
+    /// Somebody was asked again and had no answer yet; `hop` notes what they said.
+    Chased {
+        item: ItemId,
+        #[serde(default)]
+        hop: Option<NewHop>,
+    },
+    Answered {
+        item: ItemId,
+        result: String,
+    },
+    /// What another office said, on the way through the departments.
+    Hop(NewHop),
+    /// Drafts a plan: these steps, else those that the matter usually takes.
+    DraftPlan {
+        #[serde(default)]
+        steps: Option<Vec<NewStep>>,
+        #[serde(default)]
+        needed_by: Option<String>,
+    },
+    AddStep(NewStep),
+    ApprovePlan,
+    StartStep {
+        item: ItemId,
+    },
+    StepDone {
+        item: ItemId,
+    },
+    Expedite {
+        item: ItemId,
+        #[serde(default = "yes")]
+        on: bool,
+    },
+    /// Something to do by a day.
+    Todo {
+        words: String,
+        #[serde(default)]
+        due: Option<String>,
+        #[serde(default)]
+        by: Option<StaffId>,
+    },
+    /// 一次性告知 (`one_time_notice`) or 讲明情况 (`explanation`), with how it was told.
+    Tell {
+        what: ToldWhat,
+        method: String,
+    },
+    /// 倾听记录: private, never part of a digest or a message.
+    Listen {
+        note: String,
+    },
+    /// Praise or a complaint: counted, never a reason to open the case again.
+    Feedback {
+        kind: FeedbackKind,
+        #[serde(default)]
+        note: String,
+    },
+    /// 难点、痛点、堵点
+    Obstacle {
+        tag: String,
+    },
+    NoObstacle {
+        tag: String,
+    },
+    /// The resident had to go somewhere.
+    Trip,
+    /// Another body is responsible; we coordinate.
+    Responsible {
+        body: String,
+    },
+    /// Watches new policies for the household, also after closing. No tags end it.
+    Watch {
+        tags: Vec<String>,
+    },
+    /// What a benefit is estimated on, in yuan.
+    Estimate {
+        #[serde(default)]
+        benefit: Option<String>,
+        amount: String,
     },
     /// A contact with the resident, with its direction.
     Contact {
@@ -156,6 +323,10 @@ pub enum Command {
     /// Closes the case. `as` is done, withdrawn, transferred or refused.
     Close(Close),
     Reopen,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// New values for a person's record; `None` leaves a field alone, an empty text clears it.
@@ -230,6 +401,18 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// A person id never given before.
     pub new_person: &'a (dyn Fn() -> PersonId + Sync),
+    /// Appointments and escorts of all cases that are not over.
+    pub busy: &'a [Booking],
+}
+
+impl Context<'_> {
+    /// Who does it, and when.
+    fn mark(&self) -> Mark {
+        Mark {
+            at: self.now,
+            by: self.actor.id.clone(),
+        }
+    }
 }
 
 /// What a command changed.
@@ -303,10 +486,20 @@ impl Refusal {
 /// Carries out one command on a case, or says why not.
 pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'_>) -> Result<Change, Refusal> {
     // People still call about a closed case, and what they say about themselves holds for their other cases too.
-    let of_closed = matches!(
-        command,
-        Command::Reopen | Command::Contact { .. } | Command::ChangePerson(_)
-    );
+    let of_closed = match &command {
+        Command::Reopen
+        | Command::Contact { .. }
+        | Command::ChangePerson(_)
+        | Command::Feedback { .. }
+        | Command::Listen { .. }
+        | Command::Watch { .. }
+        | Command::TakeOver { .. } => true,
+        // What outlives the case: a call after closing, a policy they should hear of.
+        Command::Done { item } | Command::Pass { item, .. } | Command::Acknowledge { item, .. } => {
+            case.item(context.rules, item).is_some_and(|item| item.is_live(true))
+        }
+        _ => false,
+    };
     if case.is_closed() && !of_closed {
         return Err(Refusal::new(
             Said::new("案件已办结", "the case is closed"),
@@ -325,7 +518,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         }
         Command::SetTrigger { item, trigger } => deadlines::set_trigger(&mut change, context, &item, trigger)?,
         Command::SetEnd { item, end } => deadlines::set_end(&mut change, context, &item, end)?,
-        Command::Done { item } => deadlines::done(&mut change, context, &item)?,
+        Command::Done { item } => items::done(&mut change, context, &item)?,
         Command::Undone { item } => deadlines::undone(&mut change, context, &item)?,
         Command::Acknowledge { item, reason } => items::acknowledge(&mut change, context, &item, &reason)?,
         Command::Promise { words, due, by } => callbacks::promise(&mut change, context, words, due, by)?,
@@ -337,33 +530,77 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         } => {
             callbacks::attempt(&mut change, people, context, &item, result, due, note)?;
         }
-        Command::PassCallback { item, to } => callbacks::pass_callback(&mut change, context, &item, to)?,
-        Command::Book {
-            what,
-            office,
-            start,
-            end,
-            with,
-            bring,
-        } => {
-            appointments::book(
-                &mut change,
-                context,
-                appointments::Booking {
-                    what,
-                    office,
-                    start,
-                    end,
-                    with,
-                    bring,
-                },
-            )?;
-        }
+        Command::Pass { item, to } => passing::pass(&mut change, context, &item, to)?,
+        Command::TakeOver { from, to } => passing::take_over(&mut change, context, &from, to)?,
+        Command::Book(new) => appointments::book(&mut change, context, new)?,
         Command::MoveAppointment { item, start, end } => {
             appointments::move_appointment(&mut change, context, &item, &start, end.as_deref())?;
         }
         Command::Attended { item } => appointments::attended(&mut change, context, &item)?,
         Command::CancelAppointment { item, reason } => appointments::cancel(&mut change, context, &item, reason)?,
+        Command::BookEscort(new) => escorts::book(&mut change, context, new)?,
+        Command::MoveEscort {
+            item,
+            visit,
+            pick_up,
+            home_by,
+        } => {
+            let times = (visit.as_str(), pick_up.as_deref(), home_by.as_deref());
+            escorts::move_to(&mut change, context, &item, times)?;
+        }
+        Command::CheckIn { item, leg, at } => escorts::check_in(&mut change, context, &item, leg, at.as_deref())?,
+        Command::CompleteEscort { item } => escorts::complete(&mut change, context, &item)?,
+        Command::CancelEscort { item, reason } => escorts::cancel(&mut change, context, &item, &reason)?,
+        Command::Incident {
+            what,
+            escort,
+            leg,
+            action,
+            told,
+            at,
+        } => {
+            let noted = incidents::Noted {
+                what,
+                escort,
+                leg,
+                action,
+                told,
+                at,
+            };
+            incidents::note(&mut change, context, noted)?;
+        }
+        Command::Recovered { item } => incidents::recovered(&mut change, context, &item)?,
+        Command::AddMaterial { name, issuer, places } => {
+            materials::add(&mut change, context, &name, issuer.as_deref(), &places)?;
+        }
+        Command::Missing { item, finder } => materials::missing(&mut change, context, &item, finder)?,
+        Command::RequestMaterial { item, from } => materials::request(&mut change, context, &item, &from)?,
+        Command::Searched { item, place, answer } => {
+            materials::searched(&mut change, context, &item, &place, answer)?;
+        }
+        Command::Material { item, state } => materials::advance(&mut change, context, &item, state)?,
+        Command::NotNeeded { item, reason } => materials::not_needed(&mut change, context, &item, &reason)?,
+        Command::HandOver => materials::hand_over(&mut change, context)?,
+        Command::Ask(new) => replies::ask(&mut change, context, new)?,
+        Command::Chased { item, hop } => replies::chased(&mut change, context, &item, hop)?,
+        Command::Answered { item, result } => replies::answered(&mut change, context, &item, &result)?,
+        Command::Hop(new) => replies::note_hop(&mut change, context, new)?,
+        Command::DraftPlan { steps, needed_by } => plans::draft(&mut change, context, steps, needed_by.as_deref())?,
+        Command::AddStep(new) => plans::add_step(&mut change, context, new)?,
+        Command::ApprovePlan => plans::approve(&mut change, context)?,
+        Command::StartStep { item } => plans::start(&mut change, context, &item)?,
+        Command::StepDone { item } => plans::done(&mut change, context, &item)?,
+        Command::Expedite { item, on } => plans::expedite(&mut change, &item, on)?,
+        Command::Todo { words, due, by } => todos::note(&mut change, context, &words, due.as_deref(), by)?,
+        Command::Tell { what, method } => household::tell(&mut change, context, what, &method)?,
+        Command::Listen { note } => household::listen(&mut change, context, &note)?,
+        Command::Feedback { kind, note } => household::feedback(&mut change, context, kind, &note)?,
+        Command::Obstacle { tag } => household::obstacle(&mut change, context, &tag)?,
+        Command::NoObstacle { tag } => household::no_obstacle(&mut change, &tag)?,
+        Command::Trip => household::trip(&mut change),
+        Command::Responsible { body } => household::responsible(&mut change, &body)?,
+        Command::Watch { tags } => household::watch(&mut change, context, &tags)?,
+        Command::Estimate { benefit, amount } => household::estimate(&mut change, context, benefit, &amount)?,
         Command::Contact {
             direction,
             kind,

@@ -1,12 +1,14 @@
 //! Opening a case: from what the clerk typed to facts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::case::{Case, CaseFlag, Origin, Party, PriorityLane, Status, Trigger};
-use crate::domain::command::{Change, Context, Refusal, appointments, callbacks, deadlines, fields};
+use crate::domain::case::{Care, Case, CaseFlag, Origin, Party, PriorityLane, Purpose, Status, Trigger};
+use crate::domain::command::{
+    Change, Context, NewEscort, Refusal, appointments, callbacks, deadlines, escorts, fields, materials, todos,
+};
 use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, MatterId, OfficeId, PeriodId, PersonId, StaffId, UnitId};
 use crate::domain::person::{Gender, Language, MayKnow, Person, PersonFlag, Relative};
@@ -33,6 +35,9 @@ pub struct NewCase {
     pub owner: Option<StaffId>,
     #[serde(default)]
     pub origin: Origin,
+    /// Who brought them here.
+    #[serde(default)]
+    pub referred_by: Option<String>,
     #[serde(default)]
     pub flags: BTreeSet<CaseFlag>,
     /// Why the case is sorted first; needs a supervisor.
@@ -47,6 +52,8 @@ pub struct NewCase {
     pub callbacks: Vec<NewCallback>,
     #[serde(default)]
     pub appointments: Vec<NewAppointment>,
+    #[serde(default)]
+    pub escorts: Vec<NewEscort>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -140,18 +147,15 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
     if !rules.org.units.contains_key(&unit) {
         return Err(unknown("unit", unit.as_str(), rules.org.units.keys()));
     }
-    let owner = new.owner.unwrap_or_else(|| context.actor.id.clone());
+    let opened_at = received_at(new.received_at.as_deref(), context)?;
+    let owner = new.owner.unwrap_or_else(|| presumed_owner(&unit, new.origin, context));
     known_staff("owner", &owner, context)?;
     let resident = person((context.new_person)(), &new.resident, "resident.", context)?;
-    let mut flags = new.flags;
-    if matter.bereaved {
-        flags.insert(CaseFlag::SensitiveTone);
-    }
+    let flags = new.flags;
     let priority = new
         .priority
         .map(|reason| grant("priority", &reason, context))
         .transpose()?;
-    let opened_at = received_at(new.received_at.as_deref(), context)?;
     let case = Case {
         id,
         opened_at,
@@ -166,6 +170,9 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
         matter: new.matter.clone(),
         request: fields::required_note("request", &new.request)?,
         origin: new.origin,
+        referred_by: given(new.referred_by.as_deref())
+            .map(|text| fields::line("referred_by", text, fields::SHORT_MAX))
+            .transpose()?,
         priority,
         flags,
         status: Status::Open,
@@ -174,7 +181,23 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
         deadlines: Vec::new(),
         callbacks: Vec::new(),
         appointments: Vec::new(),
+        escorts: Vec::new(),
+        incidents: Vec::new(),
+        materials: Vec::new(),
+        replies: Vec::new(),
+        plan: None,
+        todos: Vec::new(),
+        watch: None,
+        care: Care::default(),
         contacts: Vec::new(),
+        hops: Vec::new(),
+        told: Vec::new(),
+        listening: Vec::new(),
+        feedback: Vec::new(),
+        obstacles: BTreeMap::new(),
+        resident_trips: 0,
+        responsible: None,
+        estimate: None,
         next_item: 1,
     };
     let event = if imported {
@@ -207,18 +230,37 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
         &mut change,
         context,
         &matter.deadlines,
-        (new.deadlines, new.callbacks, new.appointments),
+        (new.deadlines, new.callbacks, new.appointments, new.escorts),
     )?;
+    materials::expected(&mut change, &matter.materials, context.now);
+    // Whoever wrote from afar hears from somebody soon.
+    let from_afar = matches!(change.case.origin, Origin::Web | Origin::Email | Origin::Letter | Origin::Message);
+    if from_afar && !imported {
+        todos::add(&mut change, context, todos::New::of(Purpose::FirstContact))?;
+    }
     Ok(change)
 }
 
-type NewItems = (Vec<NewDeadline>, Vec<NewCallback>, Vec<NewAppointment>);
+type NewItems = (Vec<NewDeadline>, Vec<NewCallback>, Vec<NewAppointment>, Vec<NewEscort>);
+
+/// Whose case it is when nobody says: whoever takes it in at their window (首接负责), or, when it comes to a window that is not theirs
+/// or by itself, whoever is on duty there that day.
+fn presumed_owner(unit: &UnitId, origin: Origin, context: &Context<'_>) -> StaffId {
+    let rules = context.rules;
+    let today = rules.zone.to_datetime(context.now).date();
+    let on_duty = rules.duty_officer(unit, today);
+    let first_receiver = context.actor.unit == *unit && !matches!(origin, Origin::Web | Origin::Email | Origin::Referral);
+    match on_duty {
+        Some(officer) if !first_receiver || rules.rota.has(unit) => officer.id.clone(),
+        _ => context.actor.id.clone(),
+    }
+}
 
 fn add_items(
     change: &mut Change,
     context: &Context<'_>,
     expected: &[PeriodId],
-    (deadlines, callbacks, appointments): NewItems,
+    (deadlines, callbacks, appointments, escorts): NewItems,
 ) -> Result<(), Refusal> {
     let given: Vec<PeriodId> = deadlines.iter().map(|deadline| deadline.kind.clone()).collect();
     for (index, new) in deadlines.into_iter().enumerate() {
@@ -234,27 +276,10 @@ fn add_items(
             .map_err(|refusal| within(refusal, "callbacks", index))?;
     }
     for (index, new) in appointments.into_iter().enumerate() {
-        let NewAppointment {
-            what,
-            office,
-            start,
-            end,
-            with,
-            bring,
-        } = new;
-        appointments::book(
-            change,
-            context,
-            appointments::Booking {
-                what,
-                office,
-                start,
-                end,
-                with,
-                bring,
-            },
-        )
-        .map_err(|refusal| within(refusal, "appointments", index))?;
+        appointments::book(change, context, new).map_err(|refusal| within(refusal, "appointments", index))?;
+    }
+    for (index, new) in escorts.into_iter().enumerate() {
+        escorts::book(change, context, new).map_err(|refusal| within(refusal, "escorts", index))?;
     }
     Ok(())
 }

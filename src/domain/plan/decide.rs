@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::case::{Case, Item, Trigger};
+use crate::domain::case::{Case, CaseFlag, Item, Trigger};
 use crate::domain::ids::{ItemId, RungName};
 use crate::domain::ladder::{Audience, Late, Way, When};
 use crate::domain::milestone::Milestone;
@@ -129,7 +129,7 @@ fn decide_one(
     });
     let why = words::when_due(&applied, released, missed, scene.now);
     let today = scene.rules.zone.to_datetime(scene.now).date();
-    let reached = resolve(
+    let mut reached = resolve(
         scene.rules,
         scene.case,
         applied.dated.item,
@@ -140,6 +140,13 @@ fn decide_one(
     if reached.is_empty() {
         let reason = words::nobody(audience);
         return due.push(Decision { reason, ..proto });
+    }
+    if applied.rung.if_told {
+        reached.retain(|reach| decided.was_told(applied.dated.item.id(), &reach.recipient()));
+        if reached.is_empty() {
+            let reason = Said::new("此前没有告知过,无需更正", "nothing had been told before, so nothing is put right");
+            return due.push(Decision { reason, ..proto });
+        }
     }
     for reach in reached {
         let proto = Decision {
@@ -216,7 +223,7 @@ fn asks_for_one_date_twice(scene: &Scene<'_>, applied: &Applied<'_>, due: &[Deci
 
 /// The kind of a deadline whose date nobody knows.
 fn asked_for<'a>(scene: &Scene<'a>, item: &ItemId) -> Option<&'a PeriodKind> {
-    match scene.case.item(item)? {
+    match scene.case.item(scene.rules, item)? {
         Item::Deadline(deadline) if deadline.trigger == Trigger::Unknown && deadline.fixed_end.is_none() => {
             scene.rules.periods.get(&deadline.kind)
         }
@@ -345,7 +352,6 @@ fn tell_person(
         .filter(|way| person.reachable_by(*way))
         .collect();
     let written: Vec<Way> = ways.iter().copied().filter(|way| *way != Way::Phone).collect();
-    let year = scene.rules.zone.to_datetime(scene.now).year();
     // 退订 turns what would have been an SMS into a call; it does not push the message into another channel.
     let opted_out = person.opted_out && rung.by.contains(&Way::Sms);
     if opted_out || ways.is_empty() {
@@ -360,8 +366,7 @@ fn tell_person(
         not_before,
         ..proto.clone()
     };
-    if person.phone_first(year, scene.rules.schedule.phone_first_from_age) {
-        let first = Said::new("高龄或行动不便,先打电话", "phone first: age or frailty");
+    if let Some(first) = phone_first(scene, person) {
         call(scene, applied, first.and(why), &proto, due);
         let copy = Said::new("电话之外的文字副本", "a copy beside the call");
         due.push(queued(way, fallback.to_vec(), copy.and(why), &proto));
@@ -370,6 +375,16 @@ fn tell_person(
         let fallback = ways.into_iter().filter(|other| *other != way).collect();
         due.push(queued(way, fallback, why.clone(), &proto));
     }
+}
+
+/// Why this person is phoned first, if so: age and frailty, or a heavy heart (人们流着泪上门).
+fn phone_first(scene: &Scene<'_>, person: &Person) -> Option<Said> {
+    let year = scene.rules.zone.to_datetime(scene.now).year();
+    if person.phone_first(year, scene.rules.schedule.phone_first_from_age) {
+        return Some(Said::new("高龄或行动不便,先打电话", "phone first: age or frailty"));
+    }
+    let sensitive = scene.case.flags.contains(&CaseFlag::SensitiveTone) && person.relative.is_none();
+    sensitive.then(|| Said::new("情绪敏感,先打电话", "phone first: a heavy heart"))
 }
 
 fn queued(way: Way, fallback: Vec<Way>, reason: Said, proto: &Decision) -> Decision {
@@ -386,7 +401,7 @@ fn queued(way: Way, fallback: Vec<Way>, reason: Said, proto: &Decision) -> Decis
 /// audience.
 fn call(scene: &Scene<'_>, applied: &Applied<'_>, reason: Said, proto: &Decision, due: &mut Vec<Decision>) {
     let today = scene.rules.zone.to_datetime(scene.now).date();
-    let caller = caller(&scene.rules.org, scene.case, applied.dated.item, today);
+    let caller = caller(scene.rules, scene.case, applied.dated.item, today);
     due.push(Decision {
         way: Some(Way::Phone),
         verdict: Verdict::Task,

@@ -8,8 +8,7 @@
 //! facts ─ milestones ─ occurrence ─ release ─ recipients ─ decide ─→ decisions, and the next wake-up
 //! ```
 //!
-//! A new kind of item needs its facts in `case`, its milestones in `plan::milestones`, its ladder in the configuration and its line
-//! in the digest; nothing else here knows the kinds.
+//! Nothing here knows the kinds of item: a new one is a file in `domain::case`, with its ladder in the configuration.
 
 pub mod decide;
 pub mod forecast;
@@ -48,7 +47,7 @@ impl People {
 /// What should have been decided by now, and when to look again.
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
-    /// Every open item with its dates.
+    /// Every item that is still followed, with its dates.
     pub items: Vec<Dated<'a>>,
     /// Decisions whose time has come and that are not in the ledger yet.
     pub due: Vec<Decision>,
@@ -58,18 +57,7 @@ pub struct Plan<'a> {
 
 /// Plans one case at `now`. `decided` holds the marks already in the ledger.
 pub fn plan<'a>(rules: &'a Rulebook, case: &'a Case, people: &People, decided: &Decided, now: Timestamp) -> Plan<'a> {
-    if case.is_closed() {
-        return Plan {
-            items: Vec::new(),
-            due: Vec::new(),
-            wake: None,
-        };
-    }
-    let items: Vec<Dated<'a>> = case
-        .items()
-        .filter(|item| item.is_open())
-        .map(|item| Dated::new(rules, item))
-        .collect();
+    let items: Vec<Dated<'a>> = case.live_items(rules).map(|item| Dated::new(rules, item)).collect();
     let mut due = Vec::new();
     let mut scratch = String::new();
     let mut wake: Option<Timestamp> = None;

@@ -62,20 +62,21 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
         people,
         now,
     } = *scene;
-    if case.is_closed() {
-        return Recheck::Cancel(Said::new("案件已办结", "the case is closed"));
-    }
     if now >= queued.valid_until {
         return Recheck::Cancel(Said::new("为时已晚,提醒已无用", "too late to help"));
     }
-    let Some(item) = case.item(&queued.item) else {
+    let Some(item) = case.item(rules, &queued.item) else {
         return Recheck::Cancel(Said::new(
             "该事项已不在案件中",
             "the item is no longer part of the case",
         ));
     };
-    if !item.is_open() {
-        return Recheck::Cancel(Said::new("该事项已完成", "the item is done"));
+    if !item.is_live(case.is_closed()) {
+        return Recheck::Cancel(if case.is_closed() {
+            Said::new("案件已办结", "the case is closed")
+        } else {
+            Said::new("该事项已完成", "the item is done")
+        });
     }
     let dated = Dated::new(rules, item);
     let Some(ladder) = dated.ladder.filter(|ladder| ladder.id == queued.ladder) else {
@@ -87,7 +88,11 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
     let rung = &ladder.rungs[index];
     let applied = Applied::new(rules, case, &dated, rung);
     let Some(applied) = applied.filter(|applied| applied.anchor.to_string() == queued.anchor) else {
-        return Recheck::Cancel(Said::new("日期已变更", "the date has moved"));
+        return Recheck::Cancel(if item.is_open() {
+            Said::new("日期已变更", "the date has moved")
+        } else {
+            Said::new("该事项已完成", "the item is done")
+        });
     };
     if applied.silenced_until(now).is_some() {
         return Recheck::Cancel(Said::new("已有人确认", "somebody has acknowledged it"));
@@ -109,7 +114,7 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
     }
     let today = rules.zone.to_datetime(now).date();
     let reached = if queued.is_call_notice {
-        caller(&rules.org, case, item, today)
+        caller(rules, case, item, today)
             .map(Reach::Staff)
             .into_iter()
             .collect()

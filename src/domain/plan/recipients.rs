@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use crate::domain::case::{Case, Item};
 use crate::domain::ladder::{Audience, Way};
-use crate::domain::org::{Org, Staff};
+use crate::domain::org::{Role, Staff};
 use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::reminder::Recipient;
@@ -38,15 +38,15 @@ pub fn resolve<'a>(
             .map(Reach::Person)
             .collect(),
         _ => {
-            let meant = staff(&rules.org, case, item, audience, on);
+            let meant = staff(rules, case, item, audience, on);
             meant.into_iter().map(Reach::Staff).collect()
         }
     }
 }
 
 /// Who makes a call about this item: whoever the item names, else the owner; or who acts for them.
-pub fn caller<'a>(org: &'a Org, case: &Case, item: Item<'_>, on: Date) -> Option<&'a Staff> {
-    staff(org, case, item, Audience::Assignee, on).into_iter().next()
+pub fn caller<'a>(rules: &'a Rulebook, case: &Case, item: Item<'_>, on: Date) -> Option<&'a Staff> {
+    staff(rules, case, item, Audience::Assignee, on).into_iter().next()
 }
 
 /// The ways of `asked` that are open to a member of staff, else any that is: better told than not.
@@ -60,7 +60,8 @@ pub fn staff_ways(staff: &Staff, asked: &[Way]) -> Vec<Way> {
     }
 }
 
-fn staff<'a>(org: &'a Org, case: &Case, item: Item<'_>, audience: Audience, on: Date) -> Vec<&'a Staff> {
+fn staff<'a>(rules: &'a Rulebook, case: &Case, item: Item<'_>, audience: Audience, on: Date) -> Vec<&'a Staff> {
+    let org = &rules.org;
     let owner = || org.acting_for(&case.owner, on);
     let mut meant: Vec<&Staff> = match audience.role() {
         Some(role) => org
@@ -71,6 +72,14 @@ fn staff<'a>(org: &'a Org, case: &Case, item: Item<'_>, audience: Audience, on: 
             let named = item.assignee().and_then(|named| org.acting_for(named, on));
             named.or_else(owner).into_iter().collect()
         }
+        None if audience == Audience::Duty => {
+            let on_duty = rules.duty_officer(&case.unit, on);
+            on_duty.or_else(owner).into_iter().collect()
+        }
+        None if audience == Audience::Contact => match item.contact() {
+            Some(contact) => org.acting_for(contact, on).into_iter().collect(),
+            None => org.with_role(&case.unit, Role::DistrictDept).collect(),
+        },
         None => owner().into_iter().collect(),
     };
     meant.retain(|staff| staff.has_address());

@@ -101,6 +101,7 @@ pub(crate) fn duration_words(seconds: i64) -> Said {
 pub(super) fn stands_in(applied: &Applied<'_>, audience: Audience, staff: &Staff) -> Said {
     let named = match audience {
         Audience::Owner => &applied.case.owner,
+        Audience::Contact => applied.dated.item.contact().unwrap_or(&applied.case.owner),
         Audience::Assignee => applied.dated.item.assignee().unwrap_or(&applied.case.owner),
         _ if audience.role().is_some_and(|role| role != staff.role) => {
             let name = audience.name();

@@ -1,0 +1,110 @@
+//! 预约: agreed with a third party, never moved by software.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Acknowledgement, Base, Dates, Followed, Span, is_zero};
+use crate::domain::ids::{ItemId, OfficeId, StaffId};
+use crate::domain::ladder::ItemKind;
+use crate::domain::milestone::{Milestone, Milestones, Moment};
+use crate::domain::rulebook::Rulebook;
+use crate::domain::text::Said;
+
+pub const MILESTONES: &[Milestone] = &[
+    Milestone::Booked,
+    Milestone::Moved,
+    Milestone::Start,
+    Milestone::Missed,
+    Milestone::Cancelled,
+];
+
+/// 预约: agreed with a third party, never moved by software.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Appointment {
+    pub id: ItemId,
+    /// What for, in words that may be told.
+    pub what: String,
+    pub office: OfficeId,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// Who goes along or prepares it.
+    pub with: StaffId,
+    /// What the resident should bring, at most three things are told by SMS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bring: Vec<String>,
+    pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
+    pub state: AppointmentState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AppointmentState {
+    Booked,
+    Attended { at: Timestamp, by: StaffId },
+    Cancelled { at: Timestamp, by: StaffId, reason: String },
+}
+
+impl<'a> Followed<'a> for &'a Appointment {
+    fn base(&self) -> Base<'a> {
+        Base {
+            id: &self.id,
+            set_at: self.set_at,
+            moves: self.moves,
+            acknowledged: self.acknowledged.as_ref(),
+        }
+    }
+
+    fn kind(&self) -> ItemKind {
+        ItemKind::Appointment
+    }
+
+    fn is_open(&self) -> bool {
+        self.state == AppointmentState::Booked
+    }
+
+    /// Whoever had been told of an appointment hears that it is off, also when the case closes with it.
+    fn is_live(&self, case_is_closed: bool) -> bool {
+        matches!(self.state, AppointmentState::Cancelled { .. }) || (self.is_open() && !case_is_closed)
+    }
+
+    fn assignee(&self) -> Option<&'a StaffId> {
+        Some(&self.with)
+    }
+
+    fn act_by(&self) -> Milestone {
+        Milestone::Start
+    }
+
+    fn span(&self) -> Option<Span<'a>> {
+        self.is_open().then_some(Span {
+            from: self.start,
+            to: self.end,
+            office: &self.office,
+        })
+    }
+
+    fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
+        let milestones = match &self.state {
+            AppointmentState::Cancelled { at, .. } => {
+                Milestones::default().with(Milestone::Cancelled, Moment::Instant(*at))
+            }
+            AppointmentState::Booked | AppointmentState::Attended { .. } => Milestones::default()
+                .with(Milestone::Booked, Moment::Instant(self.set_at))
+                .with_some(Milestone::Moved, (self.moves > 0).then_some(Moment::Instant(self.set_at)))
+                .with(Milestone::Start, Moment::Instant(self.start))
+                .with(Milestone::Missed, Moment::Instant(self.end)),
+        };
+        Dates::new(rules, &rules.schedule.appointment_ladder, milestones)
+    }
+
+    fn title(&self, _: &Rulebook) -> Said {
+        let what = &self.what;
+        Said::new(format!("预约: {what}"), format!("Appointment: {what}"))
+    }
+}

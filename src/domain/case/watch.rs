@@ -1,0 +1,89 @@
+//! 政策留意: what a household is, so that a new policy finds it - also long after the case was closed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Acknowledgement, Base, Dates, Followed, Mark};
+use crate::domain::ids::PolicyId;
+use crate::domain::ladder::ItemKind;
+use crate::domain::milestone::{Milestone, Milestones, Moment};
+use crate::domain::policy::Policy;
+use crate::domain::rulebook::Rulebook;
+use crate::domain::text::Said;
+
+pub const MILESTONES: &[Milestone] = &[Milestone::Matched, Milestone::Due, Milestone::Overdue];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    /// From when on; a policy that is older matches on this day.
+    pub since: Timestamp,
+    /// 低收入, 重残 …: never part of a message.
+    pub tags: BTreeSet<String>,
+    /// Policies the household has been told of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<PolicyId, Mark>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acknowledged: BTreeMap<PolicyId, Acknowledgement>,
+}
+
+/// A policy that concerns the household of a case.
+#[derive(Debug, Clone, Copy)]
+pub struct MatchOf<'a> {
+    pub watch: &'a Watch,
+    pub policy: &'a Policy,
+}
+
+impl Watch {
+    /// The policies that the household should hear of, in the order of their names.
+    pub fn matches<'a>(&'a self, rules: &'a Rulebook) -> impl Iterator<Item = MatchOf<'a>> {
+        let policies = rules.policies.values().filter(|policy| policy.matches(&self.tags));
+        policies.map(|policy| MatchOf { watch: self, policy })
+    }
+}
+
+impl<'a> Followed<'a> for MatchOf<'a> {
+    fn base(&self) -> Base<'a> {
+        Base {
+            id: &self.policy.item,
+            set_at: self.watch.since,
+            moves: 0,
+            acknowledged: self.watch.acknowledged.get(&self.policy.id),
+        }
+    }
+
+    fn kind(&self) -> ItemKind {
+        ItemKind::Policy
+    }
+
+    fn is_open(&self) -> bool {
+        !self.watch.told.contains_key(&self.policy.id)
+    }
+
+    fn is_live(&self, _: bool) -> bool {
+        self.is_open()
+    }
+
+    fn act_by(&self) -> Milestone {
+        Milestone::Due
+    }
+
+    fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
+        let since = rules.zone.to_datetime(self.watch.since).date();
+        let matched = self.policy.added.max(since);
+        let due = rules.calendar.add_workdays(matched, i64::from(self.policy.tell_within.n));
+        let due = Moment::Day(due.unwrap_or(matched));
+        let milestones = Milestones::default()
+            .with(Milestone::Matched, Moment::Day(matched))
+            .with(Milestone::Due, due)
+            .with(Milestone::Overdue, due.day_after(&rules.zone));
+        Dates::new(rules, &rules.schedule.policy_ladder, milestones)
+    }
+
+    fn title(&self, _: &Rulebook) -> Said {
+        let Said { zh, en } = &self.policy.name;
+        Said::new(format!("告知政策: {zh}"), format!("Tell them of a policy: {en}"))
+    }
+}

@@ -1,0 +1,309 @@
+//! Commands on escorts: three legs, agreed with a third party. What does not fit is refused with what stands in the way and who is free.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::booking::{Agenda, Wish, travel_minutes};
+use crate::domain::case::{CheckIn, Escort, EscortState, Head, Leg};
+use crate::domain::command::appointments::{DEFAULT_VISIT_MIN, office_is_open, things_to_bring};
+use crate::domain::command::items::{already_over, known_office, next_id, no_item};
+use crate::domain::command::open::known_staff;
+use crate::domain::command::{Change, Context, Refusal, fields};
+use crate::domain::event::Event;
+use crate::domain::ids::{ItemId, OfficeId, StaffId};
+use crate::domain::text::Said;
+
+/// An escort as it is asked for. Times are local; what is left out follows from the visit and the usual way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewEscort {
+    /// What for, in words that may be told.
+    pub what: String,
+    pub office: OfficeId,
+    /// When the visit at the office begins.
+    pub visit: String,
+    #[serde(default)]
+    pub pick_up: Option<String>,
+    #[serde(default)]
+    pub home_by: Option<String>,
+    /// Who goes along; whoever of the extended-hours staff is free, unless somebody is named.
+    #[serde(default)]
+    pub with: Option<StaffId>,
+    /// Where they are fetched; stays on the case page.
+    #[serde(default)]
+    pub from: String,
+    #[serde(default)]
+    pub bring: Vec<String>,
+}
+
+/// The three times of an escort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Times {
+    pick_up: Timestamp,
+    visit: Timestamp,
+    home_by: Timestamp,
+}
+
+pub(super) fn book(change: &mut Change, context: &Context<'_>, new: NewEscort) -> Result<(), Refusal> {
+    let what = fields::line("what", &new.what, fields::SHORT_MAX)?;
+    known_office(context, Some(&new.office))?;
+    let times = times(context, &new.office, &new.visit, new.pick_up.as_deref(), new.home_by.as_deref())?;
+    let with = who_goes(change, context, &new, times)?;
+    let from = fields::optional_line("from", &new.from, fields::SHORT_MAX)?;
+    let bring = things_to_bring(&new.bring)?;
+    let id = next_id(change, 'e')?;
+    change.events.push(Event::EscortBooked {
+        item: id.clone(),
+        office: new.office.clone(),
+        pick_up: times.pick_up,
+        with: with.clone(),
+    });
+    change.case.escorts.push(Escort {
+        head: Head::new(id, context.now),
+        what,
+        office: new.office,
+        with,
+        pick_up: times.pick_up,
+        visit: times.visit,
+        home_by: times.home_by,
+        from,
+        bring,
+        checks: Vec::new(),
+        state: EscortState::Booked,
+    });
+    Ok(())
+}
+
+pub(super) fn move_to(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    (visit, pick_up, home_by): (&str, Option<&str>, Option<&str>),
+) -> Result<(), Refusal> {
+    let escort = open_escort(change, item)?;
+    if !escort.checks.is_empty() {
+        return Err(Refusal::at(
+            "item",
+            Said::new("已经出发,不能改期", "it is under way and cannot be moved"),
+            Said::new("送回后登记 drop_off,另约下一次", "confirm drop_off when they are home, and book another one"),
+        ));
+    }
+    let (office, with) = (escort.office.clone(), escort.with.clone());
+    let times = times(context, &office, visit, pick_up, home_by)?;
+    allowed(change, context, Some(item), (&office, &with), times)?;
+    let escort = open_escort(change, item)?;
+    if times == (Times { pick_up: escort.pick_up, visit: escort.visit, home_by: escort.home_by }) {
+        return Err(Refusal::at(
+            "visit",
+            Said::new("时间没有变化", "it is the same as before"),
+            Said::new("无需改期", "there is nothing to move"),
+        ));
+    }
+    escort.pick_up = times.pick_up;
+    escort.visit = times.visit;
+    escort.home_by = times.home_by;
+    escort.head.move_at(context.now);
+    change.events.push(Event::EscortMoved {
+        item: item.clone(),
+        pick_up: times.pick_up,
+    });
+    Ok(())
+}
+
+/// A leg is done. Whoever is home again has completed the escort, unless something happened on the way that is still open.
+pub(super) fn check_in(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    leg: Leg,
+    at: Option<&str>,
+) -> Result<(), Refusal> {
+    let at = fields::past("at", at, context)?;
+    let escort = open_escort(change, item)?;
+    if escort.checks.iter().any(|check| check.leg == leg) {
+        return Err(Refusal::at(
+            "leg",
+            Said::new("这一程已经确认过", "that leg was confirmed before"),
+            Said::new("无需重复登记", "there is nothing to confirm"),
+        ));
+    }
+    escort.checks.push(CheckIn {
+        leg,
+        at,
+        by: context.actor.id.clone(),
+    });
+    change.events.push(Event::LegConfirmed {
+        item: item.clone(),
+        leg,
+    });
+    if leg == Leg::DropOff && !has_open_incident(change, item) {
+        completed(change, context, item)?;
+    }
+    Ok(())
+}
+
+pub(super) fn complete(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+    if !open_escort(change, item)?.is_checked(Leg::DropOff) {
+        return Err(Refusal::at(
+            "item",
+            Said::new("还没有确认安全到家", "nobody has confirmed that they are home"),
+            Said::new(
+                "到家后用 check_in leg=drop_off 登记",
+                "record it with check_in leg=drop_off when they are",
+            ),
+        ));
+    }
+    if has_open_incident(change, item) {
+        return Err(Refusal::at(
+            "item",
+            Said::new("途中的突发情况还没有了结", "an incident on the way is still open"),
+            Said::new("恢复后用 recovered 登记,再完成", "record \"recovered\" when it is over, then complete it"),
+        ));
+    }
+    completed(change, context, item)
+}
+
+pub(super) fn cancel(change: &mut Change, context: &Context<'_>, item: &ItemId, reason: &str) -> Result<(), Refusal> {
+    let reason = fields::line("reason", reason, fields::SHORT_MAX)?;
+    let escort = open_escort(change, item)?;
+    if escort.is_checked(Leg::PickUp) && !escort.is_checked(Leg::DropOff) {
+        return Err(Refusal::at(
+            "item",
+            Said::new("人已接上,还没有确认到家", "they were fetched, and nobody has confirmed that they are home"),
+            Said::new("先送回,用 check_in leg=drop_off 登记", "bring them home and record check_in leg=drop_off"),
+        ));
+    }
+    escort.state = EscortState::Cancelled {
+        at: context.now,
+        by: context.actor.id.clone(),
+        reason,
+    };
+    change.events.push(Event::EscortCancelled { item: item.clone() });
+    Ok(())
+}
+
+fn completed(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+    let state = EscortState::Completed {
+        at: context.now,
+        by: context.actor.id.clone(),
+    };
+    open_escort(change, item)?.state = state;
+    change.events.push(Event::EscortCompleted { item: item.clone() });
+    Ok(())
+}
+
+/// After the last open incident of an escort whose people are home, it is complete.
+pub(super) fn complete_after_incident(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+    let waits = |escort: &Escort| escort.state == EscortState::Booked && escort.is_checked(Leg::DropOff);
+    let is_home = change.case.escorts.iter().any(|escort| escort.head.id == *item && waits(escort));
+    if is_home && !has_open_incident(change, item) {
+        completed(change, context, item)?;
+    }
+    Ok(())
+}
+
+fn has_open_incident(change: &Change, escort: &ItemId) -> bool {
+    let mut incidents = change.case.incidents.iter();
+    incidents.any(|incident| incident.recovered.is_none() && incident.escort.as_ref() == Some(escort))
+}
+
+fn who_goes(change: &Change, context: &Context<'_>, new: &NewEscort, times: Times) -> Result<StaffId, Refusal> {
+    if let Some(with) = &new.with {
+        known_staff("with", with, context)?;
+        allowed(change, context, None, (&new.office, with), times)?;
+        return Ok(with.clone());
+    }
+    let agenda = Agenda::new(context.rules, &change.case, context.busy);
+    let wish = Wish {
+        case: &change.case,
+        item: None,
+        staff: &change.case.owner,
+        office: &new.office,
+        from: times.pick_up,
+        to: times.home_by,
+    };
+    let free = agenda.free(&wish);
+    let Some(first) = free.first() else {
+        return Err(Refusal::at(
+            "with",
+            Said::new("那时没有空闲的延时服务人员", "nobody of the extended-hours staff is free then"),
+            Said::new("另选时间,或用 with 指明由谁陪同", "choose another time, or name who goes along with \"with\""),
+        ));
+    };
+    allowed(change, context, None, (&new.office, &first.id), times)?;
+    Ok(first.id.clone())
+}
+
+fn allowed(
+    change: &Change,
+    context: &Context<'_>,
+    item: Option<&ItemId>,
+    (office, staff): (&OfficeId, &StaffId),
+    times: Times,
+) -> Result<(), Refusal> {
+    let wish = Wish {
+        case: &change.case,
+        item,
+        staff,
+        office,
+        from: times.pick_up,
+        to: times.home_by,
+    };
+    Agenda::new(context.rules, &change.case, context.busy).allows(&wish)
+}
+
+fn times(
+    context: &Context<'_>,
+    office: &OfficeId,
+    visit: &str,
+    pick_up: Option<&str>,
+    home_by: Option<&str>,
+) -> Result<Times, Refusal> {
+    let rules = context.rules;
+    let visit = fields::parse_local("visit", visit, &rules.zone)?;
+    let travel = i64::from(travel_minutes(rules, rules.offices.get(office)));
+    let after = |at: Timestamp, minutes: i64| at.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(at);
+    let pick_up = match pick_up {
+        Some(text) => fields::parse_local("pick_up", text, &rules.zone)?,
+        None => after(visit, -travel),
+    };
+    let home_by = match home_by {
+        Some(text) => fields::parse_local("home_by", text, &rules.zone)?,
+        None => after(visit, DEFAULT_VISIT_MIN + travel),
+    };
+    if pick_up <= context.now {
+        return Err(Refusal::at(
+            "pick_up",
+            Said::new("上门接的时间已经过去", "the pick-up lies in the past"),
+            Said::new("填写将来的时间", "give a time to come"),
+        ));
+    }
+    let wrong = |field: &str| {
+        Refusal::at(
+            field,
+            Said::new("三程的时间先后不对", "the three legs are not in order"),
+            Said::new(
+                "先上门接(pick_up),再办理(visit),最后送回(home_by)",
+                "first pick_up, then visit, then home_by",
+            ),
+        )
+    };
+    if pick_up >= visit {
+        return Err(wrong("pick_up"));
+    }
+    if home_by <= visit {
+        return Err(wrong("home_by"));
+    }
+    office_is_open(context, office, "visit", visit)?;
+    Ok(Times { pick_up, visit, home_by })
+}
+
+pub(super) fn open_escort<'a>(change: &'a mut Change, item: &ItemId) -> Result<&'a mut Escort, Refusal> {
+    let refusal = no_item(&change.case, item);
+    let escort = change.case.escorts.iter_mut().find(|one| one.head.id == *item).ok_or(refusal)?;
+    if escort.state == EscortState::Booked {
+        Ok(escort)
+    } else {
+        Err(already_over(item))
+    }
+}

@@ -1,0 +1,192 @@
+//! Commands on what is known of a household and its matter beyond dates: what was told, what stands in the way, what they thanked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::case::{Estimate, Feedback, FeedbackKind, Mark, Note, Purpose, Told, ToldWhat, Watch};
+use crate::domain::command::open::{too_many, unknown};
+use crate::domain::command::{Change, Context, Refusal, fields, todos};
+use crate::domain::event::Event;
+use crate::domain::ids::{ItemId, PolicyId};
+use crate::domain::text::Said;
+
+/// More than so many of anything on one case belong somewhere else.
+const MANY: usize = 200;
+
+/// 一次性告知 or an explanation, with how it was told. Told once more of another list, it is a second notice.
+pub(super) fn tell(change: &mut Change, context: &Context<'_>, what: ToldWhat, method: &str) -> Result<(), Refusal> {
+    let method = fields::line("method", method, fields::SHORT_MAX)?;
+    let case = &mut change.case;
+    if case.told.len() >= MANY {
+        return Err(too_many("what", MANY));
+    }
+    let list = case.list_of_materials();
+    let what = match what {
+        ToldWhat::Explanation => ToldWhat::Explanation,
+        ToldWhat::OneTimeNotice | ToldWhat::SecondNotice => {
+            let before = case.told.iter().rev().find(|told| !told.list.is_empty());
+            if before.is_some_and(|told| told.list != list) {
+                ToldWhat::SecondNotice
+            } else {
+                ToldWhat::OneTimeNotice
+            }
+        }
+    };
+    case.told.push(Told {
+        at: context.now,
+        by: context.actor.id.clone(),
+        what,
+        method,
+        list: if what == ToldWhat::Explanation { String::new() } else { list },
+    });
+    change.events.push(Event::Told { what });
+    if what == ToldWhat::SecondNotice {
+        todos::add(change, context, todos::New::of(Purpose::SecondNotice))?;
+    }
+    Ok(())
+}
+
+pub(super) fn listen(change: &mut Change, context: &Context<'_>, note: &str) -> Result<(), Refusal> {
+    if change.case.listening.len() >= MANY {
+        return Err(too_many("note", MANY));
+    }
+    change.case.listening.push(Note {
+        at: context.now,
+        by: context.actor.id.clone(),
+        text: fields::required_note("note", note)?,
+    });
+    change.events.push(Event::Listened);
+    Ok(())
+}
+
+pub(super) fn feedback(
+    change: &mut Change,
+    context: &Context<'_>,
+    kind: FeedbackKind,
+    note: &str,
+) -> Result<(), Refusal> {
+    if change.case.feedback.len() >= MANY {
+        return Err(too_many("kind", MANY));
+    }
+    change.case.feedback.push(Feedback {
+        at: context.now,
+        by: context.actor.id.clone(),
+        kind,
+        note: fields::note("note", note)?,
+    });
+    change.events.push(Event::FeedbackReceived { kind });
+    Ok(())
+}
+
+pub(super) fn obstacle(change: &mut Change, context: &Context<'_>, tag: &str) -> Result<(), Refusal> {
+    let tag = fields::line("tag", tag, fields::NAME_MAX)?;
+    if change.case.obstacles.len() >= MANY {
+        return Err(too_many("tag", MANY));
+    }
+    let today = context.rules.zone.to_datetime(context.now).date();
+    if change.case.obstacles.contains_key(&tag) {
+        return Err(Refusal::at(
+            "tag",
+            Said::new("已有这个堵点", "that obstacle is noted already"),
+            Said::new("无需重复登记", "there is nothing to add"),
+        ));
+    }
+    change.case.obstacles.insert(tag.clone(), today);
+    change.events.push(Event::ObstacleNoted { tag });
+    Ok(())
+}
+
+pub(super) fn no_obstacle(change: &mut Change, tag: &str) -> Result<(), Refusal> {
+    if change.case.obstacles.remove(tag.trim()).is_none() {
+        return Err(unknown("tag", tag, change.case.obstacles.keys()));
+    }
+    change.events.push(Event::ObstacleRemoved {
+        tag: tag.trim().to_owned(),
+    });
+    Ok(())
+}
+
+/// The resident had to go somewhere.
+pub(super) fn trip(change: &mut Change) {
+    change.case.resident_trips = change.case.resident_trips.saturating_add(1);
+    let trips = change.case.resident_trips;
+    change.events.push(Event::TripNoted { trips });
+}
+
+/// Another body is responsible: nothing can be done in our system, so we coordinate.
+pub(super) fn responsible(change: &mut Change, body: &str) -> Result<(), Refusal> {
+    change.case.responsible = Some(fields::line("body", body, fields::SHORT_MAX)?);
+    change.events.push(Event::ResponsibleNoted);
+    Ok(())
+}
+
+/// New policies are watched for the household from now on, also after the case is closed. Without tags nothing is watched any more.
+pub(super) fn watch(change: &mut Change, context: &Context<'_>, tags: &[String]) -> Result<(), Refusal> {
+    let tags: BTreeSet<String> = fields::lines("tags", tags)?.into_iter().collect();
+    if tags.is_empty() {
+        if change.case.watch.take().is_none() {
+            return Err(Refusal::at(
+                "tags",
+                Said::new("没有标签,也没有在留意", "there are no tags, and nothing is watched"),
+                Said::new("写出标签,如 重残、低收入", "give tags such as 重残 or 低收入"),
+            ));
+        }
+        change.events.push(Event::WatchEnded);
+        return Ok(());
+    }
+    let known: BTreeSet<&String> = context.rules.policies.values().flat_map(|policy| &policy.tags).collect();
+    let suits = context.rules.matters.values().flat_map(|matter| &matter.suits);
+    let known: BTreeSet<&String> = known.into_iter().chain(suits).collect();
+    if let Some(stranger) = tags.iter().find(|tag| !known.contains(tag)) {
+        return Err(unknown("tags", stranger, known.into_iter()));
+    }
+    match &mut change.case.watch {
+        Some(watch) => watch.tags = tags,
+        None => {
+            change.case.watch = Some(Watch {
+                since: context.now,
+                tags,
+                told: BTreeMap::new(),
+                acknowledged: BTreeMap::new(),
+            });
+        }
+    }
+    change.events.push(Event::Watching);
+    Ok(())
+}
+
+/// The household was told of a policy. `None` when the item is no policy that concerns them.
+pub(super) fn policy_told(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Option<()> {
+    let policy = context.rules.policies.values().find(|policy| policy.item == *item)?;
+    let watch = change.case.watch.as_mut()?;
+    let (id, mark): (PolicyId, Mark) = (policy.id.clone(), context.mark());
+    watch.told.insert(id, mark);
+    change.events.push(Event::ItemDone { item: item.clone() });
+    Some(())
+}
+
+/// What a benefit is estimated on, in yuan.
+pub(super) fn estimate(
+    change: &mut Change,
+    context: &Context<'_>,
+    benefit: Option<String>,
+    amount: &str,
+) -> Result<(), Refusal> {
+    let rules = context.rules;
+    let of_matter = rules.matters.get(&change.case.matter).and_then(|matter| matter.benefit.clone());
+    let Some(benefit) = benefit.or(of_matter) else {
+        return Err(Refusal::at(
+            "benefit",
+            Said::new("没有说明是哪种报销", "it does not say which benefit"),
+            Said::new("写出 benefit,见 benefits.toml", "give benefit, a name in benefits.toml"),
+        ));
+    };
+    if !rules.benefits.contains_key(benefit.as_str()) {
+        return Err(unknown("benefit", &benefit, rules.benefits.keys()));
+    }
+    let amount_fen = fields::yuan("amount", amount)?;
+    change.events.push(Event::Estimated {
+        benefit: benefit.clone(),
+    });
+    change.case.estimate = Some(Estimate { benefit, amount_fen });
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Passing things on: by name, or not at all. What somebody has in a case never stays with nobody.
+
+use crate::domain::booking::{Agenda, Wish};
+use crate::domain::command::items::{already_over, no_item};
+use crate::domain::command::open::known_staff;
+use crate::domain::command::{Change, Context, Refusal};
+use crate::domain::event::Event;
+use crate::domain::ids::{ItemId, StaffId};
+use crate::domain::text::Said;
+
+/// One item passes to somebody else. Who is to go along has to be free.
+pub(super) fn pass(change: &mut Change, context: &Context<'_>, item: &ItemId, to: StaffId) -> Result<(), Refusal> {
+    known_staff("to", &to, context)?;
+    let found = change.case.item(context.rules, item);
+    let found = found.ok_or_else(|| no_item(&change.case, item))?;
+    if !found.is_open() {
+        return Err(already_over(item));
+    }
+    if found.assignee() == Some(&to) {
+        return Err(Refusal::at(
+            "to",
+            Said::new("承办人没有变化", "it is theirs already"),
+            Said::new("无需转交", "there is nothing to hand over"),
+        ));
+    }
+    if let Some(span) = found.span() {
+        let wish = Wish {
+            case: &change.case,
+            item: Some(item),
+            staff: &to,
+            office: span.office,
+            from: span.from,
+            to: span.to,
+        };
+        let agenda = Agenda::new(context.rules, &change.case, context.busy);
+        agenda.allows(&wish).map_err(|refusal| Refusal {
+            field: Some("to".to_owned()),
+            ..refusal
+        })?;
+    }
+    match holder(change, item) {
+        Some(holder) => {
+            let from = std::mem::replace(holder, to.clone());
+            let item = item.clone();
+            change.events.push(Event::ItemPassed { item, from, to });
+            Ok(())
+        }
+        None => Err(Refusal::at(
+            "item",
+            Said::new("这一事项由经办人负责", "the item belongs to the owner of the case"),
+            Said::new("用 assign 换经办人", "change the owner with \"assign\""),
+        )),
+    }
+}
+
+/// Everything that one person has in a case passes to another: on leaving, or for a long absence. The resident hears it, with the line
+/// of the hall.
+pub(super) fn take_over(change: &mut Change, context: &Context<'_>, from: &StaffId, to: StaffId) -> Result<(), Refusal> {
+    known_staff("to", &to, context)?;
+    if *from == to {
+        return Err(Refusal::at(
+            "to",
+            Said::new("交接双方是同一人", "both are the same person"),
+            Said::new("写明交给谁", "say who takes over"),
+        ));
+    }
+    let theirs: Vec<ItemId> = change
+        .case
+        .items(context.rules)
+        .filter(|item| item.is_open() && item.assignee() == Some(from))
+        .map(|item| item.id().clone())
+        .collect();
+    if change.case.owner != *from && theirs.is_empty() {
+        return Err(Refusal::at(
+            "from",
+            Said::new(format!("{from} 在本案没有事项"), format!("{from} has nothing in this case")),
+            Said::new("无需交接", "there is nothing to hand over"),
+        ));
+    }
+    for item in theirs {
+        if let Some(holder) = holder(change, &item) {
+            *holder = to.clone();
+            change.events.push(Event::ItemPassed {
+                item,
+                from: from.clone(),
+                to: to.clone(),
+            });
+        }
+    }
+    if change.case.owner == *from {
+        change.case.owner = to.clone();
+        change.case.care.owner_since = Some(context.now);
+        change.events.push(Event::OwnerChanged {
+            from: from.clone(),
+            to,
+        });
+    }
+    Ok(())
+}
+
+/// Where the name of whoever has an item stands.
+fn holder<'a>(change: &'a mut Change, item: &ItemId) -> Option<&'a mut StaffId> {
+    let case = &mut change.case;
+    let callbacks = case.callbacks.iter_mut().map(|one| (&one.id, &mut one.by));
+    let appointments = case.appointments.iter_mut().map(|one| (&one.id, &mut one.with));
+    let escorts = case.escorts.iter_mut().map(|one| (&one.head.id, &mut one.with));
+    let incidents = case.incidents.iter_mut().map(|one| (&one.head.id, &mut one.by));
+    let todos = case.todos.iter_mut().map(|one| (&one.head.id, &mut one.by));
+    let finders = case.materials.iter_mut();
+    let finders = finders.filter_map(|one| Some((&one.head.id, one.finder.as_mut()?)));
+    let mut all = callbacks.chain(appointments).chain(escorts).chain(incidents).chain(todos).chain(finders);
+    all.find(|(id, _)| *id == item).map(|(_, holder)| holder)
+}
