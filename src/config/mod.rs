@@ -105,7 +105,10 @@ fn read_rules(
     let agencies_file = read(source, "agencies.toml", &mut hash, heard);
     let people_file = read(source, "people.toml", &mut hash, heard);
     let matter_files = matter_files(source, &mut hash, heard);
+    let rota_file = read(source, "rota.toml", &mut hash, heard);
+    let before = heard.len();
     let calendar = calendar(source, &mut hash, heard);
+    let calendar_is_sound = heard.len() == before;
     source.hash_texts(&mut hash);
 
     let read_through = heard.len();
@@ -127,6 +130,14 @@ fn read_rules(
     let periods = periods_file
         .as_ref()
         .map(|file| rules::periods(file, &named, &office_names, heard));
+    let sound = org.as_ref().filter(|_| calendar_is_sound);
+    let rota = rota_file.as_ref().map(|file| {
+        let names = (
+            &Names::of(people_file.as_ref(), "unit"),
+            &Names::of(people_file.as_ref(), "staff"),
+        );
+        rules::rota(file, names, sound.map(|org| (org, &calendar)), heard)
+    });
     let matters = rules::matters(&matter_files, &period_names, &office_names, heard);
     // What the checks say of stand-ins is about entries that were told of when they were read.
     let documents = [
@@ -135,6 +146,7 @@ fn read_rules(
         periods_file.as_ref().map(|file| &file.document),
         agencies_file.as_ref().map(|file| &file.document),
         people_file.as_ref().map(|file| &file.document),
+        rota_file.as_ref().map(|file| &file.document),
     ];
     let documents = documents.into_iter().flatten();
     let documents: Vec<&Document> = documents
@@ -152,6 +164,7 @@ fn read_rules(
             ladders,
             matters,
             org: org?,
+            rota: rota?,
             schedule: schedule?,
         })
     })();

@@ -37,6 +37,7 @@ pub const FILES: &[(&str, &str)] = shipped![
     "matters/old_contract.toml",
     "people.toml",
     "periods.toml",
+    "rota.toml",
     "schedule.toml",
     "templates/README.md",
     "templates/both/digest/body.html",

@@ -21,5 +21,7 @@ pub mod plan;
 pub mod quiet;
 pub mod reminder;
 pub mod retry;
+pub mod rota;
 pub mod rulebook;
+pub mod solar;
 pub mod text;
