@@ -5,7 +5,9 @@
 mod calendar_file;
 mod decode;
 mod files;
+mod json_place;
 mod layers;
+pub mod notice_json;
 mod place;
 pub mod problem;
 mod remarks;
@@ -67,6 +69,17 @@ impl Loaded {
 pub fn load(dir: &Path, environment: &BTreeMap<String, String>, has_text: HasText<'_>) -> Result<Loaded, Problems> {
     needs_directory(dir)?;
     load_from(Source::Directory(dir), environment, has_text)
+}
+
+/// The same as if `file`, a path below `dir`, held `text`. Nothing is written.
+pub fn load_edited(
+    dir: &Path,
+    (file, text): (&str, &str),
+    environment: &BTreeMap<String, String>,
+    has_text: HasText<'_>,
+) -> Result<Loaded, Problems> {
+    needs_directory(dir)?;
+    load_from(Source::Edited { dir, file, text }, environment, has_text)
 }
 
 fn load_from(

@@ -40,6 +40,8 @@ pub const FILES: &[(&str, &str)] = shipped![
     "rota.toml",
     "schedule.toml",
     "templates/README.md",
+    "templates/both/calendar_changed/body.txt",
+    "templates/both/calendar_changed/subject.txt",
     "templates/both/digest/body.html",
     "templates/both/digest/body.txt",
     "templates/both/digest/subject.txt",

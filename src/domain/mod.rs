@@ -19,6 +19,7 @@ pub mod period;
 pub mod person;
 pub mod plan;
 pub mod quiet;
+pub mod recount;
 pub mod reminder;
 pub mod retry;
 pub mod rota;

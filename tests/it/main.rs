@@ -4,6 +4,7 @@
 mod admin;
 mod bad_config;
 mod calendar;
+mod calendar_import;
 mod channel_email;
 mod channel_sms;
 mod commands;
