@@ -9,7 +9,7 @@ use crate::channel::Channels;
 use crate::channel::sms::{GatewayError, HttpGateway};
 use crate::config::problem::{Problem, Problems};
 use crate::config::settings::Settings;
-use crate::config::{self, Loaded};
+use crate::config::{self, HasText, Loaded};
 use crate::domain::ids::TextId;
 use crate::lock::DaemonLock;
 use crate::template::Texts;
@@ -50,11 +50,20 @@ impl Place {
 
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
     pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
+        self.load_by(&|has_text| config::load(&self.config, &self.environment, has_text))
+    }
+
+    /// The same as if one file of the configuration, such as `calendar/2027.toml`, held this text. Nothing is written.
+    pub fn load_edited(&self, file: &str, text: &str) -> Result<(Loaded, Texts), Problems> {
+        self.load_by(&|has_text| config::load_edited(&self.config, (file, text), &self.environment, has_text))
+    }
+
+    fn load_by(&self, load: &dyn Fn(HasText<'_>) -> Result<Loaded, Problems>) -> Result<(Loaded, Texts), Problems> {
         let (texts, mut problems) = Texts::load(&self.config.join("templates"));
         // Of a text with problems of its own it is not said that it is missing as well.
         let told: BTreeSet<String> = problems.iter().filter_map(text_of).map(str::to_owned).collect();
         let has_text = |text: &TextId, way, audience| texts.has(text, way, audience) || told.contains(text.as_str());
-        match config::load(&self.config, &self.environment, &has_text) {
+        match load(&has_text) {
             Ok(loaded) => {
                 problems.extend(gateway_problem(&loaded));
                 if problems.is_empty() {

@@ -13,7 +13,7 @@ use crate::cli::{EXIT_CONFIG, EXIT_FAILED, say};
 use crate::control::{self, Answer, Request};
 
 /// How long the daemon may take; a reload renders every text.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -101,7 +101,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
 }
 
 /// Under systemd the runtime directory tells, and no file has to be read for it.
-fn socket_of(place: &Place) -> anyhow::Result<PathBuf> {
+pub(super) fn socket_of(place: &Place) -> anyhow::Result<PathBuf> {
     if let Some(socket) = place.runtime_control().filter(|socket| socket.exists()) {
         return Ok(socket);
     }

@@ -4,6 +4,7 @@
 //! 75 the database is busy, 78 the configuration is wrong or the database is of another version.
 
 mod ahead;
+mod calendar;
 mod case;
 mod check;
 mod ctl;
@@ -80,6 +81,8 @@ enum Verb {
     Period(period::PeriodArgs),
     /// Checks every file of the configuration / 检查配置
     Check(check::Args),
+    /// New holidays and make-up workdays: check, import / 放假与调休安排
+    Calendar(calendar::Args),
     /// What will be sent, to whom, over what, and why / 预览将发送的提醒
     Preview(preview::Args),
     /// Why a reminder was or was not sent / 为什么发或没发
@@ -165,6 +168,7 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Import(args) => import::run(args, place).await,
         Verb::Period(args) => period_with(&args, &place),
         Verb::Check(args) => check::run(&args, &place),
+        Verb::Calendar(args) => calendar::run(args, place).await,
         Verb::Preview(args) => preview::run(args, place).await,
         Verb::Why(args) => ledger::why(args, place).await,
         Verb::WhyNot(args) => ledger::why_not(args, place).await,

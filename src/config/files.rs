@@ -9,6 +9,7 @@ use crate::domain::calendar::OffDay;
 use crate::domain::ladder::{Audience, ItemKind, Late, Priority, Until, Way, When};
 use crate::domain::org::{Role, UnitKind};
 use crate::domain::period::{Mode, MonthEnd, Period};
+use crate::domain::rota::Each;
 use crate::domain::rulebook::{Loss, Starts};
 use crate::domain::text::Said;
 
@@ -244,4 +245,56 @@ pub(super) struct AbsenceEntry {
     pub from: Day,
     pub to: Day,
     pub substitute: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotaFile {
+    #[serde(default)]
+    pub rota: BTreeMap<String, RotaEntry>,
+}
+
+/// Either `week` or `turns`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotaEntry {
+    /// The unit; without it the entry is named like its unit.
+    pub unit: Option<String>,
+    pub from: Day,
+    pub to: Day,
+    pub turns: Option<Vec<String>>,
+    pub each: Option<Each>,
+    pub makeup: Option<String>,
+    pub week: Option<DutyWeek>,
+    #[serde(default)]
+    pub day: Vec<DutyDayEntry>,
+    #[serde(default)]
+    pub swap: Vec<SwapEntry>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DutyWeek {
+    pub monday: Option<String>,
+    pub tuesday: Option<String>,
+    pub wednesday: Option<String>,
+    pub thursday: Option<String>,
+    pub friday: Option<String>,
+    pub saturday: Option<String>,
+    pub sunday: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DutyDayEntry {
+    pub day: Day,
+    pub staff: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SwapEntry {
+    pub day: Day,
+    pub from: String,
+    pub to: String,
 }

@@ -5,7 +5,9 @@
 mod calendar_file;
 mod decode;
 mod files;
+mod json_place;
 mod layers;
+pub mod notice_json;
 mod place;
 pub mod problem;
 mod remarks;
@@ -69,6 +71,17 @@ pub fn load(dir: &Path, environment: &BTreeMap<String, String>, has_text: HasTex
     load_from(Source::Directory(dir), environment, has_text)
 }
 
+/// The same as if `file`, a path below `dir`, held `text`. Nothing is written.
+pub fn load_edited(
+    dir: &Path,
+    (file, text): (&str, &str),
+    environment: &BTreeMap<String, String>,
+    has_text: HasText<'_>,
+) -> Result<Loaded, Problems> {
+    needs_directory(dir)?;
+    load_from(Source::Edited { dir, file, text }, environment, has_text)
+}
+
 fn load_from(
     source: Source<'_>,
     environment: &BTreeMap<String, String>,
@@ -105,7 +118,10 @@ fn read_rules(
     let agencies_file = read(source, "agencies.toml", &mut hash, heard);
     let people_file = read(source, "people.toml", &mut hash, heard);
     let matter_files = matter_files(source, &mut hash, heard);
+    let rota_file = read(source, "rota.toml", &mut hash, heard);
+    let before = heard.len();
     let calendar = calendar(source, &mut hash, heard);
+    let calendar_is_sound = heard.len() == before;
     source.hash_texts(&mut hash);
 
     let read_through = heard.len();
@@ -127,6 +143,14 @@ fn read_rules(
     let periods = periods_file
         .as_ref()
         .map(|file| rules::periods(file, &named, &office_names, heard));
+    let sound = org.as_ref().filter(|_| calendar_is_sound);
+    let rota = rota_file.as_ref().map(|file| {
+        let names = (
+            &Names::of(people_file.as_ref(), "unit"),
+            &Names::of(people_file.as_ref(), "staff"),
+        );
+        rules::rota(file, names, sound.map(|org| (org, &calendar)), heard)
+    });
     let matters = rules::matters(&matter_files, &period_names, &office_names, heard);
     // What the checks say of stand-ins is about entries that were told of when they were read.
     let documents = [
@@ -135,6 +159,7 @@ fn read_rules(
         periods_file.as_ref().map(|file| &file.document),
         agencies_file.as_ref().map(|file| &file.document),
         people_file.as_ref().map(|file| &file.document),
+        rota_file.as_ref().map(|file| &file.document),
     ];
     let documents = documents.into_iter().flatten();
     let documents: Vec<&Document> = documents
@@ -152,6 +177,7 @@ fn read_rules(
             ladders,
             matters,
             org: org?,
+            rota: rota?,
             schedule: schedule?,
         })
     })();

@@ -13,19 +13,26 @@ const FILE_MAX: u64 = 1024 * 1024;
 /// Folders below `templates/`; links that lead round in a circle end here.
 const DEPTH_MAX: usize = 4;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "xixin.toml",
     "schedule.toml",
     "ladders.toml",
     "periods.toml",
     "agencies.toml",
     "people.toml",
+    "rota.toml",
 ];
 const FOLDERS: [&str; 4] = ["matters", "calendar", "templates", "conf.d"];
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source<'a> {
     Directory(&'a Path),
+    /// A directory as it would be with one file of it replaced or added.
+    Edited {
+        dir: &'a Path,
+        file: &'a str,
+        text: &'a str,
+    },
     Shipped,
 }
 
@@ -33,7 +40,8 @@ impl Source<'_> {
     /// Whether there is such a file or folder.
     pub(super) fn has(self, name: &str) -> bool {
         match self {
-            Self::Directory(dir) => dir.join(name).exists(),
+            Self::Edited { file, .. } if file == name => true,
+            Self::Directory(dir) | Self::Edited { dir, .. } => dir.join(name).exists(),
             Self::Shipped => {
                 let folder = format!("{name}/");
                 shipped::FILES
@@ -46,7 +54,8 @@ impl Source<'_> {
     /// The text of a file: UTF-8, with or without a byte order mark, any line ends, nothing hidden.
     pub(super) fn text(self, name: &str, heard: &mut Vec<Problem>) -> Option<String> {
         let bytes = match self {
-            Self::Directory(dir) => match bytes(&dir.join(name)) {
+            Self::Edited { file, text, .. } if file == name => text.as_bytes().to_vec(),
+            Self::Directory(dir) | Self::Edited { dir, .. } => match bytes(&dir.join(name)) {
                 Ok(bytes) => bytes,
                 Err((what, fix)) => {
                     heard.push(problem(name, "", &what, fix));
@@ -70,7 +79,7 @@ impl Source<'_> {
     /// The names of the `.toml` files in a folder, without their ending, in order.
     pub(super) fn list(self, folder: &str, heard: &mut Vec<Problem>) -> Vec<String> {
         let mut names: Vec<String> = match self {
-            Self::Directory(dir) => match std::fs::read_dir(dir.join(folder)) {
+            Self::Directory(dir) | Self::Edited { dir, .. } => match std::fs::read_dir(dir.join(folder)) {
                 Ok(entries) => entries
                     .flatten()
                     .filter_map(|entry| entry.file_name().into_string().ok())
@@ -92,8 +101,14 @@ impl Source<'_> {
                 .map(str::to_owned)
                 .collect(),
         };
+        if let Self::Edited { file, .. } = self
+            && let Some(name) = file.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'))
+        {
+            names.push(name.to_owned());
+        }
         names.retain(|name| !name.starts_with('.'));
         names.sort();
+        names.dedup();
         names
             .into_iter()
             .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
@@ -102,7 +117,9 @@ impl Source<'_> {
 
     /// Files that nobody would ever read, most likely misspelt.
     pub(super) fn strays(self, heard: &mut Vec<Problem>) {
-        let Self::Directory(dir) = self else { return };
+        let (Self::Directory(dir) | Self::Edited { dir, .. }) = self else {
+            return;
+        };
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
@@ -128,7 +145,9 @@ impl Source<'_> {
     /// The texts belong to the fingerprint as well, but are read in another room.
     pub(super) fn hash_texts(self, hash: &mut Sha256) {
         match self {
-            Self::Directory(dir) => hash_folder(&dir.join("templates"), "templates", DEPTH_MAX, hash),
+            Self::Directory(dir) | Self::Edited { dir, .. } => {
+                hash_folder(&dir.join("templates"), "templates", DEPTH_MAX, hash)
+            }
             Self::Shipped => {
                 for (path, text) in shipped::FILES.iter().filter(|(path, _)| path.starts_with("templates/")) {
                     note(path, text.as_bytes(), hash);

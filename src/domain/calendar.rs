@@ -168,7 +168,12 @@ impl Calendar {
     pub fn makeup_workdays(&self, from: Date, to: Date) -> impl Iterator<Item = Date> {
         let listed = (from <= to).then(|| self.listed.range(from..=to));
         let days = listed.into_iter().flatten().copied();
-        days.filter(|day| !is_weekday(day.weekday()) && self.is_workday(*day))
+        days.filter(|day| self.is_makeup_workday(*day))
+    }
+
+    /// A weekend day that is worked (调休上班).
+    pub fn is_makeup_workday(&self, day: Date) -> bool {
+        !is_weekday(day.weekday()) && self.is_workday(day)
     }
 
     /// The last day any source covers.

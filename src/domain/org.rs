@@ -112,7 +112,7 @@ impl Staff {
         !self.has_left(on) && self.absence_on(on).is_none()
     }
 
-    fn has_left(&self, on: Date) -> bool {
+    pub fn has_left(&self, on: Date) -> bool {
         self.leaves.is_some_and(|last| last < on)
     }
 
@@ -132,22 +132,27 @@ impl Org {
     /// The person who acts for `staff` on that day: themself, or the end of the chain of substitutes, or, when the chain
     /// breaks or turns back on itself, the first supervisor up the line who is there. `None` when nobody is.
     pub fn acting_for(&self, staff: &StaffId, on: Date) -> Option<&Staff> {
+        let unit = &self.staff.get(staff)?.unit;
+        self.standing_in(staff, on).or_else(|| {
+            LINE.into_iter()
+                .flat_map(|role| self.with_role(unit, role))
+                .find(|candidate| candidate.is_here(on))
+        })
+    }
+
+    /// Whoever `staff` themself has provided for that day: themself, or the end of the chain of substitutes. `None` when the chain
+    /// breaks or turns back on itself.
+    pub fn standing_in(&self, staff: &StaffId, on: Date) -> Option<&Staff> {
         let mut current = self.staff.get(staff)?;
         // A chain longer than the staff list has turned back on itself.
         for _ in 0..=self.staff.len() {
             if current.is_here(on) {
                 return Some(current);
             }
-            let substitute = current.absence_on(on).and_then(|absence| absence.substitute.as_ref());
-            match substitute.and_then(|id| self.staff.get(id)) {
-                Some(next) => current = next,
-                None => break,
-            }
+            let substitute = current.absence_on(on)?.substitute.as_ref()?;
+            current = self.staff.get(substitute)?;
         }
-        let unit = &self.staff.get(staff)?.unit;
-        LINE.into_iter()
-            .flat_map(|role| self.with_role(unit, role))
-            .find(|candidate| candidate.is_here(on))
+        None
     }
 
     /// Who takes what nobody of a role (or no clerk, without one) can take: the nearest of supervisor, director and district lead who

@@ -7,12 +7,13 @@ use jiff::tz::TimeZone;
 
 use crate::domain::calendar::Calendar;
 use crate::domain::case::{Purpose, ReplyKind};
-use crate::domain::ids::{LadderId, MatterId, OfficeId, PeriodId};
+use crate::domain::ids::{LadderId, MatterId, OfficeId, PeriodId, UnitId};
 use crate::domain::ladder::Ladder;
 use crate::domain::office::{Office, Window};
-use crate::domain::org::Org;
+use crate::domain::org::{Org, Staff, Unit, UnitKind};
 use crate::domain::period::{Counting, Period, PeriodRule};
 use crate::domain::quiet::SendingHours;
+use crate::domain::rota::Rota;
 use crate::domain::text::Said;
 
 /// One consistent set of rules. Every id in it that names another part exists: `config` refuses anything else.
@@ -25,6 +26,7 @@ pub struct Rulebook {
     pub ladders: BTreeMap<LadderId, Ladder>,
     pub matters: BTreeMap<MatterId, Matter>,
     pub org: Org,
+    pub rota: Rota,
     pub schedule: Schedule,
 }
 
@@ -234,6 +236,26 @@ impl Rulebook {
             office,
             business_hours: Window { from, to },
         }
+    }
+
+    /// Who answers at a unit's window that day: the person on duty by the rota, or whoever acts for them. `None` on a day that needs
+    /// nobody, and where no rota says who.
+    ///
+    /// A unit without a rota for that day goes by one in the same hall: first its windows, then its centre and the other windows of
+    /// that. The rota of another hall never counts.
+    pub fn duty_officer(&self, unit: &UnitId, day: Date) -> Option<&Staff> {
+        let on_duty = |unit: &Unit| self.rota.on_duty(&self.calendar, &unit.id, day);
+        let has_rota = |unit: &&Unit| self.rota.speaks_of(&unit.id, day);
+        let is_in_hall = |above: &&Unit| above.id == *unit || above.kind != UnitKind::District;
+        let duty = self.org.line_of(unit).take_while(is_in_hall).find_map(|above| {
+            if has_rota(&above) {
+                return Some(on_duty(above));
+            }
+            let below = |unit: &&Unit| unit.kind == UnitKind::Window && unit.parent.as_ref() == Some(&above.id);
+            let mut windows = self.org.units.values().filter(below).filter(has_rota).peekable();
+            windows.peek().is_some().then(|| windows.find_map(on_duty))
+        });
+        self.org.acting_for(duty??, day)
     }
 
     pub fn office_of<'a>(&'a self, kind: &'a PeriodKind, named: Option<&'a OfficeId>) -> Option<&'a Office> {

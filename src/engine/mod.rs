@@ -7,6 +7,7 @@
 
 pub mod alike;
 pub mod breaker;
+pub mod calendar_news;
 mod calls;
 mod cap;
 pub mod desk;

@@ -22,7 +22,7 @@ use crate::engine::cap::{Cap, cap};
 use crate::engine::live::Rules;
 use crate::engine::settle::{Judged, cancel, failed, settle, unjudged, wait};
 use crate::engine::wire::{Wire, wire};
-use crate::engine::{Engine, digests, message, new_reminder};
+use crate::engine::{Engine, calendar_news, digests, message, new_reminder};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
 use crate::store::people::Around;
@@ -96,8 +96,8 @@ pub async fn prepare(
     for row in claimed {
         // A fault of this program must not take the rest of the batch along.
         let judged = if row.case_id.is_empty() {
-            let digest = AssertUnwindSafe(digests::prepare(engine, rules, way, &row, now));
-            digest.catch_unwind().await.unwrap_or_else(|_| Ok(failed(&row, now)))?
+            let judged = AssertUnwindSafe(of_no_case(engine, rules, way, &row, now));
+            judged.catch_unwind().await.unwrap_or_else(|_| Ok(failed(&row, now)))?
         } else {
             catch_unwind(AssertUnwindSafe(|| judge(rules, way, &row, &mut facts, now)))
                 .unwrap_or_else(|_| failed(&row, now))
@@ -142,6 +142,21 @@ pub async fn prepare(
         }
     }
     Ok(prepared)
+}
+
+/// A digest, or a letter on moved dates.
+async fn of_no_case(
+    engine: &Engine,
+    rules: &Rules,
+    way: Way,
+    row: &Claimed,
+    now: Timestamp,
+) -> Result<Judged, StoreError> {
+    if row.text == calendar_news::TEXT {
+        calendar_news::prepare(engine, rules, way, row, now).await
+    } else {
+        digests::prepare(engine, rules, way, row, now).await
+    }
 }
 
 async fn load(

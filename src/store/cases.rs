@@ -176,6 +176,21 @@ impl Store {
         rows.during("find the cases planned by older rules").map(ToPlan::read)
     }
 
+    /// Open cases in the order of their numbers, from the one after `after` on; the empty text is before all.
+    pub async fn open_cases_after(&self, after: &str, limit: i64) -> Result<ToPlan, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where id > $1 and status <> 'closed'
+            order by id
+            limit $2";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await;
+        rows.during("walk through the open cases").map(ToPlan::read)
+    }
+
     /// The next wake-up. One that comes at once counts from the last event of its case.
     pub async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         const SQL: &str = "

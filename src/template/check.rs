@@ -14,6 +14,7 @@ use crate::config::problem::{self, Problem};
 use crate::domain::digest::Digest;
 use crate::domain::notice::Sheet;
 use crate::domain::person::Language;
+use crate::domain::recount::Letter;
 use crate::domain::text::{TELLING, day_words};
 
 /// Names that no text may use, whatever values there are: a guess at one of them deserves a plain answer.
@@ -93,6 +94,16 @@ pub(super) fn digest_values(digest: &Digest) -> Value {
         is_empty => digest.is_empty(),
         before_days_off => digest.before_days_off(),
         ..value(digest)
+    }
+}
+
+/// The values of a letter on moved dates.
+pub(super) fn letter_values(letter: &Letter) -> Value {
+    context! {
+        count => letter.lines.len() + letter.more,
+        sooner => letter.lines.iter().filter(|line| line.sooner).count(),
+        first_case => letter.lines.first().map(|line| line.case.as_str()),
+        ..value(letter)
     }
 }
 
@@ -199,6 +210,7 @@ impl File<'_> {
         let values = match self.slot {
             Slot::Layout => samples::layout(&[]),
             Slot::Digest(_) => digest_values(&samples::digests()[0]),
+            Slot::CalendarChanged(_) => letter_values(&samples::letters()[0]),
             Slot::Notice(language, _) => notice_values(&samples::sheets()[0], *language),
             Slot::Text { language, part, .. } => {
                 let message = Message::sample();
@@ -244,6 +256,7 @@ impl File<'_> {
                 vec![samples::layout(&blocks::of(text)), samples::layout(&[])]
             }
             Slot::Digest(_) => samples::digests().iter().map(digest_values).collect(),
+            Slot::CalendarChanged(_) => samples::letters().iter().map(letter_values).collect(),
             Slot::Notice(language, _) => {
                 let sheets = samples::sheets();
                 sheets.iter().map(|sheet| notice_values(sheet, *language)).collect()
@@ -284,7 +297,8 @@ impl File<'_> {
             Slot::Text {
                 part: Part::Subject, ..
             }
-            | Slot::Digest(Part::Subject) => {
+            | Slot::Digest(Part::Subject)
+            | Slot::CalendarChanged(Part::Subject) => {
                 let found = one_line(text).chars().count();
                 if found > SUBJECT_MAX {
                     let what = format!("the subject comes out with {found} characters");

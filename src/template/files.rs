@@ -25,6 +25,7 @@ pub(super) enum Part {
 impl Part {
     pub(super) const ALL: [Self; 4] = [Self::Subject, Self::Body, Self::Html, Self::Sms];
     const LETTER: [Self; 3] = [Self::Subject, Self::Body, Self::Html];
+    const PLAIN_LETTER: [Self; 2] = [Self::Subject, Self::Body];
     const SHEET: [Self; 2] = [Self::Body, Self::Html];
 
     pub(super) fn file(self) -> &'static str {
@@ -42,6 +43,8 @@ impl Part {
 pub(super) enum Slot {
     Layout,
     Digest(Part),
+    /// To the owners of cases, when a calendar has moved dates.
+    CalendarChanged(Part),
     Notice(Language, Part),
     Text {
         language: Language,
@@ -66,6 +69,7 @@ impl Slot {
         match self {
             Self::Layout => LAYOUT.to_owned(),
             Self::Digest(part) => format!("{BOTH}/{DIGEST}/{}", part.file()),
+            Self::CalendarChanged(part) => format!("{BOTH}/{CALENDAR_CHANGED}/{}", part.file()),
             Self::Notice(language, part) => format!("{}/{NOTICE}/{}", language.tag(), part.file()),
             Self::Text {
                 language,
@@ -80,6 +84,7 @@ impl Slot {
 /// The folder of texts that hold both languages at once.
 const BOTH: &str = "both";
 const DIGEST: &str = "digest";
+pub(super) const CALENDAR_CHANGED: &str = "calendar_changed";
 const NOTICE: &str = "notice";
 /// The documentation of the folder.
 const README: &str = "README.md";
@@ -122,10 +127,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn both(&mut self) {
         for name in self.names(BOTH).unwrap_or_default() {
-            if name == DIGEST {
-                self.parts(&format!("{BOTH}/{DIGEST}"), &Part::LETTER, &Slot::Digest);
-            } else {
-                self.stray(&format!("{BOTH}/{name}"), &[DIGEST]);
+            let folder = format!("{BOTH}/{name}");
+            match name.as_str() {
+                DIGEST => self.parts(&folder, &Part::LETTER, &Slot::Digest),
+                CALENDAR_CHANGED => self.parts(&folder, &Part::PLAIN_LETTER, &Slot::CalendarChanged),
+                _ => self.stray(&folder, &[CALENDAR_CHANGED, DIGEST]),
             }
         }
     }
@@ -216,13 +222,14 @@ fn is_name(name: &str) -> bool {
     name.bytes().all(fine)
 }
 
-/// What has to be there: the frame, the digest, the notice sheet, the text that xixin sends by itself; and of every text the same files
+/// What has to be there: the frame, the digest, the letter on moved dates, the notice sheet, the text that xixin sends by itself; and of every text the same files
 /// in every language, a subject with every body.
 fn missing(found: &BTreeMap<Slot, String>, heard: &mut Vec<Problem>) {
     let mut need: BTreeSet<(Slot, &'static str)> = BTreeSet::new();
     let shipped = "copy it from the shipped config/";
     need.insert((Slot::Layout, shipped));
     need.extend(Part::LETTER.map(|part| (Slot::Digest(part), shipped)));
+    need.extend(Part::PLAIN_LETTER.map(|part| (Slot::CalendarChanged(part), shipped)));
     for language in Language::ALL {
         need.extend(Part::SHEET.map(|part| (Slot::Notice(language, part), shipped)));
         let call_task = |part| Slot::text(language, &TextId::from(CALL_TASK), Reader::Staff, part);

@@ -5,6 +5,7 @@
 //! templates/<lang>/<text>/<reader>/{subject.txt,body.txt,body.html,sms.txt}      reader: staff, resident, relative
 //! templates/<lang>/notice/{body.txt,body.html}            the notice sheet
 //! templates/both/digest/{subject.txt,body.txt,body.html}  the daily digest, both languages beside each other
+//! templates/both/calendar_changed/{subject.txt,body.txt}  what a new calendar has moved, likewise
 //! ```
 //!
 //! Loading compiles every file, checks every name in it and renders it with samples; all problems come out at once. A mail says the
@@ -34,6 +35,7 @@ use crate::domain::ids::TextId;
 use crate::domain::ladder::{Audience, Way};
 use crate::domain::notice::Sheet;
 use crate::domain::person::Language;
+use crate::domain::recount::Letter;
 use files::{Part, Slot};
 
 /// Longest SMS without its signature, in characters; gateways refuse longer ones.
@@ -175,6 +177,22 @@ impl Texts {
             subject: Some(one_line(&subject)),
             body: Some(paragraphs(&self.fill(&Slot::Digest(Part::Body), values.clone())?)),
             html: Some(self.fill(&Slot::Digest(Part::Html), values)?),
+            sms: None,
+        })
+    }
+
+    /// What a calendar has moved, as a mail to the owner of the cases.
+    pub fn render_letter(&self, letter: &Letter) -> Result<Rendered, RenderError> {
+        let values = check::letter_values(letter);
+        let subject = one_line(&self.fill(&Slot::CalendarChanged(Part::Subject), values.clone())?);
+        let body = paragraphs(&self.fill(&Slot::CalendarChanged(Part::Body), values)?);
+        let lang = Language::Chinese.tag();
+        let parts = vec![context! { lang, blocks => value(blocks::of(&body)), html => "" }];
+        let html = self.fill(&Slot::Layout, context! { lang, subject => subject.as_str(), parts })?;
+        Ok(Rendered {
+            subject: Some(subject),
+            body: Some(body),
+            html: Some(html),
             sms: None,
         })
     }

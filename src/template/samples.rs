@@ -10,8 +10,10 @@ use super::value;
 use super::values::{Brief, Call, Detail, Message, Reader, Words};
 use crate::domain::digest::{Digest, Line, RollUp, UnitLoad, Urgency};
 use crate::domain::ladder::ItemKind;
+use crate::domain::milestone::Milestone;
 use crate::domain::notice::{LastDay, Place, Sheet};
 use crate::domain::person::Language;
+use crate::domain::recount::{Letter, LetterLine, MovedDate};
 use crate::domain::text::{Said, day_words};
 
 /// What one sample is about, besides its kind.
@@ -173,6 +175,45 @@ pub(super) fn layout(blocks: &[Block<'_>]) -> Value {
         context! { lang => "en", blocks => blocks, html => Value::from_safe_string("<p>x</p>".to_owned()) },
     ];
     context! { lang => "zh-CN", subject => "[悉心听][陶然亭] 示例", parts }
+}
+
+/// Items that moved to both sides, and one that did so alone.
+pub(super) fn letters() -> Vec<Letter> {
+    let date = MovedDate {
+        milestone: Milestone::LastSafeDay,
+        name: Said::new("最晚可办日", "last safe day"),
+        old: Said::new("2027-02-12(周五)", "2027-02-12 (Friday)"),
+        new: Said::new("2027-02-13(周六)", "2027-02-13 (Saturday)"),
+    };
+    let line = LetterLine {
+        case: "2026-000017".into(),
+        item: "d1".into(),
+        who: "沈**".to_owned(),
+        kind: Said::new("火化证明补办", "Re-issue of a cremation certificate"),
+        dates: vec![date],
+        sooner: false,
+        newly_settled: true,
+        provisional: false,
+    };
+    let sooner = LetterLine {
+        sooner: true,
+        newly_settled: false,
+        provisional: true,
+        ..line.clone()
+    };
+    let letter = Letter {
+        year: 2027,
+        staff_name: "林若安".to_owned(),
+        unit_short: "陶然亭".to_owned(),
+        lines: vec![line, sooner.clone()],
+        more: 3,
+    };
+    let short = Letter {
+        lines: vec![sooner],
+        more: 0,
+        ..letter.clone()
+    };
+    vec![letter, short]
 }
 
 /// A full day, a supervisor's day before a holiday, an empty day.

@@ -4,6 +4,7 @@
 mod admin;
 mod bad_config;
 mod calendar;
+mod calendar_import;
 mod channel_email;
 mod channel_sms;
 mod commands;
@@ -32,6 +33,7 @@ mod providers;
 mod query_plans;
 mod quiet;
 mod reload;
+mod rota;
 mod sms;
 mod storage;
 mod store;

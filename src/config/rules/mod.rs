@@ -7,6 +7,7 @@ mod matters;
 mod offices;
 mod people;
 mod periods;
+mod rota;
 mod schedule;
 
 pub(super) use ladders::ladders;
@@ -14,6 +15,7 @@ pub(super) use matters::matters;
 pub(super) use offices::offices;
 pub(super) use people::{nobody_there, org, plausible_email};
 pub(super) use periods::periods;
+pub(super) use rota::rota;
 pub(super) use schedule::schedule;
 
 pub use matters::BANNED;

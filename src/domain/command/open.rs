@@ -251,7 +251,7 @@ fn presumed_owner(unit: &UnitId, origin: Origin, context: &Context<'_>) -> Staff
     let on_duty = rules.duty_officer(unit, today);
     let first_receiver = context.actor.unit == *unit && !matches!(origin, Origin::Web | Origin::Email | Origin::Referral);
     match on_duty {
-        Some(officer) if !first_receiver || rules.rota.has(unit) => officer.id.clone(),
+        Some(officer) if !first_receiver || rules.rota.speaks_of(unit, today) => officer.id.clone(),
         _ => context.actor.id.clone(),
     }
 }

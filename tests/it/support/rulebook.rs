@@ -19,6 +19,7 @@ use xixin::domain::period::{Mode, PeriodRule};
 use xixin::domain::person::{Gender, Language, MayKnow, Person, Relative};
 use xixin::domain::plan::People;
 use xixin::domain::quiet::SendingHours;
+use xixin::domain::rota::Rota;
 use xixin::domain::rulebook::{Loss, Material, Matter, PeriodKind, Rulebook, Schedule, Starts};
 use xixin::domain::text::Said;
 
@@ -52,6 +53,7 @@ pub(crate) fn rulebook() -> Rulebook {
         ladders: ladders(),
         matters: matters(),
         org: org(),
+        rota: Rota::default(),
         schedule: schedule(),
     }
 }
