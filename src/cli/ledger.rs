@@ -128,7 +128,7 @@ pub(super) async fn why_not(args: WhyNotArgs, place: Place) -> anyhow::Result<u8
     if stored.case.is_closed() {
         answers.push("案件已办结 / the case is closed".to_owned());
     } else {
-        for item in stored.case.items() {
+        for item in stored.case.items(book) {
             answers.extend(about_item(book, &stored.case, item, &args.rung, &ledger, now));
         }
     }

@@ -20,6 +20,7 @@ mod preview;
 mod send_test;
 mod serve;
 mod show;
+mod show_item;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::app::{App, Place};
 use crate::cli::case::local;
-use crate::cli::{ReadArgs, ahead, say};
+use crate::cli::{ReadArgs, ahead, say, show_item};
+use crate::domain::advice::advice;
 use crate::domain::case::{Case, Closing, Item, Status};
 use crate::domain::command::Change;
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::plan::mute;
 use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
 use crate::engine::foresee::{Outlook, foresee};
@@ -36,19 +36,28 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     let book = &rules.rulebook;
     let now = read.now();
     let next = next_of(&app, &stored, now, UPCOMING_MAX).await?;
+    let today = book.zone.to_datetime(now).date();
     if read.json {
-        let items: Vec<_> = stored.case.items().map(|item| item_json(book, item)).collect();
+        let items: Vec<_> = stored.case.items(book).map(|item| item_json(book, item)).collect();
         let upcoming: Vec<_> = next.ahead.iter().map(|one| ahead::to_json(book, &next, one)).collect();
         say(&json!({
             "case": stored.case, "resident": people.resident, "relatives": people.relatives,
-            "items": items, "upcoming": upcoming, "ledger": ledger, "events": events,
+            "items": items, "advice": advice(book, &stored.case, &people, today), "upcoming": upcoming, "ledger": ledger, "events": events,
         })
         .to_string());
         return Ok(0);
     }
     let mut text = head(book, &stored.case, &people);
-    for item in stored.case.items() {
-        text.push_str(&item_text(book, item));
+    text.push_str(&show_item::work(book, &stored.case));
+    for item in stored.case.items(book).filter(|item| !matches!(item, Item::Case(_))) {
+        text.push_str(&show_item::text(book, item, today));
+    }
+    let said = advice(book, &stored.case, &people, today);
+    if !said.is_empty() {
+        text.push_str("\n建议 / advice\n");
+        for one in &said {
+            let _ = writeln!(text, "  · {one}");
+        }
     }
     if !next.ahead.is_empty() {
         text.push_str("\n接下来 / next\n");
@@ -99,6 +108,9 @@ fn head(book: &Rulebook, case: &Case, people: &People) -> String {
         );
     }
     let _ = writeln!(text, "  状态 / status: {}", status(book, case));
+    if let Some(by) = &case.referred_by {
+        let _ = writeln!(text, "  来源 / origin: {}, {by}", case.origin.said());
+    }
     text
 }
 
@@ -150,80 +162,8 @@ pub(super) fn line(book: &Rulebook, case: &Case) -> String {
     )
 }
 
-fn item_text(book: &Rulebook, item: Item<'_>) -> String {
-    let mut text = String::from("\n");
-    let done = if item.is_open() { "" } else { "  ✓ 已结束 / over" };
-    match item {
-        Item::Deadline(deadline) => {
-            let kind = book.periods.get(&deadline.kind);
-            let name = kind.map_or_else(|| deadline.kind.to_string(), |kind| kind.name.to_string());
-            let _ = writeln!(text, "{}  期限 / deadline: {name}{done}", deadline.id);
-            let trigger = kind.map_or_else(String::new, |kind| kind.trigger.to_string());
-            let _ = writeln!(text, "  起算 / from: {trigger} {}", deadline.trigger);
-            for step in derivation(book, item) {
-                let _ = writeln!(text, "  · {step}");
-            }
-        }
-        Item::Callback(callback) => {
-            let due = crate::domain::milestone::Moment::from(callback.due);
-            let due = match due {
-                crate::domain::milestone::Moment::Day(day) => day.to_string(),
-                crate::domain::milestone::Moment::Instant(at) => local(at, &book.zone),
-            };
-            let _ = writeln!(
-                text,
-                "{}  承诺回电 / promised call-back by {}: {due}{done}",
-                callback.id, callback.by
-            );
-            let _ = writeln!(text, "  “{}”", callback.words);
-            for attempt in &callback.attempts {
-                let _ = writeln!(
-                    text,
-                    "  · {} {} {}",
-                    local(attempt.at, &book.zone),
-                    attempt.by,
-                    attempt.result.said()
-                );
-            }
-        }
-        Item::Appointment(appointment) => {
-            let office = book
-                .offices
-                .get(&appointment.office)
-                .map_or_else(|| appointment.office.to_string(), |office| office.name.clone());
-            let _ = writeln!(
-                text,
-                "{}  预约 / appointment: {} {office}{done}",
-                appointment.id,
-                local(appointment.start, &book.zone)
-            );
-            let _ = writeln!(
-                text,
-                "  {}; 陪同 / with {}; 携带 / bring {}",
-                appointment.what,
-                appointment.with,
-                appointment.bring.join(", ")
-            );
-        }
-    }
-    if let Some(mark) = item.acknowledged() {
-        let until = local(mark.until, &book.zone);
-        let _ = writeln!(text, "  已由 {} 确认,至 {until} / acknowledged until then", mark.by);
-        if mute::ends_by(book, &Dated::new(book, item), mark).is_some_and(|limit| limit <= mark.until) {
-            let _ = writeln!(
-                text,
-                "  过期即失权,最后几天照常提醒;须主管写明理由才停 / the last days are told all the same, unless a supervisor gives a reason"
-            );
-        }
-        if !mark.reason.is_empty() {
-            let _ = writeln!(text, "  理由 / reason: {}", mark.reason);
-        }
-    }
-    text
-}
-
 /// How the dates of a deadline were found, step by step.
-fn derivation(book: &Rulebook, item: Item<'_>) -> Vec<String> {
+pub(super) fn derivation(book: &Rulebook, item: Item<'_>) -> Vec<String> {
     let dated = Dated::new(book, item);
     let mut steps: Vec<String> = dated.explain(book).iter().map(ToString::to_string).collect();
     if let Some(counted) = &dated.counted {
@@ -257,13 +197,14 @@ fn item_json(book: &Rulebook, item: Item<'_>) -> serde_json::Value {
 pub(super) async fn summary(app: &App, change: &Change, now: Timestamp) -> anyhow::Result<String> {
     let rules = app.engine.live.get();
     let (book, case) = (&rules.rulebook, &change.case);
+    let today = book.zone.to_datetime(now).date();
     let mut text = line(book, case);
     for event in &change.events {
         let _ = write!(text, "\n  ✓ {}", event.said(&book.zone));
     }
     let touched = |item: &Item<'_>| change.events.iter().any(|event| event.item() == Some(item.id()));
-    for item in case.items().filter(Item::is_open).filter(touched) {
-        text.push_str(item_text(book, item).trim_end());
+    for item in case.items(book).filter(Item::is_open).filter(touched) {
+        text.push_str(show_item::text(book, item, today).trim_end());
     }
     if let Some(stored) = app.engine.store.case(&case.id).await? {
         let next = next_of(app, &stored, now, 1).await?;

@@ -6,11 +6,12 @@ use serde::Deserialize;
 
 use super::values::{Clock, Day, Days, Hours, Parsed};
 use crate::domain::calendar::OffDay;
+use crate::domain::case::{Purpose, ReplyKind};
 use crate::domain::ladder::{Audience, ItemKind, Late, Priority, Until, Way, When};
 use crate::domain::org::{Role, UnitKind};
 use crate::domain::period::{Mode, MonthEnd, Period};
 use crate::domain::rota::Each;
-use crate::domain::rulebook::{Loss, Starts};
+use crate::domain::rulebook::{Greeting, Loss, Starts};
 use crate::domain::text::Said;
 
 #[derive(Debug, Deserialize)]
@@ -22,6 +23,15 @@ pub(super) struct ScheduleFile {
     pub people: PeopleSection,
     pub callback: CallbackSection,
     pub appointment: AppointmentSection,
+    pub escort: EscortSection,
+    pub incident: LadderSection,
+    pub material: MaterialSection,
+    pub step: StepSection,
+    pub reply: BTreeMap<ReplyKind, ReplySection>,
+    pub todo: BTreeMap<Purpose, TodoSection>,
+    pub policy: LadderSection,
+    pub case: CaseSection,
+    pub greeting: GreetingSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,6 +46,7 @@ pub(super) struct DigestSection {
 pub(super) struct HoursSection {
     pub sending: Hours,
     pub business: Hours,
+    pub extended: Hours,
     pub late_after_minutes: u32,
 }
 
@@ -57,6 +68,8 @@ pub(super) struct PeopleSection {
 #[serde(deny_unknown_fields)]
 pub(super) struct CallbackSection {
     pub period: Parsed<Period>,
+    pub attempts_max: u32,
+    pub windows: Vec<Hours>,
     pub ladder: String,
 }
 
@@ -64,6 +77,65 @@ pub(super) struct CallbackSection {
 #[serde(deny_unknown_fields)]
 pub(super) struct AppointmentSection {
     pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LadderSection {
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EscortSection {
+    pub travel_minutes: u32,
+    pub grace_minutes: u32,
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaterialSection {
+    pub chase_workdays: u32,
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StepSection {
+    pub chase_workdays: u32,
+    pub chase_expedited_workdays: u32,
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplySection {
+    pub period: Parsed<Period>,
+    pub chase_workdays: Option<u32>,
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TodoSection {
+    pub period: Parsed<Period>,
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseSection {
+    pub silent_after_workdays: u32,
+    pub recap_after_calls: u32,
+    pub pressing_after_contacts: u32,
+    pub ladder: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GreetingSection {
+    pub on: Vec<Greeting>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,6 +170,8 @@ pub(super) struct RungEntry {
     pub until: Option<Until>,
     #[serde(default)]
     pub priority: Priority,
+    #[serde(default)]
+    pub if_told: bool,
     pub effective_from: Option<Day>,
 }
 
@@ -143,7 +217,12 @@ pub(super) struct MatterFile {
     #[serde(default)]
     pub agencies: Vec<String>,
     #[serde(default)]
+    pub suits: Vec<String>,
+    pub benefit: Option<String>,
+    #[serde(default)]
     pub material: Vec<MaterialEntry>,
+    #[serde(default)]
+    pub step: Vec<StepEntry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +230,21 @@ pub(super) struct MatterFile {
 pub(super) struct MaterialEntry {
     pub name: Said,
     pub issuer: Option<Said>,
+    #[serde(default)]
+    pub places: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StepEntry {
+    pub name: Said,
+    pub office: Option<String>,
+    pub agency: Option<String>,
+    #[serde(default)]
+    pub after: Vec<u32>,
+    pub takes_days: u32,
+    #[serde(default)]
+    pub expedite: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -172,6 +266,7 @@ pub(super) struct OfficeEntry {
     #[serde(default)]
     pub contact: String,
     pub phone: String,
+    pub travel_minutes: Option<u32>,
     /// Windows of every workday.
     pub hours: Option<Vec<Hours>>,
     /// Windows of ordinary Saturdays, beside `hours`.

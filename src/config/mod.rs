@@ -151,7 +151,7 @@ fn read_rules(
         );
         rules::rota(file, names, sound.map(|org| (org, &calendar)), heard)
     });
-    let matters = rules::matters(&matter_files, &period_names, &office_names, heard);
+    let matters = rules::matters(&matter_files, &period_names, &office_names, &Names::unread(), heard);
     // What the checks say of stand-ins is about entries that were told of when they were read.
     let documents = [
         ladders_file.as_ref().map(|file| &file.document),
@@ -176,6 +176,9 @@ fn read_rules(
             periods: periods?,
             ladders,
             matters,
+            benefits: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            knowledge: crate::domain::knowledge::Knowledge::default(),
             org: org?,
             rota: rota?,
             schedule: schedule?,

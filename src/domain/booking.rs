@@ -92,7 +92,11 @@ impl<'a> Agenda<'a> {
             other.office != *wish.office && (wish.from < later(other.to, travel) && other.from < later(wish.to, travel))
         };
         match self.of_staff(wish).find(on_the_way) {
-            Some(other) => Err(self.refused_for_staff(wish, &Said::new("路上时间不够,前后是", "there is too little time for the way from or to"), other)),
+            Some(other) => Err(self.refused_for_staff(
+                wish,
+                &Said::new("路上时间不够,前后是", "there is too little time for the way from or to"),
+                other,
+            )),
             None => Ok(()),
         }
     }
@@ -100,7 +104,12 @@ impl<'a> Agenda<'a> {
     /// Members of the pool who could take it, the least busy of that day first.
     pub fn free(&self, wish: &Wish<'_>) -> Vec<&'a Staff> {
         let mut free: Vec<&Staff> = pool(self.rules, &wish.case.unit)
-            .filter(|staff| self.could(&Wish { staff: &staff.id, ..*wish }))
+            .filter(|staff| {
+                self.could(&Wish {
+                    staff: &staff.id,
+                    ..*wish
+                })
+            })
             .collect();
         let day = self.rules.zone.to_datetime(wish.from).date();
         let load = |staff: &Staff| {
@@ -140,7 +149,8 @@ impl<'a> Agenda<'a> {
     fn is_on_duty(&self, staff: &Staff, day: Date, wish: &Wish<'_>) -> bool {
         let rules = self.rules;
         if staff.role != Role::ExtendedHoursStaff {
-            return rules.calendar.is_workday(day) || rules.rota.on_duty(&rules.calendar, &staff.unit, day) == Some(&staff.id);
+            return rules.calendar.is_workday(day)
+                || rules.rota.on_duty(&rules.calendar, &staff.unit, day) == Some(&staff.id);
         }
         let (from, to) = (rules.zone.to_datetime(wish.from), rules.zone.to_datetime(wish.to));
         let (first, last) = rules.schedule.extended_hours;
@@ -149,14 +159,23 @@ impl<'a> Agenda<'a> {
 
     fn refused_for_staff(&self, wish: &Wish<'_>, why: &Said, other: &Booking) -> Refusal {
         let (words, id) = (self.words(other), wish.staff);
-        let (zh, en) = (format!("{id} {}: {}", why.zh, words.zh), format!("{id}: {} {}", why.en, words.en));
+        let (zh, en) = (
+            format!("{id} {}: {}", why.zh, words.zh),
+            format!("{id}: {} {}", why.en, words.en),
+        );
         Refusal::at("with", Said::new(zh, en), self.suggestion(wish))
     }
 
     /// Colleagues who could go instead.
     fn suggestion(&self, wish: &Wish<'_>) -> Said {
         let free: Vec<String> = pool(self.rules, &wish.case.unit)
-            .filter(|staff| staff.id != *wish.staff && self.could(&Wish { staff: &staff.id, ..*wish }))
+            .filter(|staff| {
+                staff.id != *wish.staff
+                    && self.could(&Wish {
+                        staff: &staff.id,
+                        ..*wish
+                    })
+            })
             .map(|staff| format!("{} ({})", staff.id, staff.name))
             .collect();
         if free.is_empty() {
@@ -177,7 +196,11 @@ impl<'a> Agenda<'a> {
         let day = self.rules.zone.to_datetime(wish.from).date();
         let is_here = staff.leaves.is_none_or(|last| day <= last) && staff.absence_on(day).is_none();
         let clashes = self.of_staff(wish).any(|other| {
-            let travel = if other.office == *wish.office { SignedDuration::ZERO } else { self.travel(other, wish) };
+            let travel = if other.office == *wish.office {
+                SignedDuration::ZERO
+            } else {
+                self.travel(other, wish)
+            };
             wish.from < later(other.to, travel) && other.from < later(wish.to, travel)
         });
         is_here && self.is_on_duty(staff, day, wish) && !clashes
@@ -199,7 +222,10 @@ impl<'a> Agenda<'a> {
 
     /// 2026-000017 e3 2026-03-05 09:00-12:00
     fn words(&self, other: &Booking) -> Said {
-        let (from, to) = (self.rules.zone.to_datetime(other.from), self.rules.zone.to_datetime(other.to));
+        let (from, to) = (
+            self.rules.zone.to_datetime(other.from),
+            self.rules.zone.to_datetime(other.to),
+        );
         let words = format!(
             "{} {} {}-{}",
             other.case,

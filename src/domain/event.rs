@@ -6,9 +6,10 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::case::{
-    AttemptResult, CaseFlag, ContactKind, Direction, FeedbackKind, Leg, Origin, Purpose, ReplyKind, SearchAnswer, ToldWhat,
+    AttemptResult, CaseFlag, ContactKind, Direction, FeedbackKind, Leg, Origin, Purpose, ReplyKind, SearchAnswer,
+    ToldWhat,
 };
-use crate::domain::ids::{ItemId, MatterId, OfficeId, PeriodId, PersonId, ReminderId, StaffId, UnitId};
+use crate::domain::ids::{BenefitId, ItemId, MatterId, OfficeId, PeriodId, PersonId, ReminderId, StaffId, UnitId};
 use crate::domain::org::Role;
 use crate::domain::text::Said;
 
@@ -231,7 +232,7 @@ pub enum Event {
     Watching,
     WatchEnded,
     Estimated {
-        benefit: String,
+        benefit: BenefitId,
     },
 }
 
@@ -382,7 +383,10 @@ impl Event {
             }
             Self::LegConfirmed { item, leg } => {
                 let leg = leg.said();
-                (format!("{item} {}已确认", leg.zh), format!("{item} {} confirmed", leg.en))
+                (
+                    format!("{item} {}已确认", leg.zh),
+                    format!("{item} {} confirmed", leg.en),
+                )
             }
             Self::EscortCompleted { item } => (format!("{item} 陪同完成"), format!("{item} completed")),
             Self::EscortCancelled { item } => (format!("{item} 陪同取消"), format!("{item} cancelled")),
@@ -400,10 +404,16 @@ impl Event {
                     SearchAnswer::NotHere => ("不在此处", "not there"),
                     SearchAnswer::Unclear => ("没有准信", "no clear answer"),
                 };
-                (format!("{item} 问过一处: {zh}"), format!("{item} asked for at one place: {en}"))
+                (
+                    format!("{item} 问过一处: {zh}"),
+                    format!("{item} asked for at one place: {en}"),
+                )
             }
             Self::BundleComplete => ("材料已齐".to_owned(), "all papers are there".to_owned()),
-            Self::BundleHandedOver => ("材料一次性转交".to_owned(), "all papers were handed over together".to_owned()),
+            Self::BundleHandedOver => (
+                "材料一次性转交".to_owned(),
+                "all papers were handed over together".to_owned(),
+            ),
             Self::Asked { item, kind, due } => {
                 let kind = kind.said();
                 (
@@ -416,18 +426,18 @@ impl Event {
             Self::PlanDrafted { steps } => (format!("起草方案,{steps}步"), format!("plan drafted, steps: {steps}")),
             Self::PlanApproved { role } => {
                 let role = role.said();
-                (format!("{}批准方案", role.zh), format!("plan approved by the {}", role.en))
+                (
+                    format!("{}批准方案", role.zh),
+                    format!("plan approved by the {}", role.en),
+                )
             }
             Self::StepAdded { item } => (format!("{item} 增加步骤"), format!("{item} step added")),
             Self::StepStarted { item } => (format!("{item} 开始办理"), format!("{item} started")),
             Self::StepExpedited { item, on: true } => (format!("{item} 加急"), format!("{item} expedited")),
-            Self::StepExpedited { item, on: false } => (format!("{item} 取消加急"), format!("{item} no longer expedited")),
-            Self::TodoAdded {
-                item,
-                purpose,
-                by,
-                due,
-            } => {
+            Self::StepExpedited { item, on: false } => {
+                (format!("{item} 取消加急"), format!("{item} no longer expedited"))
+            }
+            Self::TodoAdded { item, purpose, by, due } => {
                 let what = purpose.said();
                 (
                     format!("{item} {},{by} 在{due}前", what.zh),
@@ -436,10 +446,16 @@ impl Event {
             }
             Self::Told { what } => match what {
                 ToldWhat::OneTimeNotice => ("已一次性告知".to_owned(), "told everything at once".to_owned()),
-                ToldWhat::SecondNotice => ("二次告知".to_owned(), "told a second time, of a changed list".to_owned()),
+                ToldWhat::SecondNotice => (
+                    "二次告知".to_owned(),
+                    "told a second time, of a changed list".to_owned(),
+                ),
                 ToldWhat::Explanation => ("已讲明情况".to_owned(), "the matter was explained".to_owned()),
             },
-            Self::HopNoted => ("记录一次转接".to_owned(), "what another office said was noted".to_owned()),
+            Self::HopNoted => (
+                "记录一次转接".to_owned(),
+                "what another office said was noted".to_owned(),
+            ),
             Self::Listened => ("记录倾听".to_owned(), "a listening note was made".to_owned()),
             Self::FeedbackReceived { kind } => {
                 let kind = kind.said();
@@ -453,7 +469,10 @@ impl Event {
                 "another body is responsible; we coordinate".to_owned(),
             ),
             Self::Watching => ("政策留意".to_owned(), "new policies are watched for them".to_owned()),
-            Self::WatchEnded => ("不再留意政策".to_owned(), "policies are no longer watched for them".to_owned()),
+            Self::WatchEnded => (
+                "不再留意政策".to_owned(),
+                "policies are no longer watched for them".to_owned(),
+            ),
             Self::Estimated { benefit } => (format!("估算 {benefit}"), format!("estimated: {benefit}")),
             // Told above.
             _ => (String::new(), String::new()),

@@ -406,7 +406,8 @@ fn parse_unit(text: &str) -> Result<StepUnit, WhenError> {
 
 fn parse_milestone(text: &str) -> Result<Milestone, WhenError> {
     Milestone::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .find(|milestone| milestone.name() == text)
         .ok_or_else(|| {
             let names: Vec<&str> = Milestone::ALL.iter().map(|milestone| milestone.name()).collect();

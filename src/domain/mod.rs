@@ -5,6 +5,7 @@
 
 pub mod advice;
 pub mod agenda;
+pub mod benefit;
 pub mod booking;
 pub mod calendar;
 pub mod case;
@@ -12,6 +13,8 @@ pub mod command;
 pub mod digest;
 pub mod event;
 pub mod ids;
+pub mod knowledge;
+pub mod label;
 pub mod ladder;
 pub mod milestone;
 pub mod notice;
@@ -20,6 +23,7 @@ pub mod org;
 pub mod period;
 pub mod person;
 pub mod plan;
+pub mod policy;
 pub mod quiet;
 pub mod recount;
 pub mod reminder;

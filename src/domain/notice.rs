@@ -13,7 +13,7 @@ use crate::domain::milestone::Milestone;
 use crate::domain::office::Office;
 use crate::domain::person::Person;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::rulebook::{Loss, Material, Rulebook};
+use crate::domain::rulebook::{Loss, Material, Matter, Rulebook};
 use crate::domain::text::{Said, day_words_on, time_words};
 
 /// What stands on the sheet.
@@ -95,7 +95,7 @@ pub fn sheet(rules: &Rulebook, case: &Case, resident: Option<&Person>, now: Time
     let matter = rules.matters.get(&case.matter);
     let dates = last_days(rules, &open, today);
     let visits = case
-        .items()
+        .items(rules)
         .filter(Item::is_open)
         .filter_map(|item| visit(rules, item, today));
     Ok(Sheet {
@@ -105,7 +105,7 @@ pub fn sheet(rules: &Rulebook, case: &Case, resident: Option<&Person>, now: Time
             .map(Person::greeting)
             .unwrap_or_default(),
         matter: matter.map_or_else(Said::default, |matter| matter.public_name.clone()),
-        materials: matter.map_or_else(Vec::new, |matter| matter.materials.iter().map(material_words).collect()),
+        materials: materials_of(case, matter),
         office: Place {
             name: Said::new(office.name.as_str(), office.name_en.as_str()),
             address: office.address.clone(),
@@ -123,13 +123,17 @@ pub fn sheet(rules: &Rulebook, case: &Case, resident: Option<&Person>, now: Time
     })
 }
 
+fn material_words(material: &Material) -> Said {
+    words_of(&material.name, material.issuer.as_ref())
+}
+
 /// 火化证明(殡仪馆)
-pub fn material_words(material: &Material) -> Said {
-    match &material.issuer {
-        None => material.name.clone(),
+fn words_of(name: &Said, issuer: Option<&Said>) -> Said {
+    match issuer {
+        None => name.clone(),
         Some(issuer) => Said::new(
-            format!("{}({})", material.name.zh, issuer.zh),
-            format!("{} (from: {})", material.name.en, issuer.en),
+            format!("{}({})", name.zh, issuer.zh),
+            format!("{} (from: {})", name.en, issuer.en),
         ),
     }
 }
@@ -186,6 +190,17 @@ fn no_unit(case: &Case) -> Missing {
             format!("give [unit.{}] in people.toml", case.unit),
         ),
     }
+}
+
+/// What the resident still has to bring: the papers of the case; of one that keeps no list, those of its matter.
+pub fn materials_of(case: &Case, matter: Option<&Matter>) -> Vec<Said> {
+    if case.materials.is_empty() {
+        return matter.map_or_else(Vec::new, |matter| matter.materials.iter().map(material_words).collect());
+    }
+    let wanted = case.materials.iter().filter(|material| !material.is_there());
+    wanted
+        .map(|material| words_of(&material.name, material.issuer.as_ref()))
+        .collect()
 }
 
 /// The days by which the resident has to act: deadlines that residents are reminded of, not those of an office. What is years away
@@ -250,13 +265,15 @@ impl LastDay {
 }
 
 fn visit(rules: &Rulebook, item: Item<'_>, today: Date) -> Option<Said> {
-    let Item::Appointment(appointment) = item else {
-        return None;
+    let office = match item {
+        Item::Appointment(appointment) => &appointment.office,
+        Item::Escort(escort) => &escort.office,
+        _ => return None,
     };
     let start = Dated::new(rules, item).at(Milestone::Start)?.starts_at(&rules.zone);
     let local = rules.zone.to_datetime(start);
     let (day, time) = (day_words_on(today, local.date()), time_words(local.time()));
-    let office = rules.offices.get(&appointment.office);
+    let office = rules.offices.get(office);
     let (zh, en) = office.map_or(("", ""), |office| (office.name.as_str(), office.name_en.as_str()));
     Some(Said::new(
         format!("{}{} {zh}", day.zh, time.zh),

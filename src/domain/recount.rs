@@ -101,8 +101,8 @@ impl LetterLine {
 
 impl Moved {
     /// Whether the item still is as it was counted: open, with the same owner, and not changed by anybody since.
-    pub fn still_holds(&self, case: &Case) -> bool {
-        let item = case.item(&self.item).filter(Item::is_open);
+    pub fn still_holds(&self, rules: &Rulebook, case: &Case) -> bool {
+        let item = case.item(rules, &self.item).filter(Item::is_open);
         let unchanged = |item: Item<'_>| item.set_at() == self.set_at && item.moves() == self.moves;
         !case.is_closed() && item.is_some_and(unchanged)
     }
@@ -110,7 +110,7 @@ impl Moved {
 
 /// Counts every open item of a case by the old rules and by the new ones.
 pub fn recount<'a>(old: &'a Rulebook, new: &'a Rulebook, case: &'a Case) -> impl Iterator<Item = Recounted> + use<'a> {
-    let open = case.items().filter(|item| !case.is_closed() && item.is_open());
+    let open = case.items(new).filter(|item| !case.is_closed() && item.is_open());
     open.map(move |item| recount_item(old, new, case, item))
 }
 

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
+use crate::domain::benefit::Benefit;
 use crate::domain::calendar::Calendar;
 use crate::domain::case::{Purpose, ReplyKind};
-use crate::domain::ids::{LadderId, MatterId, OfficeId, PeriodId, UnitId};
+use crate::domain::ids::{BenefitId, LadderId, MatterId, OfficeId, PeriodId, PolicyId, UnitId};
+use crate::domain::knowledge::Knowledge;
 use crate::domain::ladder::Ladder;
 use crate::domain::office::{Office, Window};
 use crate::domain::org::{Org, Staff, Unit, UnitKind};
 use crate::domain::period::{Counting, Period, PeriodRule};
+use crate::domain::policy::Policy;
 use crate::domain::quiet::SendingHours;
 use crate::domain::rota::Rota;
 use crate::domain::text::Said;
@@ -25,6 +28,9 @@ pub struct Rulebook {
     pub periods: BTreeMap<PeriodId, PeriodKind>,
     pub ladders: BTreeMap<LadderId, Ladder>,
     pub matters: BTreeMap<MatterId, Matter>,
+    pub benefits: BTreeMap<BenefitId, Benefit>,
+    pub policies: BTreeMap<PolicyId, Policy>,
+    pub knowledge: Knowledge,
     pub org: Org,
     pub rota: Rota,
     pub schedule: Schedule,
@@ -95,7 +101,7 @@ pub struct Matter {
     /// Households that a scan of needs offers it to.
     pub suits: BTreeSet<String>,
     /// How its reimbursement is estimated, a name in `benefits.toml`.
-    pub benefit: Option<String>,
+    pub benefit: Option<BenefitId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -266,7 +266,7 @@ async fn letter(
     moved.retain(|item| {
         cases
             .get(&item.case)
-            .is_some_and(|stored| item.still_holds(&stored.case))
+            .is_some_and(|stored| item.still_holds(book, &stored.case))
     });
     moved.sort_by_key(|item| (!item.sooner, item.case.clone(), item.item.clone()));
     let more = moved.len().saturating_sub(LINES_MAX);

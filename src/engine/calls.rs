@@ -23,9 +23,9 @@ pub(crate) fn follow(scene: &Scene<'_>, call: &OpenCall) -> Option<CallChange> {
         }),
         Recheck::Send(_) | Recheck::Wait { .. } | Recheck::PassOn { .. } | Recheck::Unreachable(_) => {
             let Scene { rules, case, now, .. } = *scene;
-            let item = case.item(&queued.item)?;
+            let item = case.item(scene.rules, &queued.item)?;
             let named = item.assignee().unwrap_or(&case.owner);
-            let caller = caller(&rules.org, case, item, rules.zone.to_datetime(now).date())?;
+            let caller = caller(rules, case, item, rules.zone.to_datetime(now).date())?;
             let kept = call.assignee.as_deref();
             let is_known = rules.org.staff.contains_key(named);
             let right = (is_known && kept == Some(named.as_str())) || kept == Some(caller.id.as_str());

@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 
 use crate::domain::agenda::{self, Entry};
-use crate::domain::case::{Case, Item};
+use crate::domain::booking::Booking;
+use crate::domain::case::Case;
 use crate::domain::command::{self, Change, Command, Context, NewCase, Refusal};
 use crate::domain::ids::{CaseId, PersonId, StaffId};
 use crate::domain::org::Staff;
@@ -17,7 +18,7 @@ use crate::domain::text::{Said, shown};
 use crate::engine::alike::{self, Likeness};
 use crate::engine::new_person;
 use crate::store::people::Sign;
-use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, people};
+use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, labels, people};
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +121,8 @@ impl<'a> Desk<'a> {
     ) -> Result<Vec<Change>, DeskError> {
         let year = self.rules.zone.to_datetime(now).year();
         let ids = cases::next_numbers(tx, year, new.len()).await?;
-        let context = self.context(now);
+        let busy = self.busy(new.iter().any(books), now).await?;
+        let context = self.context(now, &busy);
         let open = |(id, new)| command::open(id, new, imported, &context);
         let mut changes: Vec<Change> = ids.into_iter().zip(new).map(open).collect::<Result<_, _>>()?;
         let signs: Vec<Sign> = changes.iter().filter_map(sign).collect();
@@ -155,20 +157,23 @@ impl<'a> Desk<'a> {
 
     /// The agenda of a case.
     fn entries(&self, case: &Case) -> Vec<Entry> {
-        let items: Vec<Dated<'_>> = if case.is_closed() {
-            Vec::new()
-        } else {
-            case.items()
-                .filter(Item::is_open)
-                .map(|item| Dated::new(self.rules, item))
-                .collect()
-        };
+        let live = case.live_items(self.rules);
+        let items: Vec<Dated<'_>> = live.map(|item| Dated::new(self.rules, item)).collect();
         agenda::project(self.rules, case, &items)
+    }
+
+    /// Who is bound when, for what books somebody; nothing for everything else.
+    async fn busy(&self, books: bool, now: Timestamp) -> Result<Vec<Booking>, StoreError> {
+        if books {
+            self.store.bookings(now).await
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// What opening these cases would come to, without writing anything: one answer per case.
     pub fn rehearse(&self, new: &[NewCase], now: Timestamp) -> Vec<Result<Change, Refusal>> {
-        let open = |new: &NewCase| command::open(CaseId::from("preview"), new.clone(), true, &self.context(now));
+        let open = |new: &NewCase| command::open(CaseId::from("preview"), new.clone(), true, &self.context(now, &[]));
         new.iter().map(open).collect()
     }
 
@@ -194,7 +199,8 @@ impl<'a> Desk<'a> {
             .ok_or_else(|| DeskError::NoCase(id.clone()))?;
         let around = self.store.people_of(&stored.case.party.person).await?;
         let command = self.with_whom_it_called(command).await?;
-        let change = command::apply(&stored.case, &around, command, &self.context(now))?;
+        let busy = self.busy(command.books(), now).await?;
+        let change = command::apply(&stored.case, &around, command, &self.context(now, &busy))?;
         cases::save(&mut tx, &change.case, stored.version).await?;
         self.write_rest(&mut tx, &change, now).await?;
         commit(tx, "carry out a command").await?;
@@ -238,19 +244,26 @@ impl<'a> Desk<'a> {
         }
         let entries = self.entries(case);
         agenda_rows::replace(tx, &[(&case.id, &case.unit, entries.as_slice())]).await?;
+        labels::replace(tx, case, &self.rules.zone).await?;
         events::append(tx, now, &case.id, self.actor.id.as_str(), &change.events).await?;
         Ok(())
     }
 
-    fn context(&self, now: Timestamp) -> Context<'a> {
+    fn context<'b>(&'b self, now: Timestamp, busy: &'b [Booking]) -> Context<'b> {
         let new_person: &'static (dyn Fn() -> PersonId + Sync) = &new_person;
         Context {
             rules: self.rules,
             actor: self.actor,
             now,
             new_person,
+            busy,
         }
     }
+}
+
+/// Whether a new case brings along something that binds somebody.
+fn books(new: &NewCase) -> bool {
+    !new.appointments.is_empty() || !new.escorts.is_empty()
 }
 
 /// So many cases are opened at once: lists of thousands, without a statement for every row and without holding all of it as text.

@@ -82,7 +82,7 @@ pub async fn build(
         .extend(files.unreadable.iter().map(|id| page.unreadable_line(id)));
     for place in &places {
         if let Some((case, people)) = files.get(&place.case_id)
-            && let Some(item) = case.item(&place.item.as_str().into()).filter(Item::is_open)
+            && let Some(item) = case.item(book, &place.item.as_str().into()).filter(Item::is_open)
         {
             page.file_item(&mut digest, case, people, item);
         }
@@ -188,7 +188,7 @@ async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[St
     let files = Files::load(engine, &case_ids(&places)).await?;
     let exception = |place: &Place| {
         let (case, people) = files.get(&place.case_id)?;
-        let item = case.item(&place.item.as_str().into()).filter(Item::is_open)?;
+        let item = case.item(book, &place.item.as_str().into()).filter(Item::is_open)?;
         let acts = item.assignee().unwrap_or(&case.owner);
         let owner = book.org.staff.get(acts).map(|staff| staff.name.clone());
         let line = page.item_line(case, people, &Dated::new(book, item));

@@ -4,18 +4,18 @@
 use jiff::civil::Date;
 
 use crate::domain::calendar::{Certainty, days_left};
-use crate::domain::case::{Case, CaseFlag, Item, Trigger};
+use crate::domain::case::{Case, CaseFlag, HeardBy, Hop, Item, Leg};
 use crate::domain::digest::page::called_as;
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Moment};
-use crate::domain::notice::material_words;
+use crate::domain::notice::materials_of;
 use crate::domain::office::Office;
 use crate::domain::org::{Staff, Unit};
 use crate::domain::person::{Language, MayKnow, Person, PersonFlag};
 use crate::domain::plan::decide::Scene;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::recheck::Queued;
-use crate::domain::reminder::Recipient;
+use crate::domain::reminder::{MarkText, Recipient};
 use crate::domain::rulebook::{Loss, Matter};
 use crate::domain::text::{Said, day_words_on, gives_away, mask_name, mask_phone, time_words};
 use crate::store::queue::Claimed;
@@ -24,6 +24,9 @@ use crate::template::{Brief, Call, Detail, Message, Reader, Words};
 
 /// An SMS names this many things to bring; the notice sheet has them all.
 const BRING_MAX: usize = 3;
+
+/// A mail names this many stops on the way through the departments; the case page has them all.
+const HOPS_MAX: usize = 5;
 
 /// The message of one reminder. `tasks` are the open call tasks that a `call_task` notice speaks of.
 pub fn for_reminder(
@@ -130,6 +133,8 @@ impl Facts<'_> {
                 self.dated.item.id().to_string()
             },
             kind: self.dated.item.kind().name(),
+            about: pick(self.dated.item.label()),
+            milestone: self.milestone(),
             day: pick(self.day().map_or_else(to_be_found, |day| self.day_words(day))),
             time: self.time().map(pick).unwrap_or_default(),
             when: pick(self.when()),
@@ -180,9 +185,17 @@ impl Facts<'_> {
             what: self.what(),
             bring_all: self.bring().to_vec(),
             materials: self.materials(pick),
+            title: pick(self.dated.item.title(rules)),
+            remark: pick(self.dated.item.remark(rules, self.today)),
+            legs: self.legs(pick),
+            list: match self.dated.item {
+                Item::Reply(reply) => reply.list.clone(),
+                _ => Vec::new(),
+            },
+            hops: self.hops(pick),
             tries: match self.dated.item {
                 Item::Callback(callback) => callback.attempts.len(),
-                Item::Deadline(_) | Item::Appointment(_) => 0,
+                _ => 0,
             },
             calls: self.tasks.iter().filter_map(|task| self.call(task, pick)).collect(),
             reason: pick(Said::new(self.row.reason_zh.as_str(), self.row.reason_en.as_str())),
@@ -231,26 +244,30 @@ impl Facts<'_> {
     fn office(&self) -> Option<&Office> {
         let rules = self.scene.rules;
         let of_matter = || self.matter().and_then(|matter| matter.office.as_ref());
-        match self.dated.item {
-            Item::Appointment(appointment) => rules.offices.get(&appointment.office),
+        let id = match self.dated.item {
+            Item::Appointment(appointment) => Some(&appointment.office),
+            Item::Escort(escort) => Some(&escort.office),
             Item::Deadline(deadline) => {
                 let of_kind = self.dated.kind.and_then(|kind| kind.office.as_ref());
-                let id = deadline.office.as_ref().or_else(of_matter).or(of_kind);
-                id.and_then(|id| rules.offices.get(id))
+                deadline.office.as_ref().or_else(of_matter).or(of_kind)
             }
-            Item::Callback(_) => None,
-        }
+            Item::Reply(reply) => reply.office.as_ref(),
+            Item::Step(of) => of.step.office.as_ref(),
+            _ => None,
+        };
+        id.and_then(|id| rules.offices.get(id))
     }
 
     fn materials(&self, pick: Pick) -> Vec<String> {
-        let listed = self.matter().map_or(&[][..], |matter| &matter.materials);
-        listed.iter().map(|material| pick(material_words(material))).collect()
+        let listed = materials_of(self.scene.case, self.matter());
+        listed.into_iter().map(pick).collect()
     }
 
     fn bring(&self) -> &[String] {
         match self.dated.item {
             Item::Appointment(appointment) => &appointment.bring,
-            Item::Deadline(_) | Item::Callback(_) => &[],
+            Item::Escort(escort) => &escort.bring,
+            _ => &[],
         }
     }
 
@@ -263,16 +280,19 @@ impl Facts<'_> {
     fn what(&self) -> String {
         match self.dated.item {
             Item::Appointment(appointment) => appointment.what.clone(),
-            Item::Deadline(_) | Item::Callback(_) => String::new(),
+            Item::Escort(escort) => escort.what.clone(),
+            _ => String::new(),
         }
     }
 
     fn moment(&self) -> Option<Moment> {
-        self.dated.at(match self.dated.item.kind() {
-            ItemKind::Deadline => Milestone::LastSafeDay,
-            ItemKind::Callback => Milestone::Due,
-            ItemKind::Appointment => Milestone::Start,
-        })
+        let called_off = match self.dated.item {
+            Item::Appointment(appointment) => Some(appointment.start),
+            Item::Escort(escort) => Some(escort.pick_up),
+            _ => None,
+        };
+        let due = || self.dated.at(Milestone::Due);
+        self.dated.act_by().or_else(due).or(called_off.map(Moment::Instant))
     }
 
     fn day_words(&self, day: Date) -> Said {
@@ -335,11 +355,57 @@ impl Facts<'_> {
 
     fn is_estimated(&self) -> bool {
         match self.dated.item {
-            Item::Deadline(deadline) => {
-                matches!(deadline.trigger, Trigger::Range { .. }) && deadline.fixed_end.is_none()
-            }
-            Item::Callback(_) | Item::Appointment(_) => false,
+            Item::Deadline(deadline) => deadline.is_estimated(),
+            _ => false,
         }
+    }
+
+    /// The milestone that the rung counts from, as ladders name it; empty for a rung that is gone.
+    fn milestone(&self) -> &'static str {
+        let mark = MarkText::parse(&self.row.mark);
+        let rungs = self.dated.ladder.map_or(&[][..], |ladder| &ladder.rungs);
+        let rung = mark.and_then(|mark| rungs.iter().find(|rung| rung.name == mark.rung));
+        rung.map_or("", |rung| rung.when.point().milestone.name())
+    }
+
+    /// The legs of an escort, each with its time and whether it was confirmed.
+    fn legs(&self, pick: Pick) -> Vec<String> {
+        let Item::Escort(escort) = self.dated.item else {
+            return Vec::new();
+        };
+        let leg = |leg: Leg| {
+            let (said, at) = (leg.said(), self.scene.rules.zone.to_datetime(escort.time_of(leg)));
+            let clock = at.strftime("%-H:%M");
+            pick(match (escort.is_checked(leg), leg) {
+                (true, _) => Said::new(format!("{} {clock} ✓", said.zh), format!("{} {clock} ✓", said.en)),
+                (false, Leg::DropOff) => Said::new(format!("{} {clock}前", said.zh), format!("{} by {clock}", said.en)),
+                (false, _) => Said::new(format!("{} {clock}", said.zh), format!("{} {clock}", said.en)),
+            })
+        };
+        Leg::ALL.into_iter().map(leg).collect()
+    }
+
+    /// What other offices have said, the last first: whoever phones next need not begin again.
+    fn hops(&self, pick: Pick) -> Vec<String> {
+        let hop = |hop: &Hop| {
+            let day = self.day_words(self.scene.rules.zone.to_datetime(hop.at).date());
+            let place = [hop.place.as_str(), hop.person.as_str(), hop.phone.as_str()];
+            let place = place
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(" ");
+            let by = match &hop.heard_by {
+                HeardBy::Resident => Said::new("居民自己问过", "the resident asked"),
+                HeardBy::Staff(staff) => Said::new(format!("{staff} 问过"), format!("{staff} asked")),
+            };
+            let result = &hop.result;
+            pick(Said::new(
+                format!("{} {}{place}: {result}", day.zh, by.zh),
+                format!("{} {} {place}: {result}", day.en, by.en),
+            ))
+        };
+        self.scene.case.hops.iter().rev().take(HOPS_MAX).map(hop).collect()
     }
 
     fn is_provisional(&self) -> bool {

@@ -317,8 +317,8 @@ fn passed_on(row: &Claimed, heir: Heir, said: &Said, now: Timestamp) -> NewRemin
 pub(crate) fn context(rules: &Rules, case: &Case, row: &Claimed, queued: &Queued, now: Timestamp) -> Context {
     let today = rules.rulebook.zone.to_datetime(now).date();
     let phones = case
-        .item(&queued.item)
-        .and_then(|item| caller(&rules.rulebook.org, case, item, today));
+        .item(&rules.rulebook, &queued.item)
+        .and_then(|item| caller(&rules.rulebook, case, item, today));
     Context {
         way: queued.way,
         recipient: queued.recipient.clone(),

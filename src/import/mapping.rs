@@ -45,12 +45,14 @@ pub(super) fn case(row: &Row, columns: &Columns, rules: &Rulebook, today: Date) 
         unit,
         owner,
         origin: reader.word(Field::Origin, &ORIGINS).unwrap_or(Origin::Import),
+        referred_by: None,
         flags: reader.words(Field::Flags, &CASE_FLAGS),
         priority: reader.optional(Field::Priority, |text| fields::line("", text, SHORT_MAX)),
         received_at: received_at(reader),
         deadlines,
         callbacks: callback(reader).into_iter().collect(),
         appointments: appointment(reader).into_iter().collect(),
+        escorts: Vec::new(),
     };
     let idle_columns = reader.finish()?;
     Ok(Taken {

@@ -1,13 +1,15 @@
 //! The agenda: a projection of the open items, rewritten with its case.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::domain::agenda::Entry;
+use crate::domain::booking::Booking;
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::store::cases::json;
-use crate::store::{During, Store, StoreError, Tx};
+use crate::store::{During, Store, StoreError, Tx, instant_of};
 
 #[derive(Serialize)]
 struct NewRow<'a> {
@@ -18,6 +20,8 @@ struct NewRow<'a> {
     assignee: &'a str,
     day: Option<Date>,
     start_ms: Option<i64>,
+    end_ms: Option<i64>,
+    office: Option<&'a str>,
 }
 
 /// Which item of which case.
@@ -38,6 +42,38 @@ pub struct UnitCounts {
 }
 
 impl Store {
+    /// Whoever is bound by an appointment or an escort that is not over at `now`, soonest over first.
+    pub async fn bookings(&self, now: Timestamp) -> Result<Vec<Booking>, StoreError> {
+        /// More than this lie too far ahead for anybody to be asked about.
+        const LIMIT: i64 = 20_000;
+        const SQL: &str = "
+            select
+                agenda.case_id, agenda.item, agenda.assignee, cases.resident,
+                agenda.start_ms, agenda.end_ms, agenda.office
+            from agenda
+            join cases on cases.id = agenda.case_id
+            where agenda.end_ms > $1
+            order by agenda.end_ms, agenda.case_id, agenda.item
+            limit $2";
+        type Row = (String, String, String, String, i64, i64, String);
+        let rows: Vec<Row> = sqlx::query_as(SQL)
+            .bind(now.as_millisecond())
+            .bind(LIMIT)
+            .fetch_all(self.reader())
+            .await
+            .during("read who is bound")?;
+        let booking = |(case, item, staff, resident, from, to, office): Row| Booking {
+            case: case.into(),
+            item: item.into(),
+            staff: staff.into(),
+            resident: resident.into(),
+            from: instant_of(from),
+            to: instant_of(to),
+            office: office.into(),
+        };
+        Ok(rows.into_iter().map(booking).collect())
+    }
+
     /// Items assigned to any of these people that are due by `through`, most pressing first.
     pub async fn agenda_of(&self, staff: &[StaffId], through: Date, limit: i64) -> Result<Vec<Place>, StoreError> {
         const SQL: &str = "
@@ -131,10 +167,10 @@ impl Store {
 pub async fn replace(tx: &mut Tx, cases: &[(&CaseId, &UnitId, &[Entry])]) -> Result<(), StoreError> {
     const DELETE: &str = "delete from agenda where case_id in (select value from json_each($1))";
     const INSERT: &str = "
-        insert into agenda (case_id, item, kind, unit, assignee, day, start_ms)
+        insert into agenda (case_id, item, kind, unit, assignee, day, start_ms, end_ms, office)
         select
             value ->> 'case_id', value ->> 'item', value ->> 'kind', value ->> 'unit',
-            value ->> 'assignee', value ->> 'day', value ->> 'start_ms'
+            value ->> 'assignee', value ->> 'day', value ->> 'start_ms', value ->> 'end_ms', value ->> 'office'
         from json_each($1)";
     if cases.is_empty() {
         return Ok(());
@@ -154,7 +190,9 @@ pub async fn replace(tx: &mut Tx, cases: &[(&CaseId, &UnitId, &[Entry])]) -> Res
             unit: unit.as_str(),
             assignee: entry.assignee.as_str(),
             day: entry.day,
-            start_ms: entry.start.map(jiff::Timestamp::as_millisecond),
+            start_ms: entry.start.map(Timestamp::as_millisecond),
+            end_ms: entry.bound.as_ref().map(|(until, _)| until.as_millisecond()),
+            office: entry.bound.as_ref().map(|(_, office)| office.as_str()),
         }));
     }
     sqlx::query(INSERT)

@@ -165,7 +165,7 @@ impl Store {
     pub async fn planned_by_other_rules(&self, gen_now: i64, limit: i64) -> Result<ToPlan, StoreError> {
         const SQL: &str = "
             select id, facts, version, wake_ms, agenda_sum from cases
-            where rules_gen < $1 and status <> 'closed'
+            where rules_gen < $1 and live = 1
             order by rules_gen
             limit $2";
         let rows = sqlx::query_as::<_, Row>(SQL)
@@ -180,7 +180,7 @@ impl Store {
     pub async fn open_cases_after(&self, after: &str, limit: i64) -> Result<ToPlan, StoreError> {
         const SQL: &str = "
             select id, facts, version, wake_ms, agenda_sum from cases
-            where id > $1 and status <> 'closed'
+            where id > $1 and live = 1
             order by id
             limit $2";
         let rows = sqlx::query_as::<_, Row>(SQL)
@@ -326,6 +326,7 @@ struct NewRow<'a> {
     matter: &'a str,
     resident: &'a str,
     status: &'static str,
+    live: bool,
     priority: i64,
     opened_ms: i64,
 }
@@ -334,10 +335,11 @@ struct NewRow<'a> {
 pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
     const SQL: &str = "
         insert into cases
-            (id, facts, version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, priority, opened_ms)
+            (id, facts, version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, live,
+             priority, opened_ms)
         select
             value ->> 'id', value ->> 'facts', 1, 0, 0, 0, value ->> 'unit', value ->> 'owner', value ->> 'matter',
-            value ->> 'resident', value ->> 'status', value ->> 'priority', value ->> 'opened_ms'
+            value ->> 'resident', value ->> 'status', value ->> 'live', value ->> 'priority', value ->> 'opened_ms'
         from json_each($1)";
     let rows = cases.iter().map(|case| NewRow {
         id: case.id.as_str(),
@@ -347,6 +349,7 @@ pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
         matter: case.matter.as_str(),
         resident: case.party.person.as_str(),
         status: status(case),
+        live: case.may_ask(),
         priority: i64::from(case.priority.is_some()),
         opened_ms: case.opened_at.as_millisecond(),
     });
@@ -363,14 +366,15 @@ pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
 pub async fn save(tx: &mut Tx, case: &Case, version: i64) -> Result<(), StoreError> {
     const SQL: &str = "
         update cases
-        set facts = $1, version = version + 1, wake_ms = $2, unit = $3, owner = $4, status = $5, priority = $6
-        where id = $7 and version = $8";
+        set facts = $1, version = version + 1, wake_ms = $2, unit = $3, owner = $4, status = $5, live = $6, priority = $7
+        where id = $8 and version = $9";
     let done = sqlx::query(SQL)
         .bind(facts(case))
         .bind(AT_ONCE_MS)
         .bind(case.unit.as_str())
         .bind(case.owner.as_str())
         .bind(status(case))
+        .bind(case.may_ask())
         .bind(i64::from(case.priority.is_some()))
         .bind(case.id.as_str())
         .bind(version)
@@ -391,7 +395,7 @@ pub async fn save(tx: &mut Tx, case: &Case, version: i64) -> Result<(), StoreErr
 pub async fn touch_of(tx: &mut Tx, resident: &PersonId, except: &CaseId) -> Result<(), StoreError> {
     const SQL: &str = "
         update cases set version = version + 1, wake_ms = $3
-        where resident = $1 and id <> $2 and status <> 'closed'";
+        where resident = $1 and id <> $2 and live = 1";
     sqlx::query(SQL)
         .bind(resident.as_str())
         .bind(except.as_str())
@@ -408,7 +412,7 @@ pub async fn touch_others_of(tx: &mut Tx, residents: &[&PersonId], new: &[&CaseI
         update cases set version = version + 1, wake_ms = 0
         where resident in (select value from json_each($1))
           and id not in (select value from json_each($2))
-          and status <> 'closed'";
+          and live = 1";
     sqlx::query(SQL)
         .bind(json(&residents))
         .bind(json(&new))

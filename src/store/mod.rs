@@ -9,6 +9,7 @@ pub mod cases;
 pub mod events;
 pub mod inspect;
 pub mod interrupted;
+pub mod labels;
 pub mod people;
 pub mod queue;
 pub mod reminders;

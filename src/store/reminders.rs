@@ -95,16 +95,22 @@ impl Store {
     /// The marks already decided, by case.
     pub async fn decided(&self, cases: &[&CaseId]) -> Result<HashMap<CaseId, Decided>, StoreError> {
         const SQL: &str = "
-            select case_id, mark from reminders
+            select case_id, mark, recipient, state from reminders
             where case_id in (select value from json_each($1))";
-        let rows: Vec<(String, String)> = sqlx::query_as(SQL)
+        let rows: Vec<(String, String, String, String)> = sqlx::query_as(SQL)
             .bind(json(&cases))
             .fetch_all(self.reader())
             .await
             .during("read what was decided")?;
         let mut found: HashMap<CaseId, Decided> = HashMap::with_capacity(cases.len());
-        for (case, mark) in rows {
-            found.entry(CaseId::from(case)).or_default().insert(mark);
+        for (case, mark, recipient, state) in rows {
+            let decided = found.entry(CaseId::from(case)).or_default();
+            if State::parse(&state).is_some_and(State::was_heard)
+                && let Some((item, _)) = mark.split_once('|')
+            {
+                decided.heard(item.into(), recipient);
+            }
+            decided.insert(mark);
         }
         Ok(found)
     }

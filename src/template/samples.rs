@@ -35,7 +35,7 @@ const TWISTS: [Twist; 6] = [
     Twist::Marked,
     Twist::Gentle,
 ];
-const KINDS: [ItemKind; 3] = [ItemKind::Deadline, ItemKind::Callback, ItemKind::Appointment];
+const KINDS: [ItemKind; 11] = ItemKind::ALL;
 
 impl Message {
     /// One message with every value.
@@ -102,6 +102,8 @@ fn brief(language: Language, reader: Reader, kind: ItemKind, twist: Twist, fill:
         },
         item: if relative { String::new() } else { "d1".to_owned() },
         kind: kind.name(),
+        about: pick("期限", "deadline"),
+        milestone: kind.milestones()[0].name(),
         day: pick("3月5日(周四)", "5 March (Thursday)"),
         time: maybe(pick("9点30分", "9:30")),
         when: pick("3月5日(周四)9点30分", "5 March (Thursday) at 9:30"),
@@ -154,6 +156,17 @@ fn detail(language: Language, reader: Reader) -> Detail {
         legal_end: pick("3月6日(周五)", "6 March (Friday)"),
         alternative: pick("查档证明", "extract from the archive"),
         derivation: vec![pick("自2016-03-06起10年", "10 years from 2016-03-06")],
+        title: pick("催办: 示例档案室", "Chase: sample archive"),
+        remark: pick("上次联系3月2日(周一)", "last asked on 2 March (Monday)"),
+        legs: vec![
+            pick("上门接 9:00", "pick-up 9:00"),
+            pick("送回 12:00前", "drop-off by 12:00"),
+        ],
+        list: vec![pick("介绍信", "letter of introduction")],
+        hops: vec![pick(
+            "3月2日(周一) 示例科室: 让找档案室",
+            "2 March (Monday) sample department: ask the archive",
+        )],
         tries: 2,
         calls: vec![Call {
             who: "沈**".to_owned(),

@@ -75,8 +75,12 @@ pub struct Brief {
     pub case: String,
     /// `d1`, `c2`, `a3`.
     pub item: String,
-    /// `deadline`, `callback` or `appointment`.
+    /// The kind of item, as ladders name it: `deadline`, `callback`, `escort` …
     pub kind: &'static str,
+    /// The same in a word or two: 期限, 回电, 陪同, 催办 …
+    pub about: String,
+    /// The milestone that the rung counts from, as ladders name it.
+    pub milestone: &'static str,
     /// 1月30日(周日): the last safe day, the promised day or the day of the appointment.
     pub day: String,
     /// 9点30分, when a time was agreed.
@@ -124,6 +128,16 @@ pub struct Detail {
     pub alternative: String,
     /// How the dates were found, step by step; for staff.
     pub derivation: Vec<String>,
+    /// What the item is, in full; for staff.
+    pub title: String,
+    /// What staff should know at a glance; for staff.
+    pub remark: String,
+    /// The legs of an escort with their times; for staff.
+    pub legs: Vec<String>,
+    /// What the other side wants to see, for replies; for staff.
+    pub list: Vec<String>,
+    /// What other offices have said so far, the last first; for staff.
+    pub hops: Vec<String>,
     /// What an appointment is for, in words that may be told.
     pub what: String,
     /// Everything to bring.

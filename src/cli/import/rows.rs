@@ -79,7 +79,10 @@ impl Row {
                 .map_or_else(String::new, |matter| matter.name.to_string()),
             unit: case.unit.to_string(),
             owner: case.owner.to_string(),
-            deadlines: case.items().filter_map(|item| deadline(book, item, today)).collect(),
+            deadlines: case
+                .items(book)
+                .filter_map(|item| deadline(book, item, today))
+                .collect(),
             callbacks: case.callbacks.iter().map(|callback| due(&callback.due)).collect(),
             appointments: case
                 .appointments

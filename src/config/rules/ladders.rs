@@ -48,6 +48,7 @@ fn rung(entry: &RungEntry) -> Rung {
         text: TextId::from(entry.text.as_str()),
         until: entry.until,
         priority: entry.priority,
+        if_told: entry.if_told,
         effective_from: entry.effective_from.map(|day| day.0),
     }
 }
@@ -103,19 +104,19 @@ fn check_rung(doc: &Document, path: &str, item: Option<ItemKind>, rung: &RungEnt
 /// The milestone belongs to the item, and nothing that is written would go unheeded.
 fn check_when(doc: &Document, path: &str, item: ItemKind, rung: &RungEntry, heard: Heard<'_>) {
     let point = rung.when.0.point();
-    if point.milestone.kind() != item {
-        let fits: Vec<&str> = Milestone::ALL
-            .into_iter()
-            .filter(|milestone| milestone.kind() == item)
-            .map(Milestone::name)
-            .collect();
+    if !item.milestones().contains(&point.milestone) {
+        let fits: Vec<&str> = item.milestones().iter().map(|milestone| milestone.name()).collect();
         let what = format!("a {} has no milestone \"{}\"", item.name(), point.milestone);
         heard.push(doc.at(&format!("{path}.when"), &what, &format!("allowed: {}", fits.join(", "))));
     }
     let exact = matches!(point.unit, StepUnit::Minutes | StepUnit::Hours);
-    if exact && item == ItemKind::Appointment && rung.at.is_some() {
-        let what = "a distance in hours or minutes from an appointment has its own time of day";
-        heard.push(doc.at(&format!("{path}.at"), what, "delete this line, or count in days"));
+    let timed = matches!(item, ItemKind::Appointment | ItemKind::Escort | ItemKind::Incident);
+    if exact && timed && rung.at.is_some() {
+        let what = format!(
+            "a distance in hours or minutes from an {} has its own time of day",
+            item.name()
+        );
+        heard.push(doc.at(&format!("{path}.at"), &what, "delete this line, or count in days"));
     }
 }
 

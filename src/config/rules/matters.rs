@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Heard, Names, Read, check_id, check_known, check_once, check_words};
+use super::{Heard, Names, Read, check_id, check_known, check_once, check_range, check_text, check_words};
 use crate::config::decode::Document;
-use crate::config::files::MatterFile;
-use crate::domain::ids::{MatterId, OfficeId, PeriodId};
-use crate::domain::rulebook::{Material, Matter};
+use crate::config::files::{MatterFile, StepEntry};
+use crate::domain::ids::{BenefitId, MatterId, OfficeId, PeriodId};
+use crate::domain::rulebook::{Material, Matter, StepPreset};
 use crate::domain::text::Said;
 
 /// Words that SMS gateways refuse.
@@ -35,6 +35,7 @@ pub(in crate::config) fn matters(
     files: &[(String, Read<MatterFile>)],
     periods: &Names,
     offices: &Names,
+    benefits: &Names,
     heard: Heard<'_>,
 ) -> BTreeMap<MatterId, Matter> {
     let mut matters = BTreeMap::new();
@@ -60,6 +61,16 @@ pub(in crate::config) fn matters(
             if let Some(issuer) = &material.issuer {
                 check_words(doc, &format!("material[{index}].issuer"), issuer, heard);
             }
+            for (place, text) in material.places.iter().enumerate() {
+                check_text(doc, &format!("material[{index}].places[{place}]"), text, heard);
+            }
+        }
+        check_once(doc, "suits", &entry.suits, heard);
+        if let Some(benefit) = &entry.benefit {
+            check_known(doc, "benefit", "benefit", benefit, benefits, heard);
+        }
+        for (index, step) in entry.step.iter().enumerate() {
+            check_step(doc, index, step, offices, heard);
         }
         let id = MatterId::from(name.as_str());
         matters.insert(id.clone(), matter(id, entry));
@@ -71,6 +82,15 @@ fn matter(id: MatterId, entry: &MatterFile) -> Matter {
     let material = |entry: &crate::config::files::MaterialEntry| Material {
         name: entry.name.clone(),
         issuer: entry.issuer.clone(),
+        places: entry.places.clone(),
+    };
+    let step = |entry: &StepEntry| StepPreset {
+        name: entry.name.clone(),
+        office: entry.office.as_deref().map(OfficeId::from),
+        agency: entry.agency.clone().unwrap_or_default(),
+        after: entry.after.clone(),
+        takes_days: entry.takes_days,
+        expedite: entry.expedite,
     };
     Matter {
         id,
@@ -89,6 +109,37 @@ fn matter(id: MatterId, entry: &MatterFile) -> Matter {
             .collect(),
         office: entry.office.as_deref().map(OfficeId::from),
         bereaved: entry.bereaved,
+        steps: entry.step.iter().map(step).collect(),
+        suits: entry.suits.iter().cloned().collect(),
+        benefit: entry.benefit.as_deref().map(BenefitId::from),
+    }
+}
+
+/// A step is done by somebody, and waits only for steps above it: so no two wait for each other.
+fn check_step(doc: &Document, index: usize, step: &StepEntry, offices: &Names, heard: Heard<'_>) {
+    let at = |key: &str| format!("step[{index}].{key}");
+    check_words(doc, &at("name"), &step.name, heard);
+    check_range(doc, &at("takes_days"), step.takes_days, (0, 250), heard);
+    match (&step.office, &step.agency) {
+        (Some(office), _) => check_known(doc, &at("office"), "office", office, offices, heard),
+        (None, Some(agency)) => check_text(doc, &at("agency"), agency, heard),
+        (None, None) if doc.is_whole(&format!("step[{index}]")) => {
+            let fix = "give office = \"…\", a name in agencies.toml, or agency = \"…\"";
+            heard.push(doc.at(&format!("step[{index}]"), "nobody does this step", fix));
+        }
+        (None, None) => {}
+    }
+    let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+    for (place, before) in step.after.iter().enumerate() {
+        if !(1..number).contains(before) {
+            let what = format!("step {number} cannot come after step {before}");
+            let fix = if number == 1 {
+                "delete this line: the first step waits for none".to_owned()
+            } else {
+                format!("allowed: 1 to {}, the steps above it", number - 1)
+            };
+            heard.push(doc.at(&format!("step[{index}].after[{place}]"), &what, &fix));
+        }
     }
 }
 

@@ -42,6 +42,10 @@ pub(super) type Heard<'a> = &'a mut Vec<Problem>;
 pub(super) struct Names(Option<BTreeSet<String>>);
 
 impl Names {
+    pub(super) fn unread() -> Self {
+        Self(None)
+    }
+
     pub(super) fn of<T>(read: Option<&Read<T>>, table: &str) -> Self {
         Self(read.map(|read| read.document.names(table)))
     }
@@ -120,6 +124,14 @@ fn check_ladder(doc: &Document, path: &str, name: &str, kind: ItemKind, ladders:
     if let Some(ladder) = ladders.whole.get(name).filter(|ladder| ladder.item != kind) {
         let what = format!("ladder \"{name}\" is for item = \"{}\"", ladder.item.name());
         let fix = format!("a ladder for item = \"{}\" is needed here", kind.name());
+        heard.push(doc.at(path, &what, &fix));
+    }
+}
+
+/// Complains of a number outside of a range, both ends included.
+fn check_range(doc: &Document, path: &str, value: u32, (low, high): (u32, u32), heard: Heard<'_>) {
+    if !(low..=high).contains(&value) {
+        let (what, fix) = (format!("{value} is out of range"), format!("allowed: {low} to {high}"));
         heard.push(doc.at(path, &what, &fix));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::{Heard, Read, check_id, check_phone, check_text};
+use super::{Heard, Read, check_id, check_phone, check_range, check_text};
 use crate::config::decode::Document;
 use crate::config::files::{AgenciesFile, OfficeEntry, Week};
 use crate::config::values::{Days, Hours};
@@ -30,6 +30,9 @@ pub(in crate::config) fn offices(read: &Read<AgenciesFile>, heard: Heard<'_>) ->
             }
         }
         check_phone(doc, &format!("{path}.phone"), &entry.phone, heard);
+        if let Some(minutes) = entry.travel_minutes {
+            check_range(doc, &format!("{path}.travel_minutes"), minutes, (0, 480), heard);
+        }
         let id = OfficeId::from(name.as_str());
         let office = Office {
             id: id.clone(),
@@ -39,6 +42,7 @@ pub(in crate::config) fn offices(read: &Read<AgenciesFile>, heard: Heard<'_>) ->
             route: entry.route.clone(),
             contact: entry.contact.clone(),
             phone: entry.phone.clone(),
+            travel_minutes: entry.travel_minutes,
             days: office_days(doc, &path, entry, heard),
             closures: entry.closed.iter().map(|Days(from, to)| (*from, *to)).collect(),
             extra: extra(doc, &path, entry, heard),

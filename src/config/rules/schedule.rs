@@ -2,13 +2,15 @@
 
 use jiff::SignedDuration;
 
-use super::{Heard, Ladders, Read, check_ladder};
-use crate::config::files::ScheduleFile;
+use super::{Heard, Ladders, Read, check_ladder, check_range};
+use crate::config::decode::Document;
+use crate::config::files::{ReplySection, ScheduleFile, TodoSection};
+use crate::domain::case::{Purpose, ReplyKind};
 use crate::domain::ids::LadderId;
 use crate::domain::ladder::ItemKind;
 use crate::domain::period::{Mode, PeriodRule, PeriodUnit};
 use crate::domain::quiet::SendingHours;
-use crate::domain::rulebook::Schedule;
+use crate::domain::rulebook::{CareRule, ChaseRule, EscortRule, ReplyRule, Schedule, StepRule, TodoRule};
 
 /// Residents can be written to for at least so long a day, else messages pile up from day to day.
 const SENDING_MIN: SignedDuration = SignedDuration::from_hours(1);
@@ -17,12 +19,8 @@ pub(in crate::config) fn schedule(read: &Read<ScheduleFile>, ladders: &Ladders, 
     let file = &read.value;
     check_numbers(read, heard);
     check_workdays(read, heard);
-    for (path, name, kind) in [
-        ("callback.ladder", &file.callback.ladder, ItemKind::Callback),
-        ("appointment.ladder", &file.appointment.ladder, ItemKind::Appointment),
-    ] {
-        check_ladder(&read.document, path, name, kind, ladders, heard);
-    }
+    check_ladders(read, ladders, heard);
+    check_windows(read, heard);
     let (sending, business) = (file.hours.sending.0, file.hours.business.0);
     if sending.from.duration_until(sending.to) < SENDING_MIN {
         heard.push(read.document.at(
@@ -45,16 +43,166 @@ pub(in crate::config) fn schedule(read: &Read<ScheduleFile>, ladders: &Ladders, 
         acknowledgement_lasts: file.people.acknowledgement_lasts.0,
         callback_period: PeriodRule::simple(file.callback.period.0, Mode::Promise),
         callback_ladder: LadderId::from(file.callback.ladder.as_str()),
+        callback_attempts_max: file.callback.attempts_max as usize,
+        callback_windows: file.callback.windows.iter().map(|hours| hours.0).collect(),
         appointment_ladder: LadderId::from(file.appointment.ladder.as_str()),
+        escort: EscortRule {
+            ladder: LadderId::from(file.escort.ladder.as_str()),
+            travel_minutes: file.escort.travel_minutes,
+            grace_minutes: file.escort.grace_minutes,
+        },
+        incident_ladder: LadderId::from(file.incident.ladder.as_str()),
+        material: ChaseRule {
+            ladder: LadderId::from(file.material.ladder.as_str()),
+            chase_workdays: file.material.chase_workdays,
+        },
+        step: StepRule {
+            ladder: LadderId::from(file.step.ladder.as_str()),
+            chase_workdays: file.step.chase_workdays,
+            chase_expedited_workdays: file.step.chase_expedited_workdays,
+        },
+        replies: file
+            .reply
+            .iter()
+            .map(|(kind, section)| (*kind, reply(section)))
+            .collect(),
+        todos: file
+            .todo
+            .iter()
+            .map(|(purpose, section)| (*purpose, todo(section)))
+            .collect(),
+        policy_ladder: LadderId::from(file.policy.ladder.as_str()),
+        care: CareRule {
+            ladder: LadderId::from(file.case.ladder.as_str()),
+            silent_after_workdays: file.case.silent_after_workdays,
+            recap_after_calls: file.case.recap_after_calls as usize,
+            pressing_after_contacts: file.case.pressing_after_contacts as usize,
+        },
+        greetings: file.greeting.on.clone(),
+        extended_hours: (file.hours.extended.0.from, file.hours.extended.0.to),
         business_hours: (business.from, business.to),
+    }
+}
+
+fn reply(section: &ReplySection) -> ReplyRule {
+    ReplyRule {
+        ladder: LadderId::from(section.ladder.as_str()),
+        period: PeriodRule::simple(section.period.0, Mode::Promise),
+        chase_workdays: section.chase_workdays,
+    }
+}
+
+fn todo(section: &TodoSection) -> TodoRule {
+    TodoRule {
+        ladder: LadderId::from(section.ladder.as_str()),
+        period: PeriodRule::simple(section.period.0, Mode::Promise),
+    }
+}
+
+/// Every kind of item has a ladder of its own kind, and every kind of reply and to-do its section.
+fn check_ladders(read: &Read<ScheduleFile>, ladders: &Ladders, heard: Heard<'_>) {
+    let (doc, file) = (&read.document, &read.value);
+    for (path, name, kind) in [
+        ("callback.ladder", &file.callback.ladder, ItemKind::Callback),
+        ("appointment.ladder", &file.appointment.ladder, ItemKind::Appointment),
+        ("escort.ladder", &file.escort.ladder, ItemKind::Escort),
+        ("incident.ladder", &file.incident.ladder, ItemKind::Incident),
+        ("material.ladder", &file.material.ladder, ItemKind::Material),
+        ("step.ladder", &file.step.ladder, ItemKind::Step),
+        ("policy.ladder", &file.policy.ladder, ItemKind::Policy),
+        ("case.ladder", &file.case.ladder, ItemKind::Case),
+    ] {
+        check_ladder(doc, path, name, kind, ladders, heard);
+    }
+    for kind in ReplyKind::ALL {
+        let path = format!("reply.{}", kind.name());
+        match file.reply.get(&kind) {
+            Some(section) => check_ladder(
+                doc,
+                &format!("{path}.ladder"),
+                &section.ladder,
+                ItemKind::Reply,
+                ladders,
+                heard,
+            ),
+            None => missing(doc, &path, heard),
+        }
+    }
+    for purpose in Purpose::ALL {
+        let path = format!("todo.{}", purpose.name());
+        match file.todo.get(&purpose) {
+            Some(section) => check_ladder(
+                doc,
+                &format!("{path}.ladder"),
+                &section.ladder,
+                ItemKind::Todo,
+                ladders,
+                heard,
+            ),
+            None => missing(doc, &path, heard),
+        }
+    }
+}
+
+fn missing(doc: &Document, path: &str, heard: Heard<'_>) {
+    if doc.is_whole("") {
+        let what = "this section is missing: nobody would be reminded of it";
+        heard.push(doc.at(
+            path,
+            what,
+            &format!("add [{path}] with period and ladder, as in the shipped schedule.toml"),
+        ));
+    }
+}
+
+/// In order and apart: the next try comes in the next one.
+fn check_windows(read: &Read<ScheduleFile>, heard: Heard<'_>) {
+    let (doc, windows) = (&read.document, &read.value.callback.windows);
+    if windows.is_empty() && doc.is_whole("callback.windows") {
+        let fix = "give at least one window, such as [\"09:00-11:30\", \"14:00-17:00\"]";
+        heard.push(doc.at("callback.windows", "there would never be another try", fix));
+    }
+    for (index, pair) in windows.windows(2).enumerate() {
+        if pair[1].0.from < pair[0].0.to && doc.is_whole("callback.windows") {
+            let fix = "write windows in order and apart, such as [\"09:00-11:30\", \"14:00-17:00\"]";
+            heard.push(doc.at(
+                &format!("callback.windows[{}]", index + 1),
+                "it overlaps the window before",
+                fix,
+            ));
+        }
     }
 }
 
 fn check_numbers(read: &Read<ScheduleFile>, heard: Heard<'_>) {
     let ScheduleFile {
-        caps, hours, people, ..
+        caps,
+        hours,
+        people,
+        callback,
+        escort,
+        material,
+        step,
+        case,
+        reply,
+        ..
     } = &read.value;
+    for (kind, section) in reply {
+        if let Some(workdays) = section.chase_workdays {
+            let path = format!("reply.{}.chase_workdays", kind.name());
+            check_range(&read.document, &path, workdays, (1, 60), heard);
+        }
+    }
     for (path, value, low, high) in [
+        ("callback.attempts_max", callback.attempts_max, 1, 20),
+        ("escort.travel_minutes", escort.travel_minutes, 0, 480),
+        ("escort.grace_minutes", escort.grace_minutes, 0, 240),
+        ("material.chase_workdays", material.chase_workdays, 1, 60),
+        ("step.chase_workdays", step.chase_workdays, 1, 60),
+        ("step.chase_expedited_workdays", step.chase_expedited_workdays, 1, 60),
+        ("case.silent_after_workdays", case.silent_after_workdays, 1, 250),
+        ("case.recap_after_calls", case.recap_after_calls, 1, 100),
+        ("case.pressing_after_contacts", case.pressing_after_contacts, 1, 1000),
         ("caps.sms_per_resident_per_day", caps.sms_per_resident_per_day, 1, 20),
         ("caps.sms_per_topic_per_day", caps.sms_per_topic_per_day, 1, 20),
         ("hours.late_after_minutes", hours.late_after_minutes, 1, 1440),
@@ -65,25 +213,39 @@ fn check_numbers(read: &Read<ScheduleFile>, heard: Heard<'_>) {
             150,
         ),
     ] {
-        if !(low..=high).contains(&value) {
-            let (what, fix) = (format!("{value} is out of range"), format!("allowed: {low} to {high}"));
-            heard.push(read.document.at(path, &what, &fix));
-        }
+        check_range(&read.document, path, value, (low, high), heard);
     }
 }
 
 fn check_workdays(read: &Read<ScheduleFile>, heard: Heard<'_>) {
-    for (path, period, most) in [
+    let ScheduleFile {
+        people,
+        callback,
+        reply,
+        todo,
+        ..
+    } = &read.value;
+    let replies = reply
+        .iter()
+        .map(|(kind, section)| (format!("reply.{}.period", kind.name()), section.period.0, 250));
+    let todos = todo
+        .iter()
+        .map(|(purpose, section)| (format!("todo.{}.period", purpose.name()), section.period.0, 250));
+    let single = [
         (
-            "people.acknowledgement_lasts",
-            read.value.people.acknowledgement_lasts.0,
+            "people.acknowledgement_lasts".to_owned(),
+            people.acknowledgement_lasts.0,
             30,
         ),
-        ("callback.period", read.value.callback.period.0, 250),
-    ] {
+        ("callback.period".to_owned(), callback.period.0, 250),
+    ];
+    for (path, period, most) in single.into_iter().chain(replies).chain(todos) {
         if period.unit != PeriodUnit::Workdays || !(1..=most).contains(&period.n) {
             let fix = format!("allowed: 1wd to {most}wd (workdays), such as \"3wd\"");
-            heard.push(read.document.at(path, &format!("\"{period}\" does not fit here"), &fix));
+            heard.push(
+                read.document
+                    .at(&path, &format!("\"{period}\" does not fit here"), &fix),
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[
+pub(super) const MILESTONES: &[Milestone] = &[
     Milestone::Booked,
     Milestone::Moved,
     Milestone::Start,
@@ -96,7 +96,10 @@ impl<'a> Followed<'a> for &'a Appointment {
             }
             AppointmentState::Booked | AppointmentState::Attended { .. } => Milestones::default()
                 .with(Milestone::Booked, Moment::Instant(self.set_at))
-                .with_some(Milestone::Moved, (self.moves > 0).then_some(Moment::Instant(self.set_at)))
+                .with_some(
+                    Milestone::Moved,
+                    (self.moves > 0).then_some(Moment::Instant(self.set_at)),
+                )
                 .with(Milestone::Start, Moment::Instant(self.start))
                 .with(Milestone::Missed, Moment::Instant(self.end)),
         };
@@ -106,5 +109,9 @@ impl<'a> Followed<'a> for &'a Appointment {
     fn title(&self, _: &Rulebook) -> Said {
         let what = &self.what;
         Said::new(format!("预约: {what}"), format!("Appointment: {what}"))
+    }
+
+    fn label(&self) -> Said {
+        Said::new("预约", "appointment")
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[Milestone::Due, Milestone::Retry, Milestone::Overdue];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Due, Milestone::Retry, Milestone::Overdue];
 
 /// 承诺回电: somebody told a resident that they would hear from the hall.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,14 +124,16 @@ impl<'a> Followed<'a> for &'a Callback {
     fn title(&self, _: &Rulebook) -> Said {
         Said::new("承诺回电", "Promised call-back")
     }
+
+    fn label(&self) -> Said {
+        Said::new("回电", "call-back")
+    }
 }
 
 impl Callback {
     /// How often it was tried in vain since somebody last spoke with the resident.
     pub fn tries_in_vain(&self) -> usize {
-        let vain = |attempt: &&Attempt| {
-            matches!(attempt.result, AttemptResult::NoAnswer | AttemptResult::WrongNumber)
-        };
+        let vain = |attempt: &&Attempt| matches!(attempt.result, AttemptResult::NoAnswer | AttemptResult::WrongNumber);
         self.attempts.iter().rev().take_while(vain).count()
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[Milestone::Received, Milestone::HandedOver, Milestone::Silent];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Received, Milestone::HandedOver, Milestone::Silent];
 
 /// What is kept of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +63,17 @@ impl<'a> Followed<'a> for CareOf<'a> {
     fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
         let case = self.0;
         let from_afar = matches!(case.origin, Origin::Web | Origin::Email);
-        let since = case.reopened_at.map_or(case.last_contact_at(), |reopened| reopened.max(case.last_contact_at()));
+        let since = case
+            .reopened_at
+            .map_or(case.last_contact_at(), |reopened| reopened.max(case.last_contact_at()));
         // Who waits for somebody else is told of that, not of the silence.
         let silent = !matches!(case.status, Status::Waiting { .. });
         let silent = silent.then(|| chase_day(rules, since, rules.schedule.care.silent_after_workdays));
         let milestones = Milestones::default()
-            .with_some(Milestone::Received, from_afar.then_some(Moment::Instant(case.opened_at)))
+            .with_some(
+                Milestone::Received,
+                from_afar.then_some(Moment::Instant(case.opened_at)),
+            )
             .with_some(Milestone::HandedOver, case.care.owner_since.map(Moment::Instant))
             .with_some(Milestone::Silent, silent.map(Moment::Day));
         Dates::new(rules, &rules.schedule.care.ladder, milestones)
@@ -76,5 +81,9 @@ impl<'a> Followed<'a> for CareOf<'a> {
 
     fn title(&self, _: &Rulebook) -> Said {
         Said::new("联系居民,告知进展", "Tell the resident how it goes")
+    }
+
+    fn label(&self) -> Said {
+        Said::new("联系居民", "a word to the resident")
     }
 }

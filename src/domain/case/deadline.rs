@@ -13,7 +13,7 @@ use crate::domain::period::{Counted, Counting, PeriodError, Start, count, ending
 use crate::domain::rulebook::{Loss, PeriodKind, Rulebook};
 use crate::domain::text::{Said, shown};
 
-pub const MILESTONES: &[Milestone] = &[
+pub(super) const MILESTONES: &[Milestone] = &[
     Milestone::Opened,
     Milestone::VerifyDate,
     Milestone::TargetBy,
@@ -166,6 +166,10 @@ impl<'a> Followed<'a> for &'a Deadline {
     fn title(&self, rules: &Rulebook) -> Said {
         let kind = rules.periods.get(&self.kind);
         kind.map_or_else(|| Said::new("期限", "deadline"), |kind| kind.name.clone())
+    }
+
+    fn label(&self) -> Said {
+        Said::new("期限", "deadline")
     }
 }
 

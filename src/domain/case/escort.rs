@@ -3,6 +3,7 @@
 //! What always holds: until the last leg is confirmed the person is not known to be home, and the ladder of *safe home not confirmed*
 //! asks until somebody says so. Where they live and which way they go is never part of a message.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[
+pub(super) const MILESTONES: &[Milestone] = &[
     Milestone::Booked,
     Milestone::Moved,
     Milestone::Start,
@@ -123,9 +124,7 @@ impl<'a> Followed<'a> for &'a Escort {
 
     fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
         let milestones = match &self.state {
-            EscortState::Cancelled { at, .. } => {
-                Milestones::default().with(Milestone::Cancelled, Moment::Instant(*at))
-            }
+            EscortState::Cancelled { at, .. } => Milestones::default().with(Milestone::Cancelled, Moment::Instant(*at)),
             EscortState::Booked | EscortState::Completed { .. } => {
                 let set_at = Moment::Instant(self.head.set_at);
                 let after_grace = |at: Timestamp| Moment::Instant(with_grace(rules, at));
@@ -135,7 +134,10 @@ impl<'a> Followed<'a> for &'a Escort {
                     .with(Milestone::Booked, set_at)
                     .with_some(Milestone::Moved, (self.head.moves > 0).then_some(set_at))
                     .with(Milestone::Start, Moment::Instant(self.pick_up))
-                    .with_some(Milestone::LegOverdue, on_the_way.map(|leg| after_grace(self.time_of(leg))))
+                    .with_some(
+                        Milestone::LegOverdue,
+                        on_the_way.map(|leg| after_grace(self.time_of(leg))),
+                    )
                     .with_some(Milestone::NotHome, not_home.then(|| after_grace(self.home_by)))
             }
         };
@@ -145,6 +147,24 @@ impl<'a> Followed<'a> for &'a Escort {
     fn title(&self, _: &Rulebook) -> Said {
         let what = &self.what;
         Said::new(format!("陪同: {what}"), format!("Escort: {what}"))
+    }
+
+    fn label(&self) -> Said {
+        Said::new("陪同", "escort")
+    }
+
+    /// 9:00上门接 → 9:30办理 → 12:00前送回
+    fn remark(&self, rules: &Rulebook, _: Date) -> Said {
+        let clock = |at: Timestamp| rules.zone.to_datetime(at).strftime("%-H:%M").to_string();
+        let (pick_up, visit, home_by) = (clock(self.pick_up), clock(self.visit), clock(self.home_by));
+        let office = rules.offices.get(&self.office);
+        let (zh, en) = office.map_or((self.office.as_str(), self.office.as_str()), |office| {
+            (office.name.as_str(), office.name_en.as_str())
+        });
+        Said::new(
+            format!("{pick_up}上门接,{visit}{zh},{home_by}前送回"),
+            format!("pick-up {pick_up}, {en} {visit}, home by {home_by}"),
+        )
     }
 }
 

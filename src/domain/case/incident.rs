@@ -10,7 +10,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[Milestone::Happened];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Happened];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,5 +65,9 @@ impl<'a> Followed<'a> for &'a Incident {
 
     fn title(&self, _: &Rulebook) -> Said {
         Said::new("突发情况", "Incident")
+    }
+
+    fn label(&self) -> Said {
+        Said::new("突发情况", "incident")
     }
 }

@@ -2,6 +2,7 @@
 //! suggested again.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::reply::chase_day;
@@ -12,7 +13,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[Milestone::Chase];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Chase];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +101,23 @@ impl<'a> Followed<'a> for &'a Material {
     fn title(&self, _: &Rulebook) -> Said {
         let Said { zh, en } = &self.name;
         Said::new(format!("材料: {zh}"), format!("Paper: {en}"))
+    }
+
+    fn label(&self) -> Said {
+        Said::new("材料", "paper")
+    }
+
+    fn remark(&self, _: &Rulebook, _: Date) -> Said {
+        let from = match &self.state {
+            MaterialState::Requested { from, .. } => {
+                Said::new(format!("已向{from}索要"), format!("asked for at {from}"))
+            }
+            _ => Said::default(),
+        };
+        match self.places_to_ask().next() {
+            Some(place) => from.and(&Said::new(format!("可以问: {place}"), format!("ask at: {place}"))),
+            None => from,
+        }
     }
 }
 

@@ -19,9 +19,7 @@ mod watch;
 pub use appointment::{Appointment, AppointmentState};
 pub use callback::{Attempt, AttemptResult, Callback, Due};
 pub use care::{Care, CareOf};
-pub use contact::{
-    Contact, ContactKind, Direction, Feedback, FeedbackKind, HeardBy, Hop, Note, Told, ToldWhat,
-};
+pub use contact::{Contact, ContactKind, Direction, Feedback, FeedbackKind, HeardBy, Hop, Note, Told, ToldWhat};
 pub use deadline::{Deadline, Trigger};
 pub use escort::{CheckIn, Escort, EscortState, Leg};
 pub use incident::Incident;
@@ -37,7 +35,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{CaseId, ItemId, LadderId, MatterId, OfficeId, PersonId, StaffId, UnitId};
+use crate::domain::ids::{BenefitId, CaseId, ItemId, LadderId, MatterId, OfficeId, PersonId, StaffId, UnitId};
 use crate::domain::ladder::{ItemKind, Ladder};
 use crate::domain::milestone::{Milestone, Milestones};
 use crate::domain::period::{Counted, PeriodError};
@@ -113,7 +111,7 @@ pub struct Case {
     /// The body that is responsible, when it is not ours: we coordinate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsible: Option<String>,
-    /// What a benefit is estimated on: its name in `benefits.toml`, and the amount in fen.
+    /// What a benefit is estimated on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
     /// The number the next item gets. Numbers are never used twice.
@@ -264,8 +262,9 @@ impl Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
-    pub benefit: String,
-    pub amount_fen: u64,
+    pub benefit: BenefitId,
+    /// In yuan, as [`Fen`](crate::domain::benefit::Fen) writes it.
+    pub amount: String,
 }
 
 /// What items of the newer kinds begin with.
@@ -384,6 +383,14 @@ pub trait Followed<'a> {
 
     /// What it is, for staff.
     fn title(&self, rules: &Rulebook) -> Said;
+
+    /// The same in a word or two that may stand anywhere: nothing that people have typed.
+    fn label(&self) -> Said;
+
+    /// What staff should know at a glance, beside the date.
+    fn remark(&self, _rules: &Rulebook, _today: Date) -> Said {
+        Said::default()
+    }
 }
 
 /// One followable item of a case, whatever its kind.
@@ -472,6 +479,14 @@ impl<'a> Item<'a> {
     pub fn title(&self, rules: &Rulebook) -> Said {
         self.followed().title(rules)
     }
+
+    pub fn label(&self) -> Said {
+        self.followed().label()
+    }
+
+    pub fn remark(&self, rules: &Rulebook, today: Date) -> Said {
+        self.followed().remark(rules, today)
+    }
 }
 
 impl ItemKind {
@@ -553,12 +568,21 @@ impl Case {
         }
         if let Some(policy) = rules.policies.values().find(|policy| policy.item == *id) {
             let watch = self.watch.as_mut();
-            return watch.map(|watch| watch.acknowledged.insert(policy.id.clone(), mark)).is_some();
+            return watch
+                .map(|watch| watch.acknowledged.insert(policy.id.clone(), mark))
+                .is_some();
         }
         let deadlines = self.deadlines.iter_mut().map(|item| (&item.id, &mut item.acknowledged));
         let callbacks = self.callbacks.iter_mut().map(|item| (&item.id, &mut item.acknowledged));
-        let appointments = self.appointments.iter_mut().map(|item| (&item.id, &mut item.acknowledged));
-        let steps = self.plan.iter_mut().flat_map(|plan| &mut plan.steps).map(|item| &mut item.head);
+        let appointments = self
+            .appointments
+            .iter_mut()
+            .map(|item| (&item.id, &mut item.acknowledged));
+        let steps = self
+            .plan
+            .iter_mut()
+            .flat_map(|plan| &mut plan.steps)
+            .map(|item| &mut item.head);
         let heads = (self.escorts.iter_mut().map(|item| &mut item.head))
             .chain(self.incidents.iter_mut().map(|item| &mut item.head))
             .chain(self.materials.iter_mut().map(|item| &mut item.head))
@@ -574,6 +598,11 @@ impl Case {
             }
             None => false,
         }
+    }
+
+    /// Whether anything of it may still ask for something, by whatever rules: a closed case that leaves nothing behind never does.
+    pub fn may_ask(&self) -> bool {
+        !self.is_closed() || self.watch.is_some() || self.todos.iter().map(Item::Todo).any(|todo| todo.is_live(true))
     }
 
     pub fn is_closed(&self) -> bool {

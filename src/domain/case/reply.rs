@@ -13,9 +13,9 @@ use crate::domain::ids::{OfficeId, StaffId};
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::Said;
+use crate::domain::text::{Said, day_words_on};
 
-pub const MILESTONES: &[Milestone] = &[Milestone::Chase, Milestone::Due, Milestone::Overdue];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Chase, Milestone::Due, Milestone::Overdue];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +152,19 @@ impl<'a> Followed<'a> for &'a Reply {
     fn title(&self, _: &Rulebook) -> Said {
         let (kind, of) = (self.kind.said(), &self.of);
         Said::new(format!("{}: {of}", kind.zh), format!("{}: {of}", kind.en))
+    }
+
+    fn label(&self) -> Said {
+        self.kind.said()
+    }
+
+    fn remark(&self, rules: &Rulebook, today: Date) -> Said {
+        let since = rules.zone.to_datetime(self.last_contact).date();
+        let (since, due) = (day_words_on(today, since), day_words_on(today, self.due));
+        Said::new(
+            format!("上次联系{},应在{}前答复", since.zh, due.zh),
+            format!("last asked {}, answer due by {}", since.en, due.en),
+        )
     }
 }
 

@@ -14,9 +14,9 @@ use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::org::Role;
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::Said;
+use crate::domain::text::{Said, counted};
 
-pub const MILESTONES: &[Milestone] = &[
+pub(super) const MILESTONES: &[Milestone] = &[
     Milestone::Ready,
     Milestone::StartBy,
     Milestone::Chase,
@@ -128,6 +128,31 @@ impl<'a> Followed<'a> for StepOf<'a> {
         let Said { zh, en } = &self.step.name;
         Said::new(format!("步骤: {zh}"), format!("Step: {en}"))
     }
+
+    fn label(&self) -> Said {
+        Said::new("步骤", "step")
+    }
+
+    fn remark(&self, rules: &Rulebook, today: Date) -> Said {
+        let office = self.step.office.as_ref().and_then(|id| rules.offices.get(id));
+        let agency = match office {
+            Some(office) => Said::new(office.name.clone(), office.name_en.clone()),
+            None => Said::new(self.step.agency.clone(), self.step.agency.clone()),
+        };
+        let expedite = if self.step.expedite {
+            Said::new("加急", "expedited")
+        } else {
+            Said::default()
+        };
+        let slack = self
+            .slack_workdays(rules, today)
+            .filter(|_| self.step.started.is_none());
+        let slack = slack.map_or_else(Said::default, |days| {
+            let en = counted(days, "workday");
+            Said::new(format!("余量{days}个工作日"), format!("{en} of slack"))
+        });
+        agency.and(&expedite).and(&slack)
+    }
 }
 
 impl StepOf<'_> {
@@ -139,7 +164,12 @@ impl StepOf<'_> {
             chase.chase_workdays
         };
         let last = self.step.last_contact.map_or(started, |last| last.max(started));
-        let due = days_on(rules, self.step, rules.zone.to_datetime(started).date(), self.step.takes_days);
+        let due = days_on(
+            rules,
+            self.step,
+            rules.zone.to_datetime(started).date(),
+            self.step.takes_days,
+        );
         let due = due.map(Moment::Day);
         Milestones::default()
             .with(Milestone::Chase, Moment::Day(chase_day(rules, last, every)))
@@ -168,7 +198,13 @@ impl StepOf<'_> {
 impl ServicePlan {
     /// When the second of two people with different offices agreed: a supervisor and whoever directs the centre.
     pub fn approved_at(&self) -> Option<Timestamp> {
-        let by = |roles: &[Role]| self.approvals.iter().filter(|one| roles.contains(&one.role)).map(|one| one.at).min();
+        let by = |roles: &[Role]| {
+            self.approvals
+                .iter()
+                .filter(|one| roles.contains(&one.role))
+                .map(|one| one.at)
+                .min()
+        };
         let supervisor = by(&[Role::BusinessSupervisor])?;
         let director = by(&[Role::Director, Role::DistrictLead])?;
         Some(supervisor.max(director))
@@ -186,7 +222,10 @@ impl ServicePlan {
     /// `depth` bounds the walk, so that steps that wait for each other cannot hang anything.
     fn latest_start_within(&self, rules: &Rulebook, id: &ItemId, depth: usize) -> Option<Date> {
         let (step, needed_by, depth) = (self.step(id)?, self.needed_by?, depth.checked_sub(1)?);
-        let later = self.steps.iter().filter(|later| later.after.contains(id) && later.done.is_none());
+        let later = self
+            .steps
+            .iter()
+            .filter(|later| later.after.contains(id) && later.done.is_none());
         let starts = later.filter_map(|later| self.latest_start_within(rules, &later.head.id, depth));
         let done_by = starts.min().map_or(needed_by, |start| start.min(needed_by));
         days_on(rules, step, done_by, 0).and_then(|last| days_back(rules, step, last, step.takes_days))

@@ -11,7 +11,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[Milestone::Created, Milestone::Due, Milestone::Overdue];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Created, Milestone::Due, Milestone::Overdue];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,9 +86,18 @@ impl Purpose {
             Self::Handover => Said::new("材料已齐,一次性转交", "All papers are there: hand them over together"),
             Self::Revisit => Said::new("办结回访", "Call after closing"),
             Self::Wellbeing => Said::new("突发情况后问候", "Ask how they are after the incident"),
-            Self::AnotherWay => Said::new("多次打不通,换种方式联系", "Several calls in vain: reach them another way"),
-            Self::Recap => Said::new("多次来问,给一份书面说明", "Asked again and again: give them a summary on paper"),
-            Self::SecondNotice => Said::new("二次告知: 清单在告知后变了", "Second notice: the list has changed since it was told"),
+            Self::AnotherWay => Said::new(
+                "多次打不通,换种方式联系",
+                "Several calls in vain: reach them another way",
+            ),
+            Self::Recap => Said::new(
+                "多次来问,给一份书面说明",
+                "Asked again and again: give them a summary on paper",
+            ),
+            Self::SecondNotice => Said::new(
+                "二次告知: 清单在告知后变了",
+                "Second notice: the list has changed since it was told",
+            ),
             Self::ApprovePlan => Said::new("方案待审批", "A plan waits for approval"),
             Self::Other => Said::new("待办", "To do"),
         }
@@ -140,6 +149,10 @@ impl<'a> Followed<'a> for &'a Todo {
     }
 
     fn title(&self, _: &Rulebook) -> Said {
+        self.purpose.said()
+    }
+
+    fn label(&self) -> Said {
         self.purpose.said()
     }
 }

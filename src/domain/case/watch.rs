@@ -9,11 +9,12 @@ use super::{Acknowledgement, Base, Dates, Followed, Mark};
 use crate::domain::ids::PolicyId;
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Milestones, Moment};
+use crate::domain::period::{Start, count};
 use crate::domain::policy::Policy;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub const MILESTONES: &[Milestone] = &[Milestone::Matched, Milestone::Due, Milestone::Overdue];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Matched, Milestone::Due, Milestone::Overdue];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,8 +74,8 @@ impl<'a> Followed<'a> for MatchOf<'a> {
     fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
         let since = rules.zone.to_datetime(self.watch.since).date();
         let matched = self.policy.added.max(since);
-        let due = rules.calendar.add_workdays(matched, i64::from(self.policy.tell_within.n));
-        let due = Moment::Day(due.unwrap_or(matched));
+        let counted = count(&Start::Day(matched), &self.policy.tell_within, &rules.counting(None));
+        let due = Moment::Day(counted.map_or(matched, |counted| counted.last_safe_day));
         let milestones = Milestones::default()
             .with(Milestone::Matched, Moment::Day(matched))
             .with(Milestone::Due, due)
@@ -85,5 +86,9 @@ impl<'a> Followed<'a> for MatchOf<'a> {
     fn title(&self, _: &Rulebook) -> Said {
         let Said { zh, en } = &self.policy.name;
         Said::new(format!("告知政策: {zh}"), format!("Tell them of a policy: {en}"))
+    }
+
+    fn label(&self) -> Said {
+        Said::new("政策告知", "new policy")
     }
 }

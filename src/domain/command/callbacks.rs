@@ -144,7 +144,10 @@ fn next_window(context: &Context<'_>) -> Option<Timestamp> {
     let rules = context.rules;
     let today = rules.zone.to_datetime(context.now).date();
     let tomorrow = today.tomorrow().ok()?;
-    let days = [rules.calendar.workday_on_or_after(today), rules.calendar.workday_on_or_after(tomorrow)];
+    let days = [
+        rules.calendar.workday_on_or_after(today),
+        rules.calendar.workday_on_or_after(tomorrow),
+    ];
     let starts = days.into_iter().flat_map(|day| {
         let windows = &rules.schedule.callback_windows;
         windows.iter().map(move |window| instant(day, window.from, &rules.zone))

@@ -47,7 +47,13 @@ struct Times {
 pub(super) fn book(change: &mut Change, context: &Context<'_>, new: NewEscort) -> Result<(), Refusal> {
     let what = fields::line("what", &new.what, fields::SHORT_MAX)?;
     known_office(context, Some(&new.office))?;
-    let times = times(context, &new.office, &new.visit, new.pick_up.as_deref(), new.home_by.as_deref())?;
+    let times = times(
+        context,
+        &new.office,
+        &new.visit,
+        new.pick_up.as_deref(),
+        new.home_by.as_deref(),
+    )?;
     let with = who_goes(change, context, &new, times)?;
     let from = fields::optional_line("from", &new.from, fields::SHORT_MAX)?;
     let bring = things_to_bring(&new.bring)?;
@@ -85,14 +91,23 @@ pub(super) fn move_to(
         return Err(Refusal::at(
             "item",
             Said::new("已经出发,不能改期", "it is under way and cannot be moved"),
-            Said::new("送回后登记 drop_off,另约下一次", "confirm drop_off when they are home, and book another one"),
+            Said::new(
+                "送回后登记 drop_off,另约下一次",
+                "confirm drop_off when they are home, and book another one",
+            ),
         ));
     }
     let (office, with) = (escort.office.clone(), escort.with.clone());
     let times = times(context, &office, visit, pick_up, home_by)?;
     allowed(change, context, Some(item), (&office, &with), times)?;
     let escort = open_escort(change, item)?;
-    if times == (Times { pick_up: escort.pick_up, visit: escort.visit, home_by: escort.home_by }) {
+    if times
+        == (Times {
+            pick_up: escort.pick_up,
+            visit: escort.visit,
+            home_by: escort.home_by,
+        })
+    {
         return Err(Refusal::at(
             "visit",
             Said::new("时间没有变化", "it is the same as before"),
@@ -157,7 +172,10 @@ pub(super) fn complete(change: &mut Change, context: &Context<'_>, item: &ItemId
         return Err(Refusal::at(
             "item",
             Said::new("途中的突发情况还没有了结", "an incident on the way is still open"),
-            Said::new("恢复后用 recovered 登记,再完成", "record \"recovered\" when it is over, then complete it"),
+            Said::new(
+                "恢复后用 recovered 登记,再完成",
+                "record \"recovered\" when it is over, then complete it",
+            ),
         ));
     }
     completed(change, context, item)
@@ -169,8 +187,14 @@ pub(super) fn cancel(change: &mut Change, context: &Context<'_>, item: &ItemId, 
     if escort.is_checked(Leg::PickUp) && !escort.is_checked(Leg::DropOff) {
         return Err(Refusal::at(
             "item",
-            Said::new("人已接上,还没有确认到家", "they were fetched, and nobody has confirmed that they are home"),
-            Said::new("先送回,用 check_in leg=drop_off 登记", "bring them home and record check_in leg=drop_off"),
+            Said::new(
+                "人已接上,还没有确认到家",
+                "they were fetched, and nobody has confirmed that they are home",
+            ),
+            Said::new(
+                "先送回,用 check_in leg=drop_off 登记",
+                "bring them home and record check_in leg=drop_off",
+            ),
         ));
     }
     escort.state = EscortState::Cancelled {
@@ -193,9 +217,17 @@ fn completed(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Resul
 }
 
 /// After the last open incident of an escort whose people are home, it is complete.
-pub(super) fn complete_after_incident(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+pub(super) fn complete_after_incident(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+) -> Result<(), Refusal> {
     let waits = |escort: &Escort| escort.state == EscortState::Booked && escort.is_checked(Leg::DropOff);
-    let is_home = change.case.escorts.iter().any(|escort| escort.head.id == *item && waits(escort));
+    let is_home = change
+        .case
+        .escorts
+        .iter()
+        .any(|escort| escort.head.id == *item && waits(escort));
     if is_home && !has_open_incident(change, item) {
         completed(change, context, item)?;
     }
@@ -226,8 +258,14 @@ fn who_goes(change: &Change, context: &Context<'_>, new: &NewEscort, times: Time
     let Some(first) = free.first() else {
         return Err(Refusal::at(
             "with",
-            Said::new("那时没有空闲的延时服务人员", "nobody of the extended-hours staff is free then"),
-            Said::new("另选时间,或用 with 指明由谁陪同", "choose another time, or name who goes along with \"with\""),
+            Said::new(
+                "那时没有空闲的延时服务人员",
+                "nobody of the extended-hours staff is free then",
+            ),
+            Said::new(
+                "另选时间,或用 with 指明由谁陪同",
+                "choose another time, or name who goes along with \"with\"",
+            ),
         ));
     };
     allowed(change, context, None, (&new.office, &first.id), times)?;
@@ -295,12 +333,21 @@ fn times(
         return Err(wrong("home_by"));
     }
     office_is_open(context, office, "visit", visit)?;
-    Ok(Times { pick_up, visit, home_by })
+    Ok(Times {
+        pick_up,
+        visit,
+        home_by,
+    })
 }
 
 pub(super) fn open_escort<'a>(change: &'a mut Change, item: &ItemId) -> Result<&'a mut Escort, Refusal> {
     let refusal = no_item(&change.case, item);
-    let escort = change.case.escorts.iter_mut().find(|one| one.head.id == *item).ok_or(refusal)?;
+    let escort = change
+        .case
+        .escorts
+        .iter_mut()
+        .find(|one| one.head.id == *item)
+        .ok_or(refusal)?;
     if escort.state == EscortState::Booked {
         Ok(escort)
     } else {

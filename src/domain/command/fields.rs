@@ -253,31 +253,6 @@ pub(crate) fn within(field: &str, n: u32, low: u32, high: u32) -> Result<u32, Re
     ))
 }
 
-/// An amount in yuan with at most two decimals, as fen.
-pub(crate) fn yuan(field: &str, text: &str) -> Result<u64, Refusal> {
-    /// Nobody is reimbursed a billion.
-    const YUAN_MAX: u64 = 1_000_000_000;
-    let wrong = || {
-        Refusal::at(
-            field,
-            Said::new("不是金额", "it is no amount"),
-            Said::new("以元为单位,形如 100000 或 1234.50", "write it in yuan, like 100000 or 1234.50"),
-        )
-    };
-    let text = text.trim();
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 2 || text.ends_with('.') {
-        return Err(wrong());
-    }
-    let whole: u64 = whole.parse().map_err(|_| wrong())?;
-    let fen: u64 = format!("{part:0<2}").parse().map_err(|_| wrong())?;
-    if whole > YUAN_MAX {
-        return Err(wrong());
-    }
-    Ok(whole * 100 + fen)
-}
-
 /// Days outside 1900 to 2200 are typing mistakes.
 pub(crate) fn in_range(field: &str, day: Date) -> Result<Date, Refusal> {
     if (1900..=2200).contains(&day.year()) {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::benefit::{Fen, NotMoney};
 use crate::domain::case::{Estimate, Feedback, FeedbackKind, Mark, Note, Purpose, Told, ToldWhat, Watch};
 use crate::domain::command::open::{too_many, unknown};
 use crate::domain::command::{Change, Context, Refusal, fields, todos};
 use crate::domain::event::Event;
-use crate::domain::ids::{ItemId, PolicyId};
+use crate::domain::ids::{BenefitId, ItemId, PolicyId};
 use crate::domain::text::Said;
 
 /// More than so many of anything on one case belong somewhere else.
@@ -36,7 +37,11 @@ pub(super) fn tell(change: &mut Change, context: &Context<'_>, what: ToldWhat, m
         by: context.actor.id.clone(),
         what,
         method,
-        list: if what == ToldWhat::Explanation { String::new() } else { list },
+        list: if what == ToldWhat::Explanation {
+            String::new()
+        } else {
+            list
+        },
     });
     change.events.push(Event::Told { what });
     if what == ToldWhat::SecondNotice {
@@ -133,7 +138,12 @@ pub(super) fn watch(change: &mut Change, context: &Context<'_>, tags: &[String])
         change.events.push(Event::WatchEnded);
         return Ok(());
     }
-    let known: BTreeSet<&String> = context.rules.policies.values().flat_map(|policy| &policy.tags).collect();
+    let known: BTreeSet<&String> = context
+        .rules
+        .policies
+        .values()
+        .flat_map(|policy| &policy.tags)
+        .collect();
     let suits = context.rules.matters.values().flat_map(|matter| &matter.suits);
     let known: BTreeSet<&String> = known.into_iter().chain(suits).collect();
     if let Some(stranger) = tags.iter().find(|tag| !known.contains(tag)) {
@@ -168,11 +178,14 @@ pub(super) fn policy_told(change: &mut Change, context: &Context<'_>, item: &Ite
 pub(super) fn estimate(
     change: &mut Change,
     context: &Context<'_>,
-    benefit: Option<String>,
+    benefit: Option<BenefitId>,
     amount: &str,
 ) -> Result<(), Refusal> {
     let rules = context.rules;
-    let of_matter = rules.matters.get(&change.case.matter).and_then(|matter| matter.benefit.clone());
+    let of_matter = rules
+        .matters
+        .get(&change.case.matter)
+        .and_then(|matter| matter.benefit.clone());
     let Some(benefit) = benefit.or(of_matter) else {
         return Err(Refusal::at(
             "benefit",
@@ -180,13 +193,20 @@ pub(super) fn estimate(
             Said::new("写出 benefit,见 benefits.toml", "give benefit, a name in benefits.toml"),
         ));
     };
-    if !rules.benefits.contains_key(benefit.as_str()) {
-        return Err(unknown("benefit", &benefit, rules.benefits.keys()));
+    if !rules.benefits.contains_key(&benefit) {
+        return Err(unknown("benefit", benefit.as_str(), rules.benefits.keys()));
     }
-    let amount_fen = fields::yuan("amount", amount)?;
+    let amount: Fen = amount.parse().map_err(|wrong: NotMoney| {
+        let fix = Said::new(
+            "以元为单位,形如 100000 或 1234.50",
+            "write it in yuan, like 100000 or 1234.50",
+        );
+        Refusal::at("amount", wrong.said().clone(), fix)
+    })?;
+    let amount = amount.to_string();
     change.events.push(Event::Estimated {
         benefit: benefit.clone(),
     });
-    change.case.estimate = Some(Estimate { benefit, amount_fen });
+    change.case.estimate = Some(Estimate { benefit, amount });
     Ok(())
 }

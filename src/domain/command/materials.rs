@@ -100,7 +100,10 @@ pub(super) fn request(change: &mut Change, context: &Context<'_>, item: &ItemId,
     if material.was_denied(&from) {
         let others: Vec<&str> = material.places_to_ask().collect();
         let fix = if others.is_empty() {
-            Said::new("换一处问;对方改口了就先用 searched 登记", "ask elsewhere; if they say otherwise now, record it with \"searched\" first")
+            Said::new(
+                "换一处问;对方改口了就先用 searched 登记",
+                "ask elsewhere; if they say otherwise now, record it with \"searched\" first",
+            )
         } else {
             let list = others.join(", ");
             Said::new(format!("还可以问: {list}"), format!("still to be asked: {list}"))
@@ -114,10 +117,7 @@ pub(super) fn request(change: &mut Change, context: &Context<'_>, item: &ItemId,
             fix,
         ));
     }
-    material.state = MaterialState::Requested {
-        at: context.now,
-        from,
-    };
+    material.state = MaterialState::Requested { at: context.now, from };
     change.events.push(Event::MaterialIs {
         item: item.clone(),
         state: "requested".to_owned(),
@@ -171,13 +171,23 @@ pub(super) fn advance(
         MaterialStep::HandedOver => (MaterialState::HandedOver { at }, "handed_over"),
     };
     let material = known(change, item)?;
-    let (from, to) = (material.rank(), Material { state: state.clone(), ..material.clone() }.rank());
+    let (from, to) = (
+        material.rank(),
+        Material {
+            state: state.clone(),
+            ..material.clone()
+        }
+        .rank(),
+    );
     let has_none = from < 2 && step != MaterialStep::Obtained;
     if to <= from || has_none {
         let is = material.state.said();
         return Err(Refusal::at(
             "state",
-            Said::new(format!("这份材料现在是“{}”", is.zh), format!("the paper is {} now", is.en)),
+            Said::new(
+                format!("这份材料现在是“{}”", is.zh),
+                format!("the paper is {} now", is.en),
+            ),
             Said::new(
                 "依次是 obtained、verified、copied、handed_over",
                 "one after the other: obtained, verified, copied, handed_over",
@@ -221,9 +231,16 @@ pub(super) fn hand_over(change: &mut Change, context: &Context<'_>) -> Result<()
         .map(|material| format!("{} ({})", material.head.id, material.name.zh))
         .collect();
     if !change.case.bundle_is_complete() {
-        let list = if missing.is_empty() { "-".to_owned() } else { missing.join(", ") };
+        let list = if missing.is_empty() {
+            "-".to_owned()
+        } else {
+            missing.join(", ")
+        };
         return Err(Refusal::new(
-            Said::new(format!("材料还没有齐: {list}"), format!("the papers are not complete: {list}")),
+            Said::new(
+                format!("材料还没有齐: {list}"),
+                format!("the papers are not complete: {list}"),
+            ),
             Said::new(
                 "到齐后再一次性转交;确不需要的用 not_needed",
                 "hand them over together when they are; what is not needed is marked with not_needed",
@@ -294,7 +311,10 @@ fn wanted<'a>(change: &'a mut Change, item: &ItemId) -> Result<&'a mut Material,
         let is = material.state.said();
         return Err(Refusal::at(
             "item",
-            Said::new(format!("这份材料已经是“{}”", is.zh), format!("the paper is {} already", is.en)),
+            Said::new(
+                format!("这份材料已经是“{}”", is.zh),
+                format!("the paper is {} already", is.en),
+            ),
             Said::new("无需再找", "there is nothing to look for"),
         ));
     }

@@ -21,9 +21,9 @@ mod todos;
 pub use escorts::NewEscort;
 pub use fields::{parse_due, parse_local};
 pub use materials::MaterialStep;
+pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
 pub use plans::NewStep;
 pub use replies::{NewHop, NewReply};
-pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ use crate::domain::case::{
     AttemptResult, Case, CaseFlag, ContactKind, Direction, FeedbackKind, Leg, Mark, SearchAnswer, ToldWhat, Trigger,
 };
 use crate::domain::event::Event;
-use crate::domain::ids::{ItemId, OfficeId, PeriodId, PersonId, ReminderId, StaffId};
+use crate::domain::ids::{BenefitId, ItemId, OfficeId, PeriodId, PersonId, ReminderId, StaffId};
 use crate::domain::org::Staff;
 use crate::domain::person::{Language, MayKnow, Person, PersonFlag};
 use crate::domain::plan::People;
@@ -276,7 +276,7 @@ pub enum Command {
     /// What a benefit is estimated on, in yuan.
     Estimate {
         #[serde(default)]
-        benefit: Option<String>,
+        benefit: Option<BenefitId>,
         amount: String,
     },
     /// A contact with the resident, with its direction.
@@ -327,6 +327,20 @@ pub enum Command {
 
 fn yes() -> bool {
     true
+}
+
+impl Command {
+    /// Whether it binds somebody for a time, so that it matters who is bound already.
+    pub fn books(&self) -> bool {
+        matches!(
+            self,
+            Self::Book(_)
+                | Self::MoveAppointment { .. }
+                | Self::BookEscort(_)
+                | Self::MoveEscort { .. }
+                | Self::Pass { .. }
+        )
+    }
 }
 
 /// New values for a person's record; `None` leaves a field alone, an empty text clears it.

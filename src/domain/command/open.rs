@@ -234,7 +234,10 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
     )?;
     materials::expected(&mut change, &matter.materials, context.now);
     // Whoever wrote from afar hears from somebody soon.
-    let from_afar = matches!(change.case.origin, Origin::Web | Origin::Email | Origin::Letter | Origin::Message);
+    let from_afar = matches!(
+        change.case.origin,
+        Origin::Web | Origin::Email | Origin::Letter | Origin::Message
+    );
     if from_afar && !imported {
         todos::add(&mut change, context, todos::New::of(Purpose::FirstContact))?;
     }
@@ -249,7 +252,8 @@ fn presumed_owner(unit: &UnitId, origin: Origin, context: &Context<'_>) -> Staff
     let rules = context.rules;
     let today = rules.zone.to_datetime(context.now).date();
     let on_duty = rules.duty_officer(unit, today);
-    let first_receiver = context.actor.unit == *unit && !matches!(origin, Origin::Web | Origin::Email | Origin::Referral);
+    let first_receiver =
+        context.actor.unit == *unit && !matches!(origin, Origin::Web | Origin::Email | Origin::Referral);
     match on_duty {
         Some(officer) if !first_receiver || rules.rota.speaks_of(unit, today) => officer.id.clone(),
         _ => context.actor.id.clone(),

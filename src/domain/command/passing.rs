@@ -55,7 +55,12 @@ pub(super) fn pass(change: &mut Change, context: &Context<'_>, item: &ItemId, to
 
 /// Everything that one person has in a case passes to another: on leaving, or for a long absence. The resident hears it, with the line
 /// of the hall.
-pub(super) fn take_over(change: &mut Change, context: &Context<'_>, from: &StaffId, to: StaffId) -> Result<(), Refusal> {
+pub(super) fn take_over(
+    change: &mut Change,
+    context: &Context<'_>,
+    from: &StaffId,
+    to: StaffId,
+) -> Result<(), Refusal> {
     known_staff("to", &to, context)?;
     if *from == to {
         return Err(Refusal::at(
@@ -73,7 +78,10 @@ pub(super) fn take_over(change: &mut Change, context: &Context<'_>, from: &Staff
     if change.case.owner != *from && theirs.is_empty() {
         return Err(Refusal::at(
             "from",
-            Said::new(format!("{from} 在本案没有事项"), format!("{from} has nothing in this case")),
+            Said::new(
+                format!("{from} 在本案没有事项"),
+                format!("{from} has nothing in this case"),
+            ),
             Said::new("无需交接", "there is nothing to hand over"),
         ));
     }
@@ -90,10 +98,7 @@ pub(super) fn take_over(change: &mut Change, context: &Context<'_>, from: &Staff
     if change.case.owner == *from {
         change.case.owner = to.clone();
         change.case.care.owner_since = Some(context.now);
-        change.events.push(Event::OwnerChanged {
-            from: from.clone(),
-            to,
-        });
+        change.events.push(Event::OwnerChanged { from: from.clone(), to });
     }
     Ok(())
 }
@@ -108,6 +113,11 @@ fn holder<'a>(change: &'a mut Change, item: &ItemId) -> Option<&'a mut StaffId> 
     let todos = case.todos.iter_mut().map(|one| (&one.head.id, &mut one.by));
     let finders = case.materials.iter_mut();
     let finders = finders.filter_map(|one| Some((&one.head.id, one.finder.as_mut()?)));
-    let mut all = callbacks.chain(appointments).chain(escorts).chain(incidents).chain(todos).chain(finders);
+    let mut all = callbacks
+        .chain(appointments)
+        .chain(escorts)
+        .chain(incidents)
+        .chain(todos)
+        .chain(finders);
     all.find(|(id, _)| *id == item).map(|(_, holder)| holder)
 }

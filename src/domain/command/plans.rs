@@ -49,7 +49,9 @@ pub(super) fn draft(
             Said::new("用 add_step 增加步骤", "add steps with \"add_step\""),
         ));
     }
-    let needed_by = needed_by.map(|text| fields::day_to_come("needed_by", text, context)).transpose()?;
+    let needed_by = needed_by
+        .map(|text| fields::day_to_come("needed_by", text, context))
+        .transpose()?;
     let steps = match steps {
         Some(steps) => steps,
         None => usual_steps(change, context)?,
@@ -89,12 +91,22 @@ pub(super) fn approve(change: &mut Change, context: &Context<'_>) -> Result<(), 
     let actor = context.actor;
     if !actor.role.is_supervisory() {
         return Err(Refusal::new(
-            Said::new("方案由业务主管和主任批准", "a plan is approved by the business supervisor and the director"),
-            Said::new("请他们用自己的身份(--as)批准", "ask them to approve it under their own names (--as)"),
+            Said::new(
+                "方案由业务主管和主任批准",
+                "a plan is approved by the business supervisor and the director",
+            ),
+            Said::new(
+                "请他们用自己的身份(--as)批准",
+                "ask them to approve it under their own names (--as)",
+            ),
         ));
     }
     let plan = plan(change)?;
-    if plan.approvals.iter().any(|one| one.role == actor.role || one.by == actor.id) {
+    if plan
+        .approvals
+        .iter()
+        .any(|one| one.role == actor.role || one.by == actor.id)
+    {
         return Err(Refusal::new(
             Said::new("此职已经批准过", "somebody in this office has approved it already"),
             Said::new("还需另一职批准", "the other office has to approve it too"),
@@ -137,12 +149,18 @@ pub(super) fn start(change: &mut Change, context: &Context<'_>, item: &ItemId) -
     }
     let of = StepOf { plan, step };
     if of.ready_at().is_none() {
-        let open = step.after.iter().filter(|id| plan.step(id).is_some_and(|one| one.done.is_none()));
+        let open = step
+            .after
+            .iter()
+            .filter(|id| plan.step(id).is_some_and(|one| one.done.is_none()));
         let open: Vec<&str> = open.map(ItemId::as_str).collect();
         let open = open.join(", ");
         return Err(Refusal::at(
             "item",
-            Said::new(format!("前面的步骤还没办完: {open}"), format!("steps before it are not done: {open}")),
+            Said::new(
+                format!("前面的步骤还没办完: {open}"),
+                format!("steps before it are not done: {open}"),
+            ),
             Said::new("按顺序办", "take them in their order"),
         ));
     }
@@ -176,10 +194,7 @@ pub(super) fn expedite(change: &mut Change, item: &ItemId, on: bool) -> Result<(
         return Err(already_over(item));
     }
     step.expedite = on;
-    change.events.push(Event::StepExpedited {
-        item: item.clone(),
-        on,
-    });
+    change.events.push(Event::StepExpedited { item: item.clone(), on });
     Ok(())
 }
 
@@ -267,7 +282,10 @@ fn no_circle(change: &Change) -> Result<(), Refusal> {
             let name = crate::domain::text::shown(stranger.as_str());
             return Err(Refusal::at(
                 "after",
-                Said::new(format!("方案中没有步骤“{name}”"), format!("the plan has no step \"{name}\"")),
+                Said::new(
+                    format!("方案中没有步骤“{name}”"),
+                    format!("the plan has no step \"{name}\""),
+                ),
                 Said::new(format!("现有: {list}"), format!("there are: {list}")),
             ));
         }
@@ -276,14 +294,18 @@ fn no_circle(change: &Change) -> Result<(), Refusal> {
     let mut left: Vec<&Step> = steps.iter().collect();
     while !left.is_empty() {
         let ids: BTreeSet<&ItemId> = left.iter().map(|step| &step.head.id).collect();
-        let (waiting, free): (Vec<&Step>, Vec<&Step>) =
-            left.iter().partition(|step| step.after.iter().any(|id| ids.contains(id)));
+        let (waiting, free): (Vec<&Step>, Vec<&Step>) = left
+            .iter()
+            .partition(|step| step.after.iter().any(|id| ids.contains(id)));
         if free.is_empty() {
             let names: Vec<&str> = waiting.iter().map(|step| step.head.id.as_str()).collect();
             let names = names.join(", ");
             return Err(Refusal::at(
                 "after",
-                Said::new(format!("步骤互相等待: {names}"), format!("steps wait for each other: {names}")),
+                Said::new(
+                    format!("步骤互相等待: {names}"),
+                    format!("steps wait for each other: {names}"),
+                ),
                 Said::new("去掉其中一个先后关系", "take one of them out of \"after\""),
             ));
         }

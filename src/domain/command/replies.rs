@@ -71,7 +71,10 @@ pub(super) fn ask(change: &mut Change, context: &Context<'_>, new: NewReply) -> 
     if let Some(contact) = &new.contact {
         known_staff("contact", contact, context)?;
     }
-    let chase = new.chase_workdays.map(|n| fields::within("chase_workdays", n, 1, CHASE_MAX)).transpose()?;
+    let chase = new
+        .chase_workdays
+        .map(|n| fields::within("chase_workdays", n, 1, CHASE_MAX))
+        .transpose()?;
     let rule = rules.schedule.replies.get(&new.kind);
     let asked_at = match &new.asked_on {
         Some(text) => fields::past("asked_on", Some(text), context)?,
@@ -79,7 +82,13 @@ pub(super) fn ask(change: &mut Change, context: &Context<'_>, new: NewReply) -> 
     };
     let due = match &new.due {
         Some(text) => fields::day_to_come("due", text, context)?,
-        None => usual_due(&Context { now: asked_at, ..*context }, new.kind)?,
+        None => usual_due(
+            &Context {
+                now: asked_at,
+                ..*context
+            },
+            new.kind,
+        )?,
     };
     let id = next_id(change, 'r')?;
     change.events.push(Event::Asked {

@@ -110,16 +110,25 @@ pub(super) fn settle(change: &mut Change, context: &Context<'_>, purpose: Purpos
 /// What has to be done before a case may close.
 pub(super) fn none_binding(change: &Change) -> Result<(), Refusal> {
     let binds = |todo: &&Todo| {
-        todo.done.is_none() && matches!(todo.purpose, Purpose::FirstContact | Purpose::Handover | Purpose::AnotherWay)
+        todo.done.is_none()
+            && matches!(
+                todo.purpose,
+                Purpose::FirstContact | Purpose::Handover | Purpose::AnotherWay
+            )
     };
     let open = change.case.todos.iter().filter(binds);
-    let open: Vec<String> = open.map(|todo| format!("{} ({})", todo.head.id, todo.purpose.said().zh)).collect();
+    let open: Vec<String> = open
+        .map(|todo| format!("{} ({})", todo.head.id, todo.purpose.said().zh))
+        .collect();
     if open.is_empty() {
         return Ok(());
     }
     let open = open.join(", ");
     Err(Refusal::new(
-        Said::new(format!("还有没做完的事: {open}"), format!("something is still to be done: {open}")),
+        Said::new(
+            format!("还有没做完的事: {open}"),
+            format!("something is still to be done: {open}"),
+        ),
         Said::new("做完后用 done 登记", "record it with \"done\" first"),
     ))
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 
 use super::{Digest, Line, Urgency};
+use crate::domain::advice::is_pressing;
 use crate::domain::calendar::Certainty;
 use crate::domain::calendar::days_left;
 use crate::domain::case::{Case, Item, Status, Trigger};
@@ -148,6 +149,24 @@ impl<'a> Page<'a> {
                     ..self.line(case, people, name, detail, urgency, appointment.start)
                 }
             }
+            item => {
+                let moment = dated.act_by();
+                let day = moment.map(|moment| moment.day(&self.rules.zone));
+                let words = day.map_or_else(Said::default, |day| self.words(day));
+                let detail = words.and(&item.remark(self.rules, self.day));
+                let is_over = item.span().is_some_and(|span| span.to <= self.now);
+                let urgency = match day {
+                    _ if is_over => Urgency::Overdue,
+                    Some(day) if item.span().is_some() => self.urgency(day).max(Urgency::Critical),
+                    Some(day) => self.urgency(day),
+                    None => Urgency::Calm,
+                };
+                let sort_at = moment.map_or(Timestamp::MIN, |moment| moment.starts_at(&self.rules.zone));
+                Line {
+                    time: moment.and_then(|moment| self.time_of(moment)),
+                    ..self.line(case, people, item.title(self.rules), detail, urgency, sort_at)
+                }
+            }
         };
         Line {
             item: Some(dated.item.id().clone()),
@@ -157,7 +176,7 @@ impl<'a> Page<'a> {
 
     /// A call that somebody is to make instead of a message.
     pub fn task_line(&self, case: &Case, people: &People, task: &CallTask<'_>) -> Line {
-        let item = task.item.as_ref().and_then(|id| case.item(id));
+        let item = task.item.as_ref().and_then(|id| case.item(self.rules, id));
         let about = item.and_then(|item| self.about(item)).unwrap_or_default();
         let called = match &task.recipient {
             Some(Recipient::Person(id)) => people.all().find(|person| person.id == *id),
@@ -190,6 +209,13 @@ impl<'a> Page<'a> {
                 format!("a call was promised by {}", words.en),
             ),
             Item::Appointment(_) => Said::new(format!("预约{}", words.zh), format!("appointment on {}", words.en)),
+            item => {
+                let label = item.label();
+                Said::new(
+                    format!("{}: {}", label.zh, words.zh),
+                    format!("{}: {}", label.en, words.en),
+                )
+            }
         })
     }
 
@@ -227,7 +253,7 @@ impl<'a> Page<'a> {
             phone: None,
             owner: None,
             urgency,
-            priority: case.priority.is_some(),
+            priority: case.priority.is_some() || is_pressing(self.rules, case),
             provisional: false,
             estimated: false,
             sort_at,
@@ -390,12 +416,7 @@ fn tried(times: usize) -> Said {
 
 /// The local day by which to act; `None` when the date has to be found first.
 fn act_by(rules: &Rulebook, dated: &Dated<'_>) -> Option<Date> {
-    let milestone = match dated.item {
-        Item::Deadline(_) => Milestone::LastSafeDay,
-        Item::Callback(_) => Milestone::Due,
-        Item::Appointment(_) => Milestone::Start,
-    };
-    dated.at(milestone).map(|moment| moment.day(&rules.zone))
+    dated.act_by().map(|moment| moment.day(&rules.zone))
 }
 
 /// First what is granted priority, then what presses most, then by time.

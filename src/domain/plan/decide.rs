@@ -144,7 +144,10 @@ fn decide_one(
     if applied.rung.if_told {
         reached.retain(|reach| decided.was_told(applied.dated.item.id(), &reach.recipient()));
         if reached.is_empty() {
-            let reason = Said::new("此前没有告知过,无需更正", "nothing had been told before, so nothing is put right");
+            let reason = Said::new(
+                "此前没有告知过,无需更正",
+                "nothing had been told before, so nothing is put right",
+            );
             return due.push(Decision { reason, ..proto });
         }
     }

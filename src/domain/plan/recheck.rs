@@ -114,10 +114,7 @@ pub fn recheck<'a>(scene: &Scene<'a>, queued: &Queued) -> Recheck<'a> {
     }
     let today = rules.zone.to_datetime(now).date();
     let reached = if queued.is_call_notice {
-        caller(rules, case, item, today)
-            .map(Reach::Staff)
-            .into_iter()
-            .collect()
+        caller(rules, case, item, today).map(Reach::Staff).into_iter().collect()
     } else {
         resolve(rules, case, item, people, queued.audience, today)
     };
