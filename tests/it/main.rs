@@ -15,6 +15,7 @@ mod digests;
 mod documents;
 mod engine;
 mod import;
+mod invitation;
 mod layers;
 mod loops;
 mod naive_period;
