@@ -104,6 +104,9 @@ fn read_rules(
     let periods_file = read(source, "periods.toml", &mut hash, heard);
     let agencies_file = read(source, "agencies.toml", &mut hash, heard);
     let people_file = read(source, "people.toml", &mut hash, heard);
+    let benefits_file = read(source, "benefits.toml", &mut hash, heard);
+    let policies_file = read(source, "policies.toml", &mut hash, heard);
+    let knowledge_file = read(source, "knowledge.toml", &mut hash, heard);
     let matter_files = matter_files(source, &mut hash, heard);
     let calendar = calendar(source, &mut hash, heard);
     source.hash_texts(&mut hash);
@@ -128,6 +131,14 @@ fn read_rules(
         .as_ref()
         .map(|file| rules::periods(file, &named, &office_names, heard));
     let matters = rules::matters(&matter_files, &period_names, &office_names, heard);
+    let benefits = benefits_file.as_ref().map(|file| rules::benefits(file, heard));
+    let policies = policies_file.as_ref().map(|file| rules::policies(file, heard));
+    let staff_names = Names::of(people_file.as_ref(), "staff");
+    // A matter whose file could not be read has told its own problem; its name is known all the same.
+    let matter_names = Names::of_files(source.list("matters", &mut Vec::new()));
+    let knowledge = knowledge_file
+        .as_ref()
+        .map(|file| rules::knowledge(file, &staff_names, &matter_names, heard));
     // What the checks say of stand-ins is about entries that were told of when they were read.
     let documents = [
         ladders_file.as_ref().map(|file| &file.document),
@@ -135,6 +146,9 @@ fn read_rules(
         periods_file.as_ref().map(|file| &file.document),
         agencies_file.as_ref().map(|file| &file.document),
         people_file.as_ref().map(|file| &file.document),
+        benefits_file.as_ref().map(|file| &file.document),
+        policies_file.as_ref().map(|file| &file.document),
+        knowledge_file.as_ref().map(|file| &file.document),
     ];
     let documents = documents.into_iter().flatten();
     let documents: Vec<&Document> = documents
@@ -151,6 +165,9 @@ fn read_rules(
             periods: periods?,
             ladders,
             matters,
+            benefits: benefits?,
+            policies: policies?,
+            knowledge: knowledge?,
             org: org?,
             schedule: schedule?,
         })

@@ -13,13 +13,16 @@ const FILE_MAX: u64 = 1024 * 1024;
 /// Folders below `templates/`; links that lead round in a circle end here.
 const DEPTH_MAX: usize = 4;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 9] = [
     "xixin.toml",
     "schedule.toml",
     "ladders.toml",
     "periods.toml",
     "agencies.toml",
     "people.toml",
+    "benefits.toml",
+    "policies.toml",
+    "knowledge.toml",
 ];
 const FOLDERS: [&str; 4] = ["matters", "calendar", "templates", "conf.d"];
 

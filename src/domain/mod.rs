@@ -4,12 +4,14 @@
 //! decision carries its reason.
 
 pub mod agenda;
+pub mod benefit;
 pub mod calendar;
 pub mod case;
 pub mod command;
 pub mod digest;
 pub mod event;
 pub mod ids;
+pub mod knowledge;
 pub mod ladder;
 pub mod milestone;
 pub mod notice;
@@ -18,6 +20,7 @@ pub mod org;
 pub mod period;
 pub mod person;
 pub mod plan;
+pub mod policy;
 pub mod quiet;
 pub mod reminder;
 pub mod retry;

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
+use crate::domain::benefit::Benefit;
 use crate::domain::calendar::Calendar;
-use crate::domain::ids::{LadderId, MatterId, OfficeId, PeriodId};
+use crate::domain::ids::{BenefitId, LadderId, MatterId, OfficeId, PeriodId, PolicyId};
+use crate::domain::knowledge::Knowledge;
 use crate::domain::ladder::Ladder;
 use crate::domain::office::{Office, Window};
 use crate::domain::org::Org;
 use crate::domain::period::{Counting, Period, PeriodRule};
+use crate::domain::policy::Policy;
 use crate::domain::quiet::SendingHours;
 use crate::domain::text::Said;
 
@@ -23,6 +26,9 @@ pub struct Rulebook {
     pub periods: BTreeMap<PeriodId, PeriodKind>,
     pub ladders: BTreeMap<LadderId, Ladder>,
     pub matters: BTreeMap<MatterId, Matter>,
+    pub benefits: BTreeMap<BenefitId, Benefit>,
+    pub policies: BTreeMap<PolicyId, Policy>,
+    pub knowledge: Knowledge,
     pub org: Org,
     pub schedule: Schedule,
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod bad_config;
+mod benefit_cli;
 mod calendar;
 mod channel_email;
 mod channel_sms;
@@ -16,6 +17,7 @@ mod documents;
 mod engine;
 mod import;
 mod invitation;
+mod knowledge;
 mod layers;
 mod loops;
 mod naive_period;
