@@ -5,6 +5,10 @@
 //! finished bytes are checked again, because lettre 0.11.23 lets a bare CR or LF through (RUSTSEC-2026-0561) and panics on
 //! one in a display name (RUSTSEC-2026-0564). A message that makes the builder panic is an error, not a crash.
 //!
+//! An invitation is one more alternative of the same mail, after text and HTML, because clients take the last part they
+//! understand (RFC 2046 5.1.4): Outlook, Thunderbird, Apple Mail and Gmail offer the event, the others show the text. Outlook takes
+//! a calendar that is attached (multipart/mixed) for a file, and with both forms some clients show the event twice.
+//!
 //! It does not sign (DKIM is the relay's work) and does not attach anything.
 
 use std::borrow::Cow;
@@ -18,6 +22,8 @@ use lettre::Address;
 use lettre::message::header::{self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers};
 use lettre::message::{Body, Mailbox, Mailboxes, MultiPart, SinglePart};
 use sha2::{Digest as _, Sha256};
+
+use super::invitation::{Invitation, Method, Party};
 
 /// Longest subject and display name, in characters; the rest is cut. Keeps every header line below 998 bytes.
 const SUBJECT_MAX: usize = 200;
@@ -40,6 +46,8 @@ pub struct Mail {
     pub subject: String,
     pub text: String,
     pub html: Option<String>,
+    /// For the recipient's calendar: from `from`, to `to`.
+    pub invitation: Option<Invitation>,
     pub importance: Importance,
 }
 
@@ -133,7 +141,7 @@ fn build_inner(mail: &Mail) -> Result<WireMail, BuildError> {
     // and the MIME parts it consists of do not.
     let mut headers = Headers::with_capacity(10);
     let from_name = Some(header_text(&mail.from_name, NAME_MAX).into_owned()).filter(|name| !name.is_empty());
-    headers.set(header::From::from(mailboxes(from_name, from.clone())));
+    headers.set(header::From::from(mailboxes(from_name.clone(), from.clone())));
     headers.set(header::To::from(mailboxes(None, to.clone())));
     if let Some(reply_to) = &mail.reply_to {
         headers.set(header::ReplyTo::from(mailboxes(None, address("reply_to", reply_to)?)));
@@ -151,13 +159,22 @@ fn build_inner(mail: &Mail) -> Result<WireMail, BuildError> {
     }
     headers.set(header::MIME_VERSION_1_0);
 
-    let body = match &mail.html {
-        None => part(ContentType::TEXT_PLAIN, &mail.text).formatted(),
-        Some(html) => MultiPart::builder()
-            .header(alternative(&message_id))
-            .singlepart(part(ContentType::TEXT_PLAIN, &mail.text))
-            .singlepart(part(ContentType::TEXT_HTML, html))
-            .formatted(),
+    let text = part(ContentType::TEXT_PLAIN, &mail.text);
+    let html = mail.html.as_ref().map(|html| part(ContentType::TEXT_HTML, html));
+    let calendar = mail.invitation.as_ref().map(|invitation| {
+        let organizer = Party {
+            name: from_name.as_deref(),
+            address: from.as_ref(),
+        };
+        let text = invitation.calendar(&organizer, to.as_ref());
+        part(calendar_type(invitation.method), &text)
+    });
+    let body = if html.is_none() && calendar.is_none() {
+        text.formatted()
+    } else {
+        let parts = MultiPart::builder().header(alternative(&message_id)).singlepart(text);
+        let richer = [html, calendar].into_iter().flatten();
+        richer.fold(parts, MultiPart::singlepart).formatted()
     };
     let mut head = String::with_capacity(640);
     write!(head, "{headers}").expect("writing to a string cannot fail");
@@ -193,6 +210,15 @@ fn alternative(message_id: &str) -> ContentType {
     let digest = hex::encode(&Sha256::digest(message_id)[..16]);
     ContentType::parse(&format!("multipart/alternative; boundary=\"xixin-{digest}\""))
         .expect("a fixed type with a hexadecimal boundary is well-formed")
+}
+
+/// The method stands in the type as well as in the calendar, and both must say the same (RFC 6047 2.4).
+fn calendar_type(method: Method) -> ContentType {
+    let method = method.name();
+    ContentType::parse(&format!(
+        "text/calendar; method={method}; charset=utf-8; component=VEVENT"
+    ))
+    .expect("a fixed type with a fixed method is well-formed")
 }
 
 /// lettre's date panics outside 1970 to 9999.
@@ -331,6 +357,7 @@ mod tests {
             subject: "期限将至".to_owned(),
             text: "您好\n请处理。\n".to_owned(),
             html: Some("<p>您好</p>".to_owned()),
+            invitation: None,
             importance: Importance::Normal,
         }
     }

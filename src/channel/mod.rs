@@ -6,6 +6,7 @@
 pub mod build;
 pub mod email;
 mod failure;
+pub mod invitation;
 pub mod maildir;
 pub mod outcome;
 pub mod sms;

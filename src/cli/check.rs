@@ -47,12 +47,15 @@ pub(super) fn run(args: &Args, place: &Place) -> anyhow::Result<u8> {
 }
 
 /// What was read, by its code name, with the words for people.
-fn counts(loaded: &Loaded) -> [(&'static str, &'static str, usize); 6] {
+fn counts(loaded: &Loaded) -> [(&'static str, &'static str, usize); 9] {
     let book = &loaded.rulebook;
     [
         ("ladders", "提醒梯级", book.ladders.len()),
         ("periods", "期限种类", book.periods.len()),
         ("matters", "事项种类", book.matters.len()),
+        ("benefits", "报销种类", book.benefits.len()),
+        ("policies", "留意政策", book.policies.len()),
+        ("notes", "知识条目", book.knowledge.notes.len()),
         ("offices", "外单位", book.offices.len()),
         ("units", "单位", book.org.units.len()),
         ("staff", "人员", book.org.staff.len()),

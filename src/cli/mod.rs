@@ -4,6 +4,7 @@
 //! 75 the database is busy, 78 the configuration is wrong or the database is of another version.
 
 mod ahead;
+mod benefit;
 mod calendar;
 mod case;
 mod check;
@@ -35,6 +36,7 @@ use crate::app::{App, Place, now_or};
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::problem::Problems;
 use crate::control::ControlError;
+use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
 use crate::lock::LockError;
 use crate::store::StoreError;
@@ -80,6 +82,8 @@ enum Verb {
     Import(import::Args),
     /// Counts a period / 计算期限
     Period(period::PeriodArgs),
+    /// Estimates a reimbursement and shows the formula / 报销测算
+    Benefit(benefit::Args),
     /// Checks every file of the configuration / 检查配置
     Check(check::Args),
     /// New holidays and make-up workdays: check, import / 放假与调休安排
@@ -167,7 +171,8 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Serve => serve::run(place).await,
         Verb::Case(args) => case::run(args, place).await,
         Verb::Import(args) => import::run(args, place).await,
-        Verb::Period(args) => period_with(&args, &place),
+        Verb::Period(args) => period::run(&args, &rulebook(&place)?, &mut std::io::stdout().lock()),
+        Verb::Benefit(args) => benefit::run(&args, &rulebook(&place)?),
         Verb::Check(args) => check::run(&args, &place),
         Verb::Calendar(args) => calendar::run(args, place).await,
         Verb::Preview(args) => preview::run(args, place).await,
@@ -252,13 +257,11 @@ fn code_of(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// The shipped calendar and offices count where nothing is installed: `xixin period` works without. A directory that was named
-/// has to exist.
-fn period_with(args: &period::PeriodArgs, place: &Place) -> anyhow::Result<u8> {
-    let mut out = std::io::stdout().lock();
+/// The rules of the configuration; where nothing is installed the shipped ones, so that calculators work without. A directory
+/// that was named has to exist.
+fn rulebook(place: &Place) -> anyhow::Result<Rulebook> {
     if place.config == Path::new(DEFAULT_CONFIG) && !place.config.is_dir() {
-        return period::run(args, &crate::config::shipped_rulebook(), &mut out);
+        return Ok(crate::config::shipped_rulebook());
     }
-    let (loaded, _) = place.load()?;
-    period::run(args, &loaded.rulebook, &mut out)
+    Ok(place.load()?.0.rulebook)
 }

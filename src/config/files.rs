@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::values::{Clock, Day, Days, Hours, Parsed};
+use super::values::{Clock, Day, Days, Hours, Parsed, Yuan};
+use crate::domain::benefit::Share;
 use crate::domain::calendar::OffDay;
 use crate::domain::case::{Purpose, ReplyKind};
 use crate::domain::ladder::{Audience, ItemKind, Late, Priority, Until, Way, When};
@@ -392,4 +393,78 @@ pub(super) struct SwapEntry {
     pub day: Day,
     pub from: String,
     pub to: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BenefitsFile {
+    #[serde(default)]
+    pub benefit: BTreeMap<String, BenefitEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BenefitEntry {
+    pub name: Said,
+    pub source: String,
+    pub checked: Option<Day>,
+    #[serde(default)]
+    pub layer: Vec<LayerEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LayerEntry {
+    pub name: Said,
+    pub share: Parsed<Share>,
+    pub deductible: Option<Yuan>,
+    pub cap: Option<Yuan>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PoliciesFile {
+    #[serde(default)]
+    pub policy: BTreeMap<String, PolicyEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyEntry {
+    pub name: Said,
+    pub tags: Vec<String>,
+    pub added: Day,
+    pub tell_within: Parsed<Period>,
+    pub what: Said,
+    pub source: String,
+    pub checked: Option<Day>,
+    pub until: Option<Day>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KnowledgeFile {
+    pub periods: Option<PeriodReviewEntry>,
+    #[serde(default)]
+    pub note: BTreeMap<String, NoteEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PeriodReviewEntry {
+    pub review: Parsed<Period>,
+    pub keeper: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoteEntry {
+    pub title: Said,
+    pub text: Said,
+    pub source: String,
+    pub checked: Day,
+    pub review: Parsed<Period>,
+    pub keeper: String,
+    #[serde(default)]
+    pub matters: Vec<String>,
 }

@@ -117,6 +117,9 @@ fn read_rules(
     let periods_file = read(source, "periods.toml", &mut hash, heard);
     let agencies_file = read(source, "agencies.toml", &mut hash, heard);
     let people_file = read(source, "people.toml", &mut hash, heard);
+    let benefits_file = read(source, "benefits.toml", &mut hash, heard);
+    let policies_file = read(source, "policies.toml", &mut hash, heard);
+    let knowledge_file = read(source, "knowledge.toml", &mut hash, heard);
     let matter_files = matter_files(source, &mut hash, heard);
     let rota_file = read(source, "rota.toml", &mut hash, heard);
     let before = heard.len();
@@ -151,7 +154,16 @@ fn read_rules(
         );
         rules::rota(file, names, sound.map(|org| (org, &calendar)), heard)
     });
-    let matters = rules::matters(&matter_files, &period_names, &office_names, &Names::unread(), heard);
+    let benefit_names = Names::of(benefits_file.as_ref(), "benefit");
+    let matters = rules::matters(&matter_files, &period_names, &office_names, &benefit_names, heard);
+    let benefits = benefits_file.as_ref().map(|file| rules::benefits(file, heard));
+    let policies = policies_file.as_ref().map(|file| rules::policies(file, heard));
+    let staff_names = Names::of(people_file.as_ref(), "staff");
+    // A matter whose file could not be read has told its own problem; its name is known all the same.
+    let matter_names = Names::of_files(source.list("matters", &mut Vec::new()));
+    let knowledge = knowledge_file
+        .as_ref()
+        .map(|file| rules::knowledge(file, &staff_names, &matter_names, heard));
     // What the checks say of stand-ins is about entries that were told of when they were read.
     let documents = [
         ladders_file.as_ref().map(|file| &file.document),
@@ -160,6 +172,9 @@ fn read_rules(
         agencies_file.as_ref().map(|file| &file.document),
         people_file.as_ref().map(|file| &file.document),
         rota_file.as_ref().map(|file| &file.document),
+        benefits_file.as_ref().map(|file| &file.document),
+        policies_file.as_ref().map(|file| &file.document),
+        knowledge_file.as_ref().map(|file| &file.document),
     ];
     let documents = documents.into_iter().flatten();
     let documents: Vec<&Document> = documents
@@ -176,9 +191,9 @@ fn read_rules(
             periods: periods?,
             ladders,
             matters,
-            benefits: BTreeMap::new(),
-            policies: BTreeMap::new(),
-            knowledge: crate::domain::knowledge::Knowledge::default(),
+            benefits: benefits?,
+            policies: policies?,
+            knowledge: knowledge?,
             org: org?,
             rota: rota?,
             schedule: schedule?,

@@ -4,7 +4,8 @@ use jiff::civil::Date;
 
 use super::Loaded;
 use super::settings::{MailTransport, SmsTransport};
-use crate::domain::text::Said;
+use crate::domain::knowledge::{Reviewed, reviews_due};
+use crate::domain::text::{Said, counted};
 
 /// Warn this long before the settled part of the calendar ends.
 const CALENDAR_AHEAD_DAYS: i32 = 60;
@@ -17,6 +18,7 @@ pub fn remarks(loaded: &Loaded, today: Date) -> Vec<Said> {
     channels(loaded, &mut said);
     calendar(loaded, today, &mut said);
     sources(loaded, today, &mut said);
+    reviews(loaded, today, &mut said);
     staff(loaded, today, &mut said);
     for name in &loaded.ignored_variables {
         said.push(Said::new(
@@ -77,6 +79,28 @@ fn sources(loaded: &Loaded, today: Date, said: &mut Vec<Said>) {
             format!(
                 "{} periods were not compared with their source within a year: {list}",
                 names.len()
+            ),
+        ));
+    }
+}
+
+/// Knowledge notes alone: of the kinds of deadline `sources` tells.
+fn reviews(loaded: &Loaded, today: Date, said: &mut Vec<Said>) {
+    let due = reviews_due(&loaded.rulebook, today);
+    let names: Vec<&str> = due
+        .iter()
+        .filter_map(|review| match &review.of {
+            Reviewed::Note(id) => Some(id.as_str()),
+            Reviewed::Period(_) => None,
+        })
+        .collect();
+    if !names.is_empty() {
+        let list = names.join(", ");
+        said.push(Said::new(
+            format!("{}条知识条目到了复核时间:{list}", names.len()),
+            format!(
+                "due for review, {}: {list}",
+                counted(i64::try_from(names.len()).unwrap_or(i64::MAX), "knowledge note")
             ),
         ));
     }

@@ -18,12 +18,14 @@ macro_rules! shipped {
 /// Every shipped file: its path below the configuration directory, and its text.
 pub const FILES: &[(&str, &str)] = shipped![
     "agencies.toml",
+    "benefits.toml",
     "calendar/2022.toml",
     "calendar/2023.toml",
     "calendar/2024.toml",
     "calendar/2025.toml",
     "calendar/2026.toml",
     "calendar/2027.toml",
+    "knowledge.toml",
     "ladders.toml",
     "matters/cremation_certificate.toml",
     "matters/enterprise_licence.toml",
@@ -37,6 +39,7 @@ pub const FILES: &[(&str, &str)] = shipped![
     "matters/old_contract.toml",
     "people.toml",
     "periods.toml",
+    "policies.toml",
     "rota.toml",
     "schedule.toml",
     "templates/README.md",

@@ -13,7 +13,7 @@ const FILE_MAX: u64 = 1024 * 1024;
 /// Folders below `templates/`; links that lead round in a circle end here.
 const DEPTH_MAX: usize = 4;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 10] = [
     "xixin.toml",
     "schedule.toml",
     "ladders.toml",
@@ -21,6 +21,9 @@ const FILES: [&str; 7] = [
     "agencies.toml",
     "people.toml",
     "rota.toml",
+    "benefits.toml",
+    "policies.toml",
+    "knowledge.toml",
 ];
 const FOLDERS: [&str; 4] = ["matters", "calendar", "templates", "conf.d"];
 

@@ -7,6 +7,7 @@ use jiff::civil::{Date, Time};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use crate::domain::benefit::Fen;
 use crate::domain::office::Window;
 
 /// A text that is parsed by its own grammar.
@@ -20,6 +21,33 @@ where
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// An amount in yuan: a text such as `"1800.50"`, or a whole number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Yuan(pub Fen);
+
+impl<'de> Deserialize<'de> for Yuan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Amount;
+        impl Visitor<'_> for Amount {
+            type Value = String;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount in yuan such as \"1800\" or \"1234.56\"")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+                Ok(text.to_owned())
+            }
+
+            fn visit_i64<E: Error>(self, whole: i64) -> Result<String, E> {
+                Ok(whole.to_string())
+            }
+        }
+        let text = deserializer.deserialize_any(Amount)?;
         text.parse().map(Self).map_err(D::Error::custom)
     }
 }

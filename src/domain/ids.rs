@@ -53,7 +53,7 @@ macro_rules! id_type {
 id_type! {
     /// A case: a readable number such as `2026-000017`.
     CaseId,
-    /// An item of a case: `d1` (deadline), `c2` (call-back), `a3` (appointment). Numbered within the case, never used twice.
+    /// An item of a case: `d1` (deadline), `c2` (call-back), `a3` (appointment); `w-NAME` (policy). Numbered within the case, never used twice.
     ItemId,
     /// A resident or a relative.
     PersonId,
@@ -73,6 +73,12 @@ id_type! {
     RungName,
     /// A message text: a directory below `templates/<lang>/`.
     TextId,
+    /// A kind of reimbursement, as named in `benefits.toml`.
+    BenefitId,
+    /// A policy, as named in `policies.toml`.
+    PolicyId,
+    /// A knowledge note, as named in `knowledge.toml`.
+    NoteId,
     /// One row of the ledger.
     ReminderId,
 }

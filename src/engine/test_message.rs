@@ -72,6 +72,7 @@ fn wire(rules: &Rules, way: Way, to: &str, id: &str, now: Timestamp) -> Result<W
                 subject: SUBJECT.to_owned(),
                 text: BODY.to_owned(),
                 html: None,
+                invitation: None,
                 importance: Importance::Normal,
             };
             build(&mail)

@@ -85,6 +85,7 @@ fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
         subject: rendered.subject.unwrap_or_default(),
         text: rendered.body.unwrap_or_default(),
         html: rendered.html,
+        invitation: None,
         // A digest comes every day: it is in a hurry to leave, but no mail program need shout.
         importance: if row.priority >= Priority::Urgent as i64 && !row.case_id.is_empty() {
             Importance::High

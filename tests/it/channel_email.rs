@@ -25,6 +25,7 @@ fn mail() -> Mail {
         subject: "期限将至:请在周五前回复来访人,并把结果告诉窗口".to_owned(),
         text: "您好\n..\n.\n请处理。\n".to_owned(),
         html: Some("<p>您好</p>".to_owned()),
+        invitation: None,
         importance: Importance::High,
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod bad_config;
+mod benefit_cli;
 mod calendar;
 mod calendar_import;
 mod channel_email;
@@ -16,6 +17,8 @@ mod digests;
 mod documents;
 mod engine;
 mod import;
+mod invitation;
+mod knowledge;
 mod layers;
 mod loops;
 mod naive_period;

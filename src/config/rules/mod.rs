@@ -2,19 +2,25 @@
 //!
 //! What refers to a file that could not be read is not complained of: the file's own problem says it.
 
+mod benefits;
+mod knowledge;
 mod ladders;
 mod matters;
 mod offices;
 mod people;
 mod periods;
+mod policies;
 mod rota;
 mod schedule;
 
+pub(super) use benefits::benefits;
+pub(super) use knowledge::knowledge;
 pub(super) use ladders::ladders;
 pub(super) use matters::matters;
 pub(super) use offices::offices;
 pub(super) use people::{nobody_there, org, plausible_email};
 pub(super) use periods::periods;
+pub(super) use policies::policies;
 pub(super) use rota::rota;
 pub(super) use schedule::schedule;
 
@@ -42,12 +48,13 @@ pub(super) type Heard<'a> = &'a mut Vec<Problem>;
 pub(super) struct Names(Option<BTreeSet<String>>);
 
 impl Names {
-    pub(super) fn unread() -> Self {
-        Self(None)
-    }
-
     pub(super) fn of<T>(read: Option<&Read<T>>, table: &str) -> Self {
         Self(read.map(|read| read.document.names(table)))
+    }
+
+    /// The names of the files in a folder; none are known when the folder has none.
+    pub(super) fn of_files(names: Vec<String>) -> Self {
+        Self(Some(names.into_iter().collect()).filter(|names: &BTreeSet<String>| !names.is_empty()))
     }
 }
 

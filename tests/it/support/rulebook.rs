@@ -12,6 +12,7 @@ use xixin::domain::calendar::{Calendar, CalendarSource, DayOverride, OffDay};
 use xixin::domain::case::{
     Appointment, AppointmentState, Callback, Case, Deadline, Due, Origin, Party, Status, Trigger,
 };
+use xixin::domain::knowledge::Knowledge;
 use xixin::domain::ladder::{Audience, ItemKind, Ladder, Late, Priority, Rung, Until, Way};
 use xixin::domain::office::{Office, OfficeDays, Window};
 use xixin::domain::org::{Absence, Org, Role, Staff, Unit, UnitKind};
@@ -52,6 +53,9 @@ pub(crate) fn rulebook() -> Rulebook {
         periods: periods(),
         ladders: ladders(),
         matters: matters(),
+        benefits: BTreeMap::new(),
+        policies: BTreeMap::new(),
+        knowledge: Knowledge::default(),
         org: org(),
         rota: Rota::default(),
         schedule: schedule(),

@@ -1,0 +1,66 @@
+//! `policies.toml`: the watch-list.
+
+use std::collections::BTreeMap;
+
+use super::{Heard, Read, check_id, check_once, check_text, check_words};
+use crate::config::decode::Document;
+use crate::config::files::{PoliciesFile, PolicyEntry};
+use crate::domain::ids::PolicyId;
+use crate::domain::period::{Mode, PeriodRule, PeriodUnit};
+use crate::domain::policy::Policy;
+
+/// Within half a year of workdays somebody has told everybody.
+const TELL_WITHIN_MAX: i64 = 120;
+
+pub(in crate::config) fn policies(read: &Read<PoliciesFile>, heard: Heard<'_>) -> BTreeMap<PolicyId, Policy> {
+    let mut policies = BTreeMap::new();
+    for (name, entry) in &read.value.policy {
+        check(&read.document, name, entry, heard);
+        let id = PolicyId::from(name.as_str());
+        policies.insert(id.clone(), policy(id, entry));
+    }
+    policies
+}
+
+fn policy(id: PolicyId, entry: &PolicyEntry) -> Policy {
+    Policy {
+        item: Policy::item_of(&id),
+        id,
+        name: entry.name.clone(),
+        tags: entry.tags.iter().map(|tag| tag.trim().to_owned()).collect(),
+        added: entry.added.0,
+        tell_within: PeriodRule::simple(entry.tell_within.0, Mode::Promise),
+        what: entry.what.clone(),
+        source: entry.source.clone(),
+        checked: entry.checked.map(|day| day.0),
+        until: entry.until.map(|day| day.0),
+    }
+}
+
+fn check(doc: &Document, name: &str, entry: &PolicyEntry, heard: Heard<'_>) {
+    let at = |key: &str| format!("policy.{name}.{key}");
+    check_id(doc, &format!("policy.{name}"), name, heard);
+    check_words(doc, &at("name"), &entry.name, heard);
+    check_words(doc, &at("what"), &entry.what, heard);
+    check_text(doc, &at("source"), &entry.source, heard);
+    if entry.tags.is_empty() && doc.is_whole(&at("tags")) {
+        let fix = "name at least one tag of households, such as \"重残\"";
+        heard.push(doc.at(&at("tags"), "it is meant for nobody", fix));
+    }
+    for (index, tag) in entry.tags.iter().enumerate() {
+        check_text(doc, &format!("{}[{index}]", at("tags")), tag, heard);
+    }
+    check_once(doc, &at("tags"), &entry.tags, heard);
+    let within = entry.tell_within.0;
+    if within.unit != PeriodUnit::Workdays || !(1..=TELL_WITHIN_MAX).contains(&within.n) {
+        let fix = format!("allowed: 1wd to {TELL_WITHIN_MAX}wd (workdays), such as \"3wd\"");
+        heard.push(doc.at(&at("tell_within"), &format!("\"{within}\" does not fit here"), &fix));
+    }
+    if let Some(until) = entry
+        .until
+        .filter(|until| *until < entry.added && doc.is_whole(&at("added")))
+    {
+        let what = format!("it ends on {}, before it was added", until.0);
+        heard.push(doc.at(&at("until"), &what, "use a day on or after added"));
+    }
+}
