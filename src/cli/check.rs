@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, place: &Place) -> anyhow::Result<u8> {
 }
 
 /// What was read, by its code name, with the words for people.
-fn counts(loaded: &Loaded) -> [(&'static str, &'static str, usize); 9] {
+fn counts(loaded: &Loaded) -> [(&'static str, &'static str, usize); 10] {
     let book = &loaded.rulebook;
     [
         ("ladders", "提醒梯级", book.ladders.len()),
@@ -59,6 +59,7 @@ fn counts(loaded: &Loaded) -> [(&'static str, &'static str, usize); 9] {
         ("offices", "外单位", book.offices.len()),
         ("units", "单位", book.org.units.len()),
         ("staff", "人员", book.org.staff.len()),
+        ("rotas", "值班表", book.rota.stretches.len()),
     ]
 }
 

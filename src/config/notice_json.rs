@@ -19,7 +19,7 @@ use crate::domain::text::{Said, clean_line, counted, weekday_words};
 /// A notice names about 35 days.
 const DAYS_MAX: usize = 100;
 const PAPERS_MAX: usize = 10;
-const NAME_MAX: usize = 20;
+const NAME_MAX: usize = 40;
 const PAPER_MAX: usize = 300;
 /// The longest holiday; see `calendar_file`.
 const HOLIDAY_MAX_DAYS: usize = 16;

@@ -1,14 +1,19 @@
 //! What is no mistake in a configuration, but somebody should know.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 
 use super::Loaded;
 use super::settings::{MailTransport, SmsTransport};
+use crate::domain::ids::UnitId;
 use crate::domain::knowledge::{Reviewed, reviews_due};
 use crate::domain::text::{Said, counted};
 
 /// Warn this long before the settled part of the calendar ends.
 const CALENDAR_AHEAD_DAYS: i32 = 60;
+/// Warn this long before a window's rota ends.
+const ROTA_AHEAD_DAYS: i32 = 30;
 /// A rule is compared with its source at least once a year.
 const CHECKED_MAX_DAYS: i32 = 366;
 
@@ -17,6 +22,7 @@ pub fn remarks(loaded: &Loaded, today: Date) -> Vec<Said> {
     let mut said = Vec::new();
     channels(loaded, &mut said);
     calendar(loaded, today, &mut said);
+    rota(loaded, today, &mut said);
     sources(loaded, today, &mut said);
     reviews(loaded, today, &mut said);
     staff(loaded, today, &mut said);
@@ -62,6 +68,24 @@ fn calendar(loaded: &Loaded, today: Date, said: &mut Vec<Said>) {
             format!("the calendar ends on {last}; add the next notice to calendar/ when it is out; later dates are provisional"),
         )),
         Some(_) => {}
+    }
+}
+
+/// After its last stretch a rota says nothing any more, and nobody would notice.
+fn rota(loaded: &Loaded, today: Date, said: &mut Vec<Said>) {
+    let mut ends: BTreeMap<&UnitId, Date> = BTreeMap::new();
+    for stretch in &loaded.rulebook.rota.stretches {
+        let end = ends.entry(&stretch.unit).or_insert(stretch.to);
+        *end = stretch.to.max(*end);
+    }
+    for (unit, end) in ends
+        .into_iter()
+        .filter(|(_, end)| days_until(today, *end) < ROTA_AHEAD_DAYS)
+    {
+        said.push(Said::new(
+            format!("{unit} 的值班表只到 {end},请在 rota.toml 中续写"),
+            format!("the rota of {unit} ends on {end}; continue it in rota.toml"),
+        ));
     }
 }
 

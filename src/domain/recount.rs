@@ -124,7 +124,9 @@ fn recount_item(old: &Rulebook, new: &Rulebook, case: &Case, item: Item<'_>) -> 
         let Some(was) = before.at(milestone).filter(|was| *was != moment) else {
             continue;
         };
-        sooner |= moment.starts_at(&new.zone) < was.starts_at(&new.zone);
+        // The target is an aim; nothing is lost with it.
+        let binds = milestone != Milestone::TargetBy;
+        sooner |= binds && moment.starts_at(&new.zone) < was.starts_at(&new.zone);
         dates.push(MovedDate {
             milestone,
             name: Said::new(milestone.name_zh(), milestone.name().replace('_', " ")),

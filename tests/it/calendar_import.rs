@@ -107,10 +107,10 @@ fn every_problem_of_a_file_is_told_at_once_with_its_place() {
         [
             "n.json:3:11: papers: it names no notice; name the notices it comes from, so that somebody can compare the days",
             "n.json:6:11: days[1].date: 2027-01-01 is named twice; the first time in days[0]; name each day once",
-            "n.json:8:34: days[3].isOffDay: \"no\" is neither true nor false; true on days off (放假), false on make-up workdays (上班)",
+            "n.json:8:35: days[3].isOffDay: \"no\" is neither true nor false; true on days off (放假), false on make-up workdays (上班)",
             "n.json:10:11: days[5].date: \"2027-02-30\" is no date; write an existing date such as \"2027-01-01\"",
             "n.json:11:47: days[6].name: 2027-02-07 (周日 / Sunday) is off anyway, and has no name; give the holiday it belongs to, or leave the day out",
-            "n.json:14:34: days[9].isOffDay: 2027-02-10 (周三 / Wednesday) is worked anyway: a make-up day falls on a weekend; correct the date, write true, or leave the day out",
+            "n.json:14:35: days[9].isOffDay: 2027-02-10 (周三 / Wednesday) is worked anyway: a make-up day falls on a weekend; correct the date, write true, or leave the day out",
         ]
     );
 }
@@ -237,7 +237,7 @@ fn letters(hall: &Hall) -> Vec<Left> {
 #[tokio::test]
 async fn every_open_item_is_counted_again_and_only_what_moved_is_listed() {
     let (_hall, [later, sooner, _], found) = hall().await;
-    assert_eq!((found.items, found.moved.len(), found.settled), (3, 2, 1));
+    assert_eq!((found.items, found.moved.len(), found.settled), (6, 2, 1));
     let safe = |case: &CaseId| {
         let moved = found.moved.iter().find(|moved| moved.case == *case).unwrap();
         let date = moved.dates.iter().find(|date| date.name.en == "last safe day").unwrap();

@@ -94,6 +94,24 @@ fn somebody_on_duty_who_has_left_is_told_once_with_the_days() {
 }
 
 #[test]
+fn a_rota_that_is_about_to_end_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    write_rules(folder.path());
+    let loaded = load(folder.path(), &BTreeMap::new(), &|_, _, _| true).unwrap();
+    let said = |today: &str| -> Vec<String> {
+        let all = xixin::config::remarks(&loaded, day(today)).into_iter();
+        all.map(|said| said.en).filter(|en| en.contains("rota")).collect()
+    };
+    assert_eq!(said("2027-12-01"), [] as [&str; 0]);
+    let told = said("2027-12-02");
+    assert_eq!(told.len(), 3);
+    assert_eq!(
+        told[2],
+        "the rota of tianqiao-window ends on 2027-12-31; continue it in rota.toml"
+    );
+}
+
+#[test]
 fn a_gap_is_not_told_while_the_calendar_itself_is_wrong() {
     let told = edited("calendar/2026.toml", "2026-02-14 = { name", "2026-02-31 = { name").unwrap_err();
     assert!(
