@@ -32,6 +32,7 @@ mod providers;
 mod query_plans;
 mod quiet;
 mod reload;
+mod scenarios;
 mod sms;
 mod storage;
 mod store;
