@@ -37,6 +37,7 @@ mod query_plans;
 mod quiet;
 mod reload;
 mod rota;
+mod scenarios;
 mod sms;
 mod storage;
 mod store;

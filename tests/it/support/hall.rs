@@ -70,6 +70,14 @@ impl Hall {
 
     /// The same, with more settings on top (TOML).
     pub(crate) async fn open_with(now: &str, settings: &str) -> Self {
+        Self::open_edited(now, |config| {
+            std::fs::write(config.join("conf.d/20-test.toml"), settings).unwrap();
+        })
+        .await
+    }
+
+    /// The same after `edit` has changed the files of the configuration in this directory.
+    pub(crate) async fn open_edited(now: &str, edit: impl FnOnce(&Path)) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let config = dir.path().join("config");
         copy_dir(&shipped(), &config);
@@ -80,7 +88,7 @@ impl Hall {
             state.to_str().unwrap()
         );
         std::fs::write(config.join("conf.d/10-test.toml"), base).unwrap();
-        std::fs::write(config.join("conf.d/20-test.toml"), settings).unwrap();
+        edit(&config);
         Self::start(dir, ManualClock::new(at(now))).await
     }
 
@@ -222,7 +230,8 @@ impl Hall {
         self.settle().await;
     }
 
-    async fn next_event(&self) -> Option<Timestamp> {
+    /// The next instant at which the daemon would do something.
+    pub(crate) async fn next_event(&self) -> Option<Timestamp> {
         let engine = &self.app.engine;
         let now = self.clock.now();
         let wake = engine.store.next_wake().await.unwrap();

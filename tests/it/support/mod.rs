@@ -6,6 +6,8 @@ pub(crate) mod http_server;
 pub(crate) mod intake;
 pub(crate) mod published;
 pub(crate) mod rulebook;
+pub(crate) mod scenario;
 pub(crate) mod shipped;
 pub(crate) mod smtp_server;
+pub(crate) mod story;
 pub(crate) mod timeline;

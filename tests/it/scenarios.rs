@@ -1,0 +1,96 @@
+//! The stories heard at the window, one file each in tests/scenarios/, played through everything under a clock that stands still.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::support::scenario::{play, refusal};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
+
+/// One test for each file: `s20_urgency` plays `s20-urgency.toml`.
+macro_rules! stories {
+    ($($story:ident,)*) => {
+        const STORIES: &[&str] = &[$(stringify!($story),)*];
+
+        $(
+            #[tokio::test]
+            async fn $story() {
+                play(&stringify!($story).replace('_', "-")).await;
+            }
+        )*
+    };
+}
+
+stories![
+    s02_three_centres,
+    s03_enterprise,
+    s09_phone_first,
+    s10_daughter,
+    s17_fact_found,
+    s18_estimated,
+    s19_spring_festival,
+    s20_urgency,
+    s30_promise,
+    s33_contacts,
+    s38_external_appointment,
+    s45_insurance_gap,
+    s50_out_of_scope,
+    s52_no_easy_no,
+    s53_explained,
+    s57_absolute_dates,
+    s58_bereaved,
+];
+
+#[test]
+fn every_file_is_played() {
+    let names = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path());
+    let files: BTreeSet<String> = names
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().replace('-', "_"))
+        .collect();
+    let played: BTreeSet<String> = STORIES.iter().map(ToString::to_string).collect();
+    assert_eq!(files, played, "add the file to the list of stories!");
+}
+
+#[test]
+fn a_mistake_in_a_story_is_told_with_file_and_line() {
+    const HEAD: &str =
+        "story = \"S20\"\nsaid = \"快\"\nrule = { zh = \"快\", en = \"soon\" }\nstart = \"2026-02-10 09:00\"\n";
+    const TIMELINE: &str = "[timeline]\nuntil = \"2026-02-12 12:00\"\ndecisions = ''''''\n";
+    const EXPECTED: &str = "[[digest]]\nof = \"lin\"\nday = \"2026-02-11\"\n";
+    let table = [
+        ("[[act]]\nwhen = \"2026-02-11 09:00\"\n", "6: unknown field `when`"),
+        ("", "1: nothing is expected"),
+        (
+            "[[digest]]\nof = \"lin\"\nday = \"tomorrow\"\n",
+            "5: \"tomorrow\" is no time",
+        ),
+        (
+            "[[digest]]\nof = \"lin\"\nday = \"2026-02-11\"\n[[message]]\nat = \"2026-02-10 10:00\"\nto = \"lin\"\nhas = []\n",
+            "8: an earlier time",
+        ),
+        (
+            "[[digest]]\nof = \"lin\"\nday = \"2026-02-13\"\n",
+            "1: timeline.until lies before",
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let told = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        refusal(&path)
+    };
+    assert_eq!(told("s20-good.toml", &format!("{HEAD}{EXPECTED}{TIMELINE}")), "");
+    for (entries, expected) in table {
+        let said = told("s20-bad.toml", &format!("{HEAD}{entries}{TIMELINE}"));
+        assert!(
+            said.starts_with(&format!("tests/scenarios/s20-bad.toml:{expected}")),
+            "{said}"
+        );
+    }
+    let said = told("s19-bad.toml", &format!("{HEAD}{EXPECTED}{TIMELINE}"));
+    assert!(
+        said.starts_with("tests/scenarios/s19-bad.toml:1: the name of the file"),
+        "{said}"
+    );
+}
