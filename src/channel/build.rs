@@ -302,7 +302,7 @@ fn header_text(text: &str, max: usize) -> Cow<'_, str> {
 }
 
 /// C0, DEL and C1; the two Unicode line breaks; marks that reorder what is read (UAX 9) and the byte order mark.
-fn is_unfit(c: char) -> bool {
+pub(super) fn is_unfit(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }

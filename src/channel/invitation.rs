@@ -13,6 +13,8 @@ use jiff::fmt::strtime;
 use jiff::tz::{Dst, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
+use super::build::is_unfit;
+
 /// RFC 5545 3.1, without the CRLF.
 const LINE_MAX: usize = 75;
 /// Longest text of a property, in characters; the rest is cut.
@@ -282,7 +284,7 @@ fn common_name(name: Option<&str>) -> String {
     let name: String = name
         .unwrap_or_default()
         .chars()
-        .filter(|letter| !letter.is_control() && !is_unseen(*letter))
+        .filter(|letter| !is_unfit(*letter))
         .take(80)
         .map(|letter| if letter == '"' { '\u{201d}' } else { letter })
         .collect();
@@ -291,11 +293,6 @@ fn common_name(name: Option<&str>) -> String {
     } else {
         format!(";CN=\"{}\"", name.trim())
     }
-}
-
-/// Marks that turn the direction of writing (UAX 9), the byte order mark and the two Unicode line breaks.
-fn is_unseen(letter: char) -> bool {
-    matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Content lines.
@@ -326,7 +323,7 @@ impl Lines {
                 '\r' if letters.peek() == Some(&'\n') => {}
                 '\r' | '\n' => line.push_str("\\n"),
                 '\t' => line.push(' '),
-                letter if letter.is_control() || is_unseen(letter) => {}
+                letter if is_unfit(letter) => {}
                 letter => line.push(letter),
             }
         }

@@ -61,7 +61,7 @@ fn the_oldest_review_comes_first() {
 #[test]
 fn kinds_of_deadline_are_reviewed_where_the_file_says_by_whom_and_only_once_checked() {
     let mut rules = rulebook();
-    let ids: Vec<_> = rules.periods.keys().cloned().take(2).collect();
+    let ids: Vec<_> = rules.periods.keys().take(2).cloned().collect();
     for kind in rules.periods.values_mut() {
         kind.checked = None;
     }
