@@ -8,6 +8,7 @@ mod case;
 mod check;
 mod ctl;
 mod demo;
+mod diff;
 mod digest;
 mod doctor;
 mod document;
@@ -19,6 +20,7 @@ mod preview;
 mod send_test;
 mod serve;
 mod show;
+mod simulate;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -82,6 +84,10 @@ enum Verb {
     Check(check::Args),
     /// What will be sent, to whom, over what, and why / 预览将发送的提醒
     Preview(preview::Args),
+    /// What would happen over the next days, day by day / 模拟今后若干天
+    Simulate(simulate::Args),
+    /// What a changed configuration would do to the open cases / 比较新配置的影响
+    Diff(diff::Args),
     /// Why a reminder was or was not sent / 为什么发或没发
     Why(ledger::WhyArgs),
     /// Why a rung has not come yet / 为什么还没提醒
@@ -166,6 +172,8 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Period(args) => period_with(&args, &place),
         Verb::Check(args) => check::run(&args, &place),
         Verb::Preview(args) => preview::run(args, place).await,
+        Verb::Simulate(args) => simulate::run(args, place).await,
+        Verb::Diff(args) => diff::run(args, place).await,
         Verb::Why(args) => ledger::why(args, place).await,
         Verb::WhyNot(args) => ledger::why_not(args, place).await,
         Verb::Digest(args) => digest::run(args, place).await,

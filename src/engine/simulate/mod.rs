@@ -55,7 +55,10 @@ pub struct Wanted {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     /// So many daily digests go out.
-    Digests { at: Timestamp, readers: u64 },
+    Digests {
+        at: Timestamp,
+        readers: u64,
+    },
     Reminder(Box<Happening>),
 }
 
@@ -113,6 +116,11 @@ pub async fn simulate(
         span,
         tally: Tally::new(&rules.rulebook, span),
         tell,
+        digest: if digests::is_owed(&engine.store, &rules.rulebook, now).await? {
+            now
+        } else {
+            digests::next_digest(&rules.rulebook, now)
+        },
         over: false,
     };
     let mut outbox = Outbox::new(&engine.store, &rules, now);
@@ -332,7 +340,9 @@ impl Ahead {
         let mut slots: std::collections::HashMap<CaseId, Slot> =
             slots.into_iter().map(|slot| (slot.case.clone(), slot)).collect();
         for mut known in batch.known {
-            let Some(slot) = slots.remove(&known.case.id) else { continue };
+            let Some(slot) = slots.remove(&known.case.id) else {
+                continue;
+            };
             slot.past.add_to(&mut known.decided);
             ahead.go(rules, known, slot.past, slot.wake, window);
         }
@@ -386,12 +396,9 @@ async fn tell_window(
     // A stable sort: the decisions of one case at one instant keep the planner's order.
     steps.sort_by(|a, b| (a.at, &a.row.case_id).cmp(&(b.at, &b.row.case_id)));
     let mut steps = steps.into_iter().peekable();
-    // A digest that is due at this very instant is still to come.
-    let before = window.from.checked_sub(SignedDuration::from_nanos(1));
-    let mut digest = digests::next_digest(rules, before.unwrap_or(window.from));
     loop {
         let coming = steps.peek().map(|step| step.at);
-        let digest_at = Some(digest).filter(|at| *at < window.to);
+        let digest_at = Some(teller.digest).filter(|at| *at < window.to);
         let leaving = outbox.next().filter(|at| *at < window.to);
         let Some(now) = coming.into_iter().chain(digest_at).chain(leaving).min() else {
             return Ok(());
@@ -400,7 +407,7 @@ async fn tell_window(
             teller.digests(now);
             let next = digests::next_digest(rules, now);
             // At the end of the calendar there is no other.
-            digest = if next > now { next } else { Timestamp::MAX };
+            teller.digest = if next > now { next } else { Timestamp::MAX };
         }
         while let Some(step) = steps.next_if(|step| step.at == now) {
             outbox.put(step, now);
@@ -422,6 +429,8 @@ struct Teller<'a> {
     span: (Timestamp, Timestamp),
     tally: Tally,
     tell: &'a mut dyn FnMut(&Told) -> ControlFlow<()>,
+    /// When the next digests come.
+    digest: Timestamp,
     over: bool,
 }
 
@@ -461,7 +470,9 @@ impl Teller<'_> {
     }
 
     fn pass_on(&mut self, told: &Told) {
-        self.over |= (self.tell)(told).is_break();
+        if !self.over {
+            self.over = (self.tell)(told).is_break();
+        }
     }
 }
 

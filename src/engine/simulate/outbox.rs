@@ -147,7 +147,11 @@ impl<'a> Outbox<'a> {
         if not_before <= now && !is_capped {
             return self.ended(End::Sent, row, who, now);
         }
-        let of_case = self.happened.iter().rev().take_while(|told| told.row.case_id == row.case_id);
+        let of_case = self
+            .happened
+            .iter()
+            .rev()
+            .take_while(|told| told.row.case_id == row.case_id);
         let mut calls = of_case.filter(|told| told.end == End::Task && told.row.mark == row.mark);
         let called = calls.any(|told| told.row.recipient == row.recipient);
         let row = Row {
