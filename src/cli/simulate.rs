@@ -235,6 +235,7 @@ fn line_json(book: &Rulebook, happening: &Happening) -> Value {
 
 fn totals(tally: &Tally) -> String {
     let mut lines = vec![format!("合计 / totals: {} 个在办案件 / open cases", tally.cases)];
+    lines.push("按今后无人办理、渠道全部正常计算 / as if nobody acted and every provider took everything".to_owned());
     if tally.unreadable > 0 {
         lines.push(format!(
             "! {} 个案件无法读取,未计入 / cases cannot be read and are left out",

@@ -31,11 +31,13 @@ async fn simulated(hall: &Hall, wanted: &Wanted, until: &str) -> (Vec<Told>, Tal
 }
 
 fn reminders(told: &[Told]) -> Vec<&Happening> {
-    let reminder = |told| match told {
-        &Told::Reminder(ref happening) => Some(&**happening),
-        Told::Digests { .. } => None,
-    };
-    told.iter().filter_map(reminder).collect()
+    let mut found = Vec::new();
+    for one in told {
+        if let Told::Reminder(happening) = one {
+            found.push(&**happening);
+        }
+    }
+    found
 }
 
 /// A simulated row as the ledger would have it: case, mark, recipient, way, state, when decided and when over, why.
