@@ -3,13 +3,35 @@
 use serde_json::{Value, json};
 
 use crate::cli::case::local;
-use crate::domain::ids::PersonId;
+use crate::cli::{EXIT_USAGE, complain};
+use crate::domain::ids::{PersonId, StaffId, UnitId};
 use crate::domain::plan::People;
 use crate::domain::reminder::{Decision, Recipient, State};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::mask_name;
 use crate::engine::foresee::{Ahead, Outlook};
 use crate::engine::status::zone_text;
+
+/// Complains about a unit or a member of staff that the rules do not know.
+pub(super) fn unknown_name(book: &Rulebook, unit: Option<&str>, staff: Option<&str>) -> Option<u8> {
+    if let Some(unit) = unit.filter(|unit| !book.org.units.contains_key(*unit)) {
+        let known: Vec<&str> = book.org.units.keys().map(UnitId::as_str).collect();
+        complain(&format!(
+            "没有单位“{unit}” / there is no unit \"{unit}\"; 现有 / known: {}",
+            known.join(", ")
+        ));
+        return Some(EXIT_USAGE);
+    }
+    if let Some(staff) = staff.filter(|staff| !book.org.staff.contains_key(*staff)) {
+        let known: Vec<&str> = book.org.staff.keys().map(StaffId::as_str).collect();
+        complain(&format!(
+            "没有工作人员“{staff}” / there is no member of staff \"{staff}\"; 现有 / known: {}",
+            known.join(", ")
+        ));
+        return Some(EXIT_USAGE);
+    }
+    None
+}
 
 /// One line of a list.
 pub(super) fn line(book: &Rulebook, outlook: &Outlook, ahead: &Ahead) -> String {

@@ -35,15 +35,18 @@ pub(super) fn run(args: &Args, place: &Place) -> anyhow::Result<u8> {
             }
             Ok(0)
         }
-        Err(problems) => {
-            if args.read.json {
-                say(&wrong_json(&place, &problems).to_string());
-            } else {
-                say(&problems.to_string());
-            }
-            Ok(EXIT_CONFIG)
-        }
+        Err(problems) => Ok(wrong(&place, &problems, args.read.json)),
     }
+}
+
+/// Tells every problem of a configuration.
+pub(super) fn wrong(place: &Place, problems: &Problems, json: bool) -> u8 {
+    if json {
+        say(&wrong_json(place, problems).to_string());
+    } else {
+        say(&problems.to_string());
+    }
+    EXIT_CONFIG
 }
 
 /// What was read, by its code name, with the words for people.

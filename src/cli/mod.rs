@@ -10,6 +10,7 @@ mod case;
 mod check;
 mod ctl;
 mod demo;
+mod diff;
 mod digest;
 mod doctor;
 mod document;
@@ -22,6 +23,7 @@ mod send_test;
 mod serve;
 mod show;
 mod show_item;
+mod simulate;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -90,6 +92,10 @@ enum Verb {
     Calendar(calendar::Args),
     /// What will be sent, to whom, over what, and why / 预览将发送的提醒
     Preview(preview::Args),
+    /// What would happen over the next days, day by day / 模拟今后若干天
+    Simulate(simulate::Args),
+    /// What a changed configuration would do to the open cases / 比较新配置的影响
+    Diff(diff::Args),
     /// Why a reminder was or was not sent / 为什么发或没发
     Why(ledger::WhyArgs),
     /// Why a rung has not come yet / 为什么还没提醒
@@ -176,6 +182,8 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Check(args) => check::run(&args, &place),
         Verb::Calendar(args) => calendar::run(args, place).await,
         Verb::Preview(args) => preview::run(args, place).await,
+        Verb::Simulate(args) => simulate::run(args, place).await,
+        Verb::Diff(args) => diff::run(args, place).await,
         Verb::Why(args) => ledger::why(args, place).await,
         Verb::WhyNot(args) => ledger::why_not(args, place).await,
         Verb::Digest(args) => digest::run(args, place).await,

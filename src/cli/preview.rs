@@ -97,31 +97,7 @@ fn wrong(args: &Args, book: &Rulebook, from: Date, to: Date) -> Option<u8> {
         ));
         return Some(EXIT_USAGE);
     }
-    if let Some(unit) = args
-        .unit
-        .as_ref()
-        .filter(|unit| !book.org.units.contains_key(unit.as_str()))
-    {
-        let known: Vec<&str> = book.org.units.keys().map(UnitId::as_str).collect();
-        complain(&format!(
-            "没有单位“{unit}” / there is no unit \"{unit}\"; 现有 / known: {}",
-            known.join(", ")
-        ));
-        return Some(EXIT_USAGE);
-    }
-    if let Some(staff) = args
-        .staff
-        .as_ref()
-        .filter(|staff| !book.org.staff.contains_key(staff.as_str()))
-    {
-        let known: Vec<&str> = book.org.staff.keys().map(StaffId::as_str).collect();
-        complain(&format!(
-            "没有工作人员“{staff}” / there is no member of staff \"{staff}\"; 现有 / known: {}",
-            known.join(", ")
-        ));
-        return Some(EXIT_USAGE);
-    }
-    None
+    ahead::unknown_name(book, args.unit.as_deref(), args.staff.as_deref())
 }
 
 async fn cases(app: &App, args: &Args, book: &Rulebook, end: Timestamp) -> anyhow::Result<Vec<StoredCase>> {

@@ -66,7 +66,7 @@ impl fmt::Display for OutOfRange {
 
 impl std::error::Error for OutOfRange {}
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Calendar {
     /// `totals[i]`: workdays before day `i`, counted from `FIRST_DAY`.
     totals: Vec<u32>,

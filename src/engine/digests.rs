@@ -24,7 +24,7 @@ use crate::engine::{Engine, POLL, digest_content, new_reminder};
 use crate::lifecycle::Beat;
 use crate::store::queue::Claimed;
 use crate::store::reminders::NewReminder;
-use crate::store::{StoreError, commit, reminders, runs};
+use crate::store::{Store, StoreError, commit, reminders, runs};
 
 const SCHEDULE: &str = "digest";
 
@@ -66,16 +66,28 @@ pub fn next_digest(rules: &Rulebook, now: Timestamp) -> Timestamp {
 /// Claims today's slot when its time has come and queues one digest for everybody who gets one. Returns how many.
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> {
     let rules = engine.live.get();
-    let book = &rules.rulebook;
     if engine.gate.time_in_doubt() {
         return Ok(0);
     }
-    let local = book.zone.to_datetime(now);
-    let (today, due) = (local.date(), instant(local.date(), book.schedule.digest_at, &book.zone));
-    if now < due || !book.calendar.is_workday(today) {
-        return Ok(0);
+    match due_day(&rules.rulebook, now) {
+        Some(today) => queue(engine, today, now).await,
+        None => Ok(0),
     }
-    queue(engine, today, now).await
+}
+
+/// Today, when it is a workday and the time of its digests has come.
+fn due_day(book: &Rulebook, now: Timestamp) -> Option<Date> {
+    let today = book.zone.to_datetime(now).date();
+    let due = instant(today, book.schedule.digest_at, &book.zone);
+    (now >= due && book.calendar.is_workday(today)).then_some(today)
+}
+
+/// Whether the digests of today should have been queued by now and were not.
+pub async fn is_owed(store: &Store, book: &Rulebook, now: Timestamp) -> Result<bool, StoreError> {
+    match due_day(book, now) {
+        Some(today) => Ok(!store.is_claimed(SCHEDULE, &today.to_string()).await?),
+        None => Ok(false),
+    }
 }
 
 /// Claims the slot of a day and queues its digests; nothing when it was claimed before. Returns how many.

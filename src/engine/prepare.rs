@@ -291,7 +291,7 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
 }
 
 /// The same reminder for somebody who is meant instead.
-fn passed_on(row: &Claimed, heir: Heir, said: &Said, now: Timestamp) -> NewReminder {
+pub(crate) fn passed_on(row: &Claimed, heir: Heir, said: &Said, now: Timestamp) -> NewReminder {
     let fallback: Vec<&str> = heir.fallback.iter().map(|way| way.name()).collect();
     NewReminder {
         id: new_reminder().to_string(),

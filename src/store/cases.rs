@@ -64,6 +64,16 @@ pub struct Unreadable {
     pub why: StoreError,
 }
 
+/// A page of open cases.
+#[derive(Debug, Default)]
+pub struct OpenPage {
+    pub cases: Vec<StoredCase>,
+    /// Those whose facts cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// After which the next page begins; `None` when there is nothing more.
+    pub last: Option<CaseId>,
+}
+
 impl ToPlan {
     fn read(rows: Vec<Row>) -> Self {
         let mut found = Self::default();
@@ -159,6 +169,28 @@ impl Store {
             .fetch_all(self.reader())
             .await;
         rows.during("find the cases that wake up").map(readable)
+    }
+
+    /// The next open cases by id, after `after` (empty: from the first). One statement reads a page, whatever lies before it.
+    pub async fn open_after(&self, after: &str, limit: i64) -> Result<OpenPage, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where id > $1 and status <> 'closed'
+            order by id
+            limit $2";
+        let rows = sqlx::query_as::<_, Row>(SQL)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read the open cases")?;
+        let last = rows.last().map(|row| CaseId::from(row.id.as_str()));
+        let ToPlan { cases, unreadable } = ToPlan::read(rows);
+        Ok(OpenPage {
+            cases,
+            unreadable,
+            last,
+        })
     }
 
     /// Open cases last planned by other rules than generation `gen_now`.

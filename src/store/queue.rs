@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
 
+use crate::domain::ids::CaseId;
 use crate::domain::ladder::{Priority, Way};
 use crate::store::cases::json;
 use crate::store::{During, Store, StoreError, Tx, commit, instant_of};
@@ -29,6 +30,16 @@ pub struct Claimed {
     pub epoch: i64,
     pub reason_zh: String,
     pub reason_en: String,
+}
+
+/// A queued row, and when it may go.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Waiting {
+    #[sqlx(flatten)]
+    pub claimed: Claimed,
+    pub way: String,
+    pub not_before_ms: i64,
+    pub decided_ms: i64,
 }
 
 /// The right to send one reminder, until somebody else takes it over.
@@ -339,6 +350,21 @@ impl Store {
             .during("record attempts")?;
         commit(tx, "record attempts").await?;
         Ok(starting.into_iter().map(|attempt| attempt.id.clone()).collect())
+    }
+
+    /// What is queued already for these cases and has not left yet.
+    pub async fn waiting_of(&self, cases: &[&CaseId]) -> Result<Vec<Waiting>, StoreError> {
+        const SQL: &str = "
+            select id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                   reason_zh, reason_en, way, not_before_ms, decided_ms
+            from reminders
+            where case_id in (select value from json_each($1)) and state in ('queued', 'claimed')
+            order by id";
+        sqlx::query_as(SQL)
+            .bind(json(&cases))
+            .fetch_all(self.reader())
+            .await
+            .during("read what is queued")
     }
 
     /// SMS already sent or under way to each of these recipients since `since`, with the cases they were about.

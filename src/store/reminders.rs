@@ -12,7 +12,7 @@ use crate::store::cases::json;
 use crate::store::{During, Store, StoreError, Tx, instant_of};
 
 /// A decision on its way into the ledger.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewReminder {
     pub id: String,
     /// Empty for messages that belong to no case.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod admin;
+mod ahead;
 mod bad_config;
 mod benefit_cli;
 mod calendar;

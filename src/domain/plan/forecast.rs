@@ -4,7 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::case::Case;
-use crate::domain::plan::{People, plan};
+use crate::domain::plan::decide::Scene;
+use crate::domain::plan::{People, dated_items, decide_all};
 use crate::domain::reminder::{Decided, Decision};
 use crate::domain::rulebook::Rulebook;
 
@@ -13,6 +14,15 @@ use crate::domain::rulebook::Rulebook;
 pub struct Foreseen {
     pub at: Timestamp,
     pub decision: Decision,
+}
+
+/// What is decided in a stretch of time, and the wake-up at which it goes on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stretch {
+    /// By time. What is due at its beginning comes first.
+    pub foreseen: Vec<Foreseen>,
+    /// `None` when the case asks for nothing more. It lies within the stretch only when that was cut off.
+    pub wake: Option<Timestamp>,
 }
 
 /// Plannings of one case at the most; a case that asks for more within one look is cut off there.
@@ -24,25 +34,45 @@ pub fn forecast(
     case: &Case,
     people: &People,
     mut decided: Decided,
-    (from, to): (Timestamp, Timestamp),
+    span: (Timestamp, Timestamp),
     limit: usize,
 ) -> Vec<Foreseen> {
-    let mut foreseen = Vec::new();
+    let mut foreseen = stretch(rules, case, people, &mut decided, span, limit).foreseen;
+    foreseen.truncate(limit);
+    foreseen
+}
+
+/// The decisions of `[from, to]`, which join `decided`. It ends early once there are `limit` of them.
+pub fn stretch(
+    rules: &Rulebook,
+    case: &Case,
+    people: &People,
+    decided: &mut Decided,
+    (from, to): (Timestamp, Timestamp),
+    limit: usize,
+) -> Stretch {
+    let items = dated_items(rules, case);
+    let mut found = Stretch::default();
     let mut now = from;
     for _ in 0..PLANNINGS_MAX {
-        let planned = plan(rules, case, people, &decided, now);
-        for decision in planned.due {
+        let scene = Scene {
+            rules,
+            case,
+            people,
+            now,
+        };
+        let (due, wake) = decide_all(&scene, &items, decided);
+        for decision in due {
             decided.insert(decision.mark.to_string());
-            foreseen.push(Foreseen { at: now, decision });
+            found.foreseen.push(Foreseen { at: now, decision });
         }
-        let next = planned.wake.map(|wake| wake.max(just_after(now)));
-        match next {
-            Some(wake) if wake <= to && foreseen.len() < limit => now = wake,
+        found.wake = wake.map(|wake| wake.max(just_after(now)));
+        match found.wake {
+            Some(wake) if wake <= to && found.foreseen.len() < limit => now = wake,
             _ => break,
         }
     }
-    foreseen.truncate(limit);
-    foreseen
+    found
 }
 
 fn just_after(at: Timestamp) -> Timestamp {

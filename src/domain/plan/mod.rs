@@ -57,27 +57,30 @@ pub struct Plan<'a> {
 
 /// Plans one case at `now`. `decided` holds the marks already in the ledger.
 pub fn plan<'a>(rules: &'a Rulebook, case: &'a Case, people: &People, decided: &Decided, now: Timestamp) -> Plan<'a> {
-    let items: Vec<Dated<'a>> = case.live_items(rules).map(|item| Dated::new(rules, item)).collect();
+    let items = dated_items(rules, case);
+    let scene = decide::Scene {
+        rules,
+        case,
+        people,
+        now,
+    };
+    let (due, wake) = decide_all(&scene, &items, decided);
+    Plan { items, due, wake }
+}
+
+/// Every item that is still followed, with its dates. They do not depend on the time of day: whoever plans one case many times dates it once.
+pub fn dated_items<'a>(rules: &'a Rulebook, case: &'a Case) -> Vec<Dated<'a>> {
+    case.live_items(rules).map(|item| Dated::new(rules, item)).collect()
+}
+
+/// The decisions that are due for all items, and the next instant at which there can be more.
+fn decide_all(scene: &decide::Scene<'_>, items: &[Dated<'_>], decided: &Decided) -> (Vec<Decision>, Option<Timestamp>) {
     let mut due = Vec::new();
     let mut scratch = String::new();
     let mut wake: Option<Timestamp> = None;
-    for dated in &items {
-        let next = decide::decide(
-            &decide::Scene {
-                rules,
-                case,
-                people,
-                now,
-            },
-            dated,
-            decided,
-            &mut scratch,
-            &mut due,
-        );
-        wake = match (wake, next) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+    for dated in items {
+        let next = decide::decide(scene, dated, decided, &mut scratch, &mut due);
+        wake = wake.into_iter().chain(next).min();
     }
-    Plan { items, due, wake }
+    (due, wake)
 }
