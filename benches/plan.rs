@@ -42,7 +42,7 @@ fn main() {
         .iter()
         .filter_map(|item| Some(item.ladder?.id.clone()))
         .collect();
-    println!("{} items on {} ladders", case.items().count(), ladders.len());
+    println!("{} items on {} ladders", case.items(&rules).count(), ladders.len());
 
     report("nothing is due", || {
         let planned = plan(&rules, black_box(&case), &people, black_box(&decided), now);
@@ -99,6 +99,7 @@ fn case(rules: &Rulebook) -> (Case, People) {
         actor,
         now: OPENED.parse().expect("an instant"),
         new_person: &|| PersonId::from("p1"),
+        busy: &[],
     };
     let opened = open("2026-000001".into(), new, false, &context).expect("the case opens");
     let people = People {

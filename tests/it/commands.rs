@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use xixin::domain::case::{AttemptResult, Case, CaseFlag, Closing, ContactKind, Direction, Due, Item, Status};
-use xixin::domain::command::{Close, CloseAs, Command, Context, NewCase, PersonChange, Refusal, open};
+use xixin::domain::case::{AttemptResult, Case, CaseFlag, Closing, ContactKind, Direction, Due, Status};
+use xixin::domain::command::{Close, CloseAs, Command, Context, NewAppointment, NewCase, PersonChange, Refusal, open};
 use xixin::domain::ids::PersonId;
 
 use crate::support::rulebook::{appointment, at, callback, case, daughter, day, deadline, deadline_ending, rulebook};
@@ -447,6 +447,7 @@ fn s03_an_enterprise_needs_a_contact_person_and_nothing_about_age_or_frailty() {
         actor: &rules.org.staff["li"],
         now: at("2026-03-02 10:00"),
         new_person: &|| PersonId::from("p1"),
+        busy: &[],
     };
     let new = r#"{"resident":{"name":"何经理","phone":"13900001111"},"enterprise":"示例商贸","matter":"enterprise","request":"开办"}"#;
     let opened = open(
@@ -472,6 +473,7 @@ fn s17_what_a_matter_needs_is_watched_before_its_date_is_known() {
         actor: &rules.org.staff["li"],
         now: at("2026-03-02 10:00"),
         new_person: &|| PersonId::from("p1"),
+        busy: &[],
     };
     let new = r#"{"resident":{"name":"沈小兰"},"matter":"cremation","request":"补办"}"#;
     let opened = open(
@@ -710,15 +712,17 @@ fn command() -> impl Strategy<Value = Command> {
             due,
             note
         }),
-        (item(), staff()).prop_map(|(item, to)| Command::PassCallback { item, to }),
-        (text(), office(), text(), vec(text(), 0..3)).prop_map(|(what, office, start, bring)| Command::Book {
-            what,
-            office,
-            start,
-            end: None,
-            with: None,
-            bring
-        }),
+        (item(), staff()).prop_map(|(item, to)| Command::Pass { item, to }),
+        (text(), office(), text(), vec(text(), 0..3)).prop_map(|(what, office, start, bring)| Command::Book(
+            NewAppointment {
+                what,
+                office,
+                start,
+                end: None,
+                with: None,
+                bring
+            }
+        )),
         (item(), text()).prop_map(|(item, start)| Command::MoveAppointment { item, start, end: None }),
         item().prop_map(|item| Command::Attended { item }),
         (item(), text()).prop_map(|(item, reason)| Command::CancelAppointment { item, reason }),
@@ -749,7 +753,7 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 fn ids(case: &Case) -> BTreeSet<String> {
-    case.items().map(|item: Item<'_>| item.id().to_string()).collect()
+    case.item_ids().map(ToString::to_string).collect()
 }
 
 proptest! {

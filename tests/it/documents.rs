@@ -138,6 +138,7 @@ fn with_context<T>(act: impl FnOnce(&Context<'_>) -> T) -> T {
         actor: &RULES.org.staff["sun"],
         now: at(NOW),
         new_person: &new_person,
+        busy: &[],
     })
 }
 

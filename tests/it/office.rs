@@ -24,6 +24,7 @@ pub(crate) fn office(days: OfficeDays) -> Office {
         route: "乘 1 路到示例街站".to_owned(),
         contact: "值班员".to_owned(),
         phone: "010-00001111".to_owned(),
+        travel_minutes: None,
         days,
         closures: Vec::new(),
         extra: BTreeMap::new(),

@@ -31,6 +31,7 @@ fn with_rungs(kind: ItemKind, rungs: Vec<Rung>) -> Rulebook {
         ItemKind::Deadline => "record_expiry",
         ItemKind::Callback => "callback",
         ItemKind::Appointment => "appointment",
+        other => other.name(),
     };
     let mut rules = rulebook();
     let ladder = ladder(id, kind, Late::Now, rungs);

@@ -75,8 +75,7 @@ fn time_of_day() -> impl Strategy<Value = Time> {
 }
 
 fn milestone(kind: ItemKind) -> impl Strategy<Value = Milestone> {
-    let all: Vec<Milestone> = Milestone::ALL.into_iter().filter(|one| one.kind() == kind).collect();
-    select(all)
+    select(kind.milestones().to_vec())
 }
 
 fn when(kind: ItemKind) -> impl Strategy<Value = When> {
@@ -120,6 +119,7 @@ fn rung(kind: ItemKind) -> impl Strategy<Value = Rung> {
         text: "deadline".into(),
         until,
         priority: Priority::Normal,
+        if_told: false,
         effective_from: since.map(|since| since.parse().unwrap()),
     })
 }
@@ -213,6 +213,7 @@ fn callback(centre: i64) -> impl Strategy<Value = Callback> {
         set_at,
         moves: 1,
         attempts: Vec::new(),
+        next_try: None,
         kept: None,
         acknowledged,
     })

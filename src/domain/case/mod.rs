@@ -508,7 +508,69 @@ impl ItemKind {
     }
 }
 
+/// What a case begins with: whose it is, where, and what they ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beginning {
+    pub id: CaseId,
+    pub opened_at: Timestamp,
+    pub party: Party,
+    pub unit: UnitId,
+    pub owner: StaffId,
+    pub matter: MatterId,
+    pub request: String,
+}
+
 impl Case {
+    /// An open case of which nothing else is known yet.
+    pub fn new(beginning: Beginning) -> Self {
+        let Beginning {
+            id,
+            opened_at,
+            party,
+            unit,
+            owner,
+            matter,
+            request,
+        } = beginning;
+        Self {
+            id,
+            opened_at,
+            party,
+            unit,
+            owner,
+            matter,
+            request,
+            origin: Origin::WalkIn,
+            referred_by: None,
+            priority: None,
+            flags: BTreeSet::new(),
+            status: Status::Open,
+            imported_at: None,
+            reopened_at: None,
+            deadlines: Vec::new(),
+            callbacks: Vec::new(),
+            appointments: Vec::new(),
+            escorts: Vec::new(),
+            incidents: Vec::new(),
+            materials: Vec::new(),
+            replies: Vec::new(),
+            plan: None,
+            todos: Vec::new(),
+            watch: None,
+            care: Care::default(),
+            contacts: Vec::new(),
+            hops: Vec::new(),
+            told: Vec::new(),
+            listening: Vec::new(),
+            feedback: Vec::new(),
+            obstacles: BTreeMap::new(),
+            resident_trips: 0,
+            responsible: None,
+            estimate: None,
+            next_item: 1,
+        }
+    }
+
     /// Every item, those that only the rules bring about included: a policy that fits the household, the case as a whole.
     pub fn items<'a>(&'a self, rules: &'a Rulebook) -> impl Iterator<Item = Item<'a>> {
         let deadlines = self.deadlines.iter().map(Item::Deadline);

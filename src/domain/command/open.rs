@@ -1,11 +1,11 @@
 //! Opening a case: from what the clerk typed to facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::case::{Care, Case, CaseFlag, Origin, Party, PriorityLane, Purpose, Status, Trigger};
+use crate::domain::case::{Beginning, Case, CaseFlag, Origin, Party, PriorityLane, Purpose, Trigger};
 use crate::domain::command::{
     Change, Context, NewEscort, Refusal, appointments, callbacks, deadlines, escorts, fields, materials, todos,
 };
@@ -151,12 +151,11 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
     let owner = new.owner.unwrap_or_else(|| presumed_owner(&unit, new.origin, context));
     known_staff("owner", &owner, context)?;
     let resident = person((context.new_person)(), &new.resident, "resident.", context)?;
-    let flags = new.flags;
     let priority = new
         .priority
         .map(|reason| grant("priority", &reason, context))
         .transpose()?;
-    let case = Case {
+    let beginning = Beginning {
         id,
         opened_at,
         party: Party {
@@ -169,36 +168,16 @@ pub fn open(id: CaseId, new: NewCase, imported: bool, context: &Context<'_>) -> 
         owner: owner.clone(),
         matter: new.matter.clone(),
         request: fields::required_note("request", &new.request)?,
+    };
+    let case = Case {
         origin: new.origin,
         referred_by: given(new.referred_by.as_deref())
             .map(|text| fields::line("referred_by", text, fields::SHORT_MAX))
             .transpose()?,
         priority,
-        flags,
-        status: Status::Open,
+        flags: new.flags,
         imported_at: imported.then_some(context.now),
-        reopened_at: None,
-        deadlines: Vec::new(),
-        callbacks: Vec::new(),
-        appointments: Vec::new(),
-        escorts: Vec::new(),
-        incidents: Vec::new(),
-        materials: Vec::new(),
-        replies: Vec::new(),
-        plan: None,
-        todos: Vec::new(),
-        watch: None,
-        care: Care::default(),
-        contacts: Vec::new(),
-        hops: Vec::new(),
-        told: Vec::new(),
-        listening: Vec::new(),
-        feedback: Vec::new(),
-        obstacles: BTreeMap::new(),
-        resident_trips: 0,
-        responsible: None,
-        estimate: None,
-        next_item: 1,
+        ..Case::new(beginning)
     };
     let event = if imported {
         Event::CaseImported {

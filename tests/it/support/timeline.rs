@@ -90,6 +90,7 @@ impl Timeline {
             actor: &self.rules.org.staff[who],
             now: self.now,
             new_person: &|| PersonId::from("p9"),
+            busy: &[],
         };
         apply(&self.case, &self.people, command, &context)
     }
