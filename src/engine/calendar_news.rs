@@ -247,6 +247,7 @@ pub(crate) async fn prepare(
     };
     Ok(Judged::Go {
         rendered,
+        invitation: None,
         to,
         context,
         version: None,

@@ -215,6 +215,7 @@ pub(crate) async fn prepare(
     };
     Ok(Judged::Go {
         rendered,
+        invitation: None,
         to,
         context,
         version: None,

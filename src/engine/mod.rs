@@ -16,6 +16,7 @@ pub mod digest_content;
 pub mod digests;
 pub mod foresee;
 pub mod gate;
+pub mod invite;
 pub mod live;
 pub mod lookout;
 pub mod message;

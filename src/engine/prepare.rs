@@ -19,9 +19,10 @@ use crate::domain::plan::{People, duration_words};
 use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::cap::{Cap, cap};
+use crate::engine::invite::invitation;
 use crate::engine::live::Rules;
 use crate::engine::settle::{Judged, cancel, failed, settle, unjudged, wait};
-use crate::engine::wire::{Wire, wire};
+use crate::engine::wire::{Wire, domain, wire};
 use crate::engine::{Engine, calendar_news, digests, message, new_reminder};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
@@ -114,10 +115,18 @@ pub async fn prepare(
             }
             Judged::Go {
                 rendered,
+                invitation,
                 to,
                 context,
                 version,
-            } => match wire(rules, way, &row, &to, facts.unit_of(&row), rendered) {
+            } => match wire(
+                rules,
+                way,
+                &row,
+                &to,
+                facts.unit_of(&row),
+                (rendered, invitation.map(|one| *one)),
+            ) {
                 Ok((wire, attempt)) => {
                     let attempt = NewAttempt {
                         case_version: version,
@@ -271,6 +280,9 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
     match rules.texts.render(&TextId::from(row.text.as_str()), &message, way) {
         Ok(rendered) => Judged::Go {
             rendered,
+            invitation: invitation(&scene, &dated, &queued, domain(rules))
+                .filter(|_| way == Way::Email)
+                .map(Box::new),
             to,
             context,
             version: Some(stored.version),

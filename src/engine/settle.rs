@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::channel::invitation::Invitation;
 use crate::domain::reminder::State;
 use crate::domain::text::Said;
 use crate::engine::prepare::Context;
@@ -23,6 +24,8 @@ pub(crate) enum Judged {
     PassedOn { verdict: Verdict, heirs: Vec<NewReminder> },
     Go {
         rendered: Rendered,
+        /// For mails about something that binds the reader.
+        invitation: Option<Box<Invitation>>,
         to: String,
         context: Context,
         version: Option<i64>,

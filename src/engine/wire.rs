@@ -2,6 +2,7 @@
 //! Message-ID, or the id given to the SMS gateway, is the same.
 
 use crate::channel::build::{Importance, Mail, WireMail, build};
+use crate::channel::invitation::Invitation;
 use crate::channel::sms::{Sms, WireSms};
 use crate::domain::ids::UnitId;
 use crate::domain::ladder::{Priority, Way};
@@ -23,7 +24,7 @@ pub(crate) fn wire(
     row: &Claimed,
     to: &str,
     unit: Option<&UnitId>,
-    rendered: Rendered,
+    (rendered, invitation): (Rendered, Option<Invitation>),
 ) -> Result<(Wire, NewAttempt), Said> {
     let unbuildable = |what: String| {
         Said::new(
@@ -36,7 +37,8 @@ pub(crate) fn wire(
             return Err(Said::new("未配置邮件渠道", "no e-mail channel is configured"));
         }
         Way::Email => {
-            let mail = build(&mail(rules, row, to, rendered)).map_err(|error| unbuildable(error.to_string()))?;
+            let mail =
+                build(&mail(rules, row, to, rendered, invitation)).map_err(|error| unbuildable(error.to_string()))?;
             let (id, sha256) = (mail.message_id().to_owned(), mail.sha256().to_owned());
             (Wire::Mail(mail), id, sha256)
         }
@@ -68,12 +70,15 @@ pub(crate) fn wire(
     Ok((wire, attempt))
 }
 
-fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
+/// The domain that names of messages and events end in: the sender's.
+pub(crate) fn domain(rules: &Rules) -> &str {
+    let from = rules.settings.mail.from.rsplit_once('@');
+    from.map_or("xixin.invalid", |(_, domain)| domain)
+}
+
+fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered, invitation: Option<Invitation>) -> Mail {
     let settings = &rules.settings.mail;
-    let domain = settings
-        .from
-        .rsplit_once('@')
-        .map_or("xixin.invalid", |(_, domain)| domain);
+    let domain = domain(rules);
     Mail {
         // The row's id never changes, so neither does the Message-ID of a resend.
         message_id: format!("<{}@{domain}>", row.id),
@@ -85,7 +90,7 @@ fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered) -> Mail {
         subject: rendered.subject.unwrap_or_default(),
         text: rendered.body.unwrap_or_default(),
         html: rendered.html,
-        invitation: None,
+        invitation,
         // A digest comes every day: it is in a hurry to leave, but no mail program need shout.
         importance: if row.priority >= Priority::Urgent as i64 && !row.case_id.is_empty() {
             Importance::High
