@@ -14,6 +14,7 @@ mod diff;
 mod digest;
 mod doctor;
 mod document;
+mod hand_over;
 mod import;
 mod ledger;
 mod notice;
@@ -100,6 +101,8 @@ enum Verb {
     Why(ledger::WhyArgs),
     /// Why a rung has not come yet / 为什么还没提醒
     WhyNot(ledger::WhyNotArgs),
+    /// Hands everything one person has to another / 交接
+    HandOver(hand_over::Args),
     /// The daily digest of one member of staff / 每日待办
     Digest(digest::Args),
     /// The notice sheet for a resident / 通知单
@@ -186,6 +189,7 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Diff(args) => diff::run(args, place).await,
         Verb::Why(args) => ledger::why(args, place).await,
         Verb::WhyNot(args) => ledger::why_not(args, place).await,
+        Verb::HandOver(args) => hand_over::run(args, place).await,
         Verb::Digest(args) => digest::run(args, place).await,
         Verb::Notice(args) => notice::run(args, place).await,
         Verb::SendTest(args) => send_test::run(args, place).await,

@@ -73,6 +73,11 @@ impl<'a> Desk<'a> {
         Ok(Self { store, rules, actor })
     }
 
+    /// In whose name it works.
+    pub fn actor(&self) -> &'a Staff {
+        self.actor
+    }
+
     /// Opens a case and returns its number.
     pub async fn open(&self, new: NewCase, now: Timestamp) -> Result<Change, DeskError> {
         let mut opened = self.open_all(vec![new], false, now).await?;

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 
-use crate::domain::case::{Case, Item};
+use crate::domain::case::{Case, FeedbackKind, Item};
 use crate::domain::digest::page::{CallTask, Page, sort};
-use crate::domain::digest::{Digest, Line, RollUp, UnitLoad};
+use crate::domain::digest::{Digest, Line, Month, RollUp, StaffLoad, UnitLoad};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
+use crate::domain::knowledge::{Review, reviews_due};
+use crate::domain::label::LabelKind;
 use crate::domain::milestone::instant;
-use crate::domain::org::{Org, Staff};
+use crate::domain::org::{Org, Role, Staff};
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::reminder::{MarkText, Recipient};
@@ -36,6 +38,10 @@ const EXCEPTIONS_MAX: i64 = 50;
 const SOON_DAYS: i64 = 7;
 /// For so long a message that went wrong stays in the roll-up.
 const TROUBLE_DAYS: i64 = 7;
+/// Households to greet in one digest at the most.
+const GREETINGS_MAX: i64 = 100;
+/// Who leaves within so many days is mentioned while they still own cases.
+const LEAVING_DAYS: i64 = 14;
 /// A calendar that ends within so many days is mentioned.
 const CALENDAR_DAYS: i64 = 60;
 
@@ -99,11 +105,57 @@ pub async fn build(
     digest.waiting = waits.collect();
     let came = fresh.iter().map(|stored| page.new_line(&stored.case, around(stored)));
     digest.new_cases = came.collect();
+    let often = files.cases.values().filter(|case| covered.contains(&case.owner));
+    digest.often = often
+        .filter_map(|case| page.often_line(case, files.people(case)))
+        .collect();
+    if let Some(occasion) = page.greeting() {
+        digest.greetings = greetings(engine, &page, &covered, &occasion).await?;
+    }
+    let reviews = reviews_due(book, day).into_iter();
+    let reviews = reviews.filter(|review| covered.contains(&review.keeper));
+    digest.reviews = reviews.map(|review| review_words(&review)).collect();
+    if book
+        .duty_officer(&reader.unit, day)
+        .is_some_and(|officer| officer.id == reader.id)
+    {
+        let units = std::slice::from_ref(&reader.unit);
+        digest.on_duty = loads(engine, &page, reader, units).await?.pop();
+    }
     if reader.role.is_supervisory() {
         digest.roll_up = Some(roll_up(engine, &page, reader, &covered).await?);
     }
     sort(&mut digest);
     Ok(Some(digest))
+}
+
+/// Households of these people's cases that may be greeted.
+async fn greetings(
+    engine: &Engine,
+    page: &Page<'_>,
+    covered: &[StaffId],
+    occasion: &Said,
+) -> Result<Vec<Line>, StoreError> {
+    let ids = engine.store.to_greet(covered, GREETINGS_MAX).await?;
+    let ids: BTreeSet<CaseId> = ids.into_iter().map(CaseId::from).collect();
+    let files = Files::load(engine, &ids).await?;
+    let is_alive = |people: &People| people.resident.as_ref().is_some_and(|person| !person.deceased);
+    let lines = files.cases.values().filter(|case| is_alive(files.people(case)));
+    Ok(lines
+        .map(|case| page.greeting_line(case, files.people(case), occasion))
+        .collect())
+}
+
+/// 复核规定: what to compare with its source again, and since when.
+fn review_words(review: &Review) -> Said {
+    let (title, source, due) = (&review.title, &review.source, day_words(review.due));
+    Said::new(
+        format!("{}: 与依据核对({source}),应在{}前复核", title.zh, due.zh),
+        format!(
+            "{}: compare with its source ({source}); the review was due {}",
+            title.en, due.en
+        ),
+    )
 }
 
 /// Whoever this person acts for that day, themself included.
@@ -213,6 +265,9 @@ async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[St
         units: loads(engine, page, reader, &units).await?,
         exceptions: places.iter().filter_map(exception).collect(),
         troubles,
+        staff: staff_loads(engine, page, reader).await?,
+        leaving: leaving(engine, page, &units).await?,
+        month: month(engine, page, &units).await?,
         sent: count(sent),
         failed: count(failed),
         calendar_ends: calendar_ends(book, page.day),
@@ -270,6 +325,92 @@ async fn loads(
         }
     }
     Ok(loads.into_values().collect())
+}
+
+/// One row per member of staff of a centre and its windows. A district looks at its centres.
+async fn staff_loads(engine: &Engine, page: &Page<'_>, reader: &Staff) -> Result<Vec<StaffLoad>, StoreError> {
+    let (book, org) = (page.rules, &page.rules.org);
+    if reader.role == Role::DistrictLead {
+        return Ok(Vec::new());
+    }
+    let here = |staff: &&Staff| org.is_within(&staff.unit, &reader.unit) && !staff.has_left(page.day);
+    let staff: Vec<&Staff> = org.staff.values().filter(here).collect();
+    let ids: Vec<StaffId> = staff.iter().map(|staff| staff.id.clone()).collect();
+    let open: BTreeMap<String, i64> = engine.store.open_cases_by_owner(&ids).await?.into_iter().collect();
+    let due = engine.store.loads_of(&ids, page.day).await?.into_iter();
+    let due: BTreeMap<String, (i64, i64)> = due.map(|(id, overdue, today)| (id, (overdue, today))).collect();
+    let load = |staff: &&Staff| {
+        let (overdue, due_today) = due.get(staff.id.as_str()).copied().unwrap_or_default();
+        let on_duty = book.duty_officer(&staff.unit, page.day);
+        StaffLoad {
+            name: staff.name.clone(),
+            on_duty: on_duty.is_some_and(|officer| officer.id == staff.id),
+            open_cases: count(open.get(staff.id.as_str()).copied().unwrap_or_default()),
+            overdue: count(overdue),
+            due_today: count(due_today),
+        }
+    };
+    let loads = staff.iter().map(load);
+    Ok(loads
+        .filter(|load| load.on_duty || load.open_cases + load.overdue + load.due_today > 0)
+        .collect())
+}
+
+/// Whoever leaves soon, or has left, and still owns open cases.
+async fn leaving(engine: &Engine, page: &Page<'_>, units: &[UnitId]) -> Result<Vec<Said>, StoreError> {
+    let soon = later(page.day, LEAVING_DAYS);
+    let leaves = |staff: &&Staff| units.contains(&staff.unit) && staff.leaves.is_some_and(|last| last <= soon);
+    let staff: Vec<&Staff> = page.rules.org.staff.values().filter(leaves).collect();
+    let ids: Vec<StaffId> = staff.iter().map(|staff| staff.id.clone()).collect();
+    let open: BTreeMap<String, i64> = engine.store.open_cases_by_owner(&ids).await?.into_iter().collect();
+    let said = |staff: &&Staff| {
+        let (open, last) = (open.get(staff.id.as_str())?, day_words(staff.leaves?));
+        let (id, name) = (&staff.id, &staff.name);
+        Some(Said::new(
+            format!(
+                "{name} {}离岗,还有{open}个案件没有交接: xixin hand-over --from {id} --to 名字",
+                last.zh
+            ),
+            format!(
+                "{name} leaves on {}, cases not handed over yet: {open}; xixin hand-over --from {id} --to NAME",
+                last.en
+            ),
+        ))
+    };
+    Ok(staff.iter().filter_map(said).collect())
+}
+
+/// On the first workday of a month, what the one before was like.
+async fn month(engine: &Engine, page: &Page<'_>, units: &[UnitId]) -> Result<Option<Month>, StoreError> {
+    let first = page.day.first_of_month();
+    if page.rules.calendar.workday_on_or_after(first) != page.day {
+        return Ok(None);
+    }
+    let last = first.yesterday().unwrap_or(first);
+    let labels = engine.store.count_labels(units, last.first_of_month(), last).await?;
+    let of = |kind: LabelKind| labels.iter().filter(move |(found, ..)| found == kind.name());
+    let feedback = [
+        FeedbackKind::Commendation,
+        FeedbackKind::Complaint,
+        FeedbackKind::Suggestion,
+    ];
+    let feedback = feedback.into_iter().filter_map(|kind| {
+        let (.., n) = of(LabelKind::Feedback).find(|(_, value, _)| value == kind.name())?;
+        Some((kind.said(), count(*n)))
+    });
+    let (year, month) = (last.year(), last.month());
+    Ok(Some(Month {
+        name: Said::new(format!("{year}年{month}月"), last.strftime("%B %Y").to_string()),
+        obstacles: of(LabelKind::Obstacle)
+            .map(|(_, tag, n)| (tag.clone(), count(*n)))
+            .collect(),
+        feedback: feedback.collect(),
+        closed: of(LabelKind::Closed).map(|(.., n)| count(*n)).sum(),
+        closed_without_trips: of(LabelKind::Trips)
+            .filter(|(_, trips, _)| trips == "0")
+            .map(|(.., n)| count(*n))
+            .sum(),
+    }))
 }
 
 fn row_for<'a, 'b>(

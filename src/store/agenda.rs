@@ -135,6 +135,25 @@ impl Store {
             .during("read what is overdue")
     }
 
+    /// What is overdue and due on `today` with each of these people.
+    pub async fn loads_of(&self, staff: &[StaffId], today: Date) -> Result<Vec<(String, i64, i64)>, StoreError> {
+        const SQL: &str = "
+            select
+                assignee,
+                sum(case when day < $2 then 1 else 0 end),
+                sum(case when day = $2 then 1 else 0 end)
+            from agenda
+            where assignee in (select value from json_each($1)) and day <= $2
+            group by assignee
+            order by assignee";
+        sqlx::query_as(SQL)
+            .bind(json(&staff))
+            .bind(today.to_string())
+            .fetch_all(self.reader())
+            .await
+            .during("count what people have in hand")
+    }
+
     /// What is overdue, due on `today`, due by `soon` and without a date in each of these units.
     pub async fn agenda_counts(
         &self,

@@ -235,6 +235,35 @@ impl Store {
         Ok(wake.during("find the next wake-up")?.map(instant_of))
     }
 
+    /// Every case in which somebody has anything to do: their own, and those with an item of theirs.
+    pub async fn cases_with(&self, staff: &StaffId) -> Result<Vec<CaseId>, StoreError> {
+        const SQL: &str = "
+            select id from cases where owner = $1 and status in ('open', 'waiting')
+            union
+            select case_id from agenda where assignee = $1
+            order by 1";
+        let ids: Vec<String> = sqlx::query_scalar(SQL)
+            .bind(staff.as_str())
+            .fetch_all(self.reader())
+            .await
+            .during("find the cases of somebody")?;
+        Ok(ids.into_iter().map(CaseId::from).collect())
+    }
+
+    /// How many open cases each of these people owns.
+    pub async fn open_cases_by_owner(&self, staff: &[StaffId]) -> Result<Vec<(String, i64)>, StoreError> {
+        const SQL: &str = "
+            select owner, count(*) from cases
+            where owner in (select value from json_each($1)) and status in ('open', 'waiting')
+            group by owner
+            order by owner";
+        sqlx::query_as(SQL)
+            .bind(json(&staff))
+            .fetch_all(self.reader())
+            .await
+            .during("count the open cases of people")
+    }
+
     pub async fn list_cases(&self, filter: &Filter) -> Result<Vec<StoredCase>, StoreError> {
         // Only the filters that are given: an index is of no use to `$1 is null or ...`.
         let mut sql =

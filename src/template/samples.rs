@@ -8,7 +8,7 @@ use minijinja::{Value, context};
 use super::blocks::Block;
 use super::value;
 use super::values::{Brief, Call, Detail, Message, Reader, Words};
-use crate::domain::digest::{Digest, Line, RollUp, UnitLoad, Urgency};
+use crate::domain::digest::{Digest, Line, Month, RollUp, StaffLoad, UnitLoad, Urgency};
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::Milestone;
 use crate::domain::notice::{LastDay, Place, Sheet};
@@ -283,6 +283,10 @@ pub(super) fn digests() -> Vec<Digest> {
         waiting: Vec::new(),
         ahead: Vec::new(),
         new_cases: Vec::new(),
+        often: Vec::new(),
+        greetings: Vec::new(),
+        reviews: Vec::new(),
+        on_duty: None,
         more: 0,
         more_undated: 0,
         roll_up: None,
@@ -299,6 +303,20 @@ pub(super) fn digests() -> Vec<Digest> {
         waiting: all.clone(),
         ahead: all.clone(),
         new_cases: all.clone(),
+        often: all.clone(),
+        greetings: all.clone(),
+        reviews: vec![Said::new(
+            "示例规定: 与依据核对",
+            "sample rule: compare with its source",
+        )],
+        on_duty: Some(UnitLoad {
+            unit: "陶然亭".to_owned(),
+            open_cases: 12,
+            overdue: 1,
+            due_today: 2,
+            urgent: 3,
+            undated: 1,
+        }),
         more: 3,
         more_undated: 12,
         chain_head: "0123456789ab".to_owned(),
@@ -316,6 +334,21 @@ pub(super) fn digests() -> Vec<Digest> {
             }],
             exceptions: all,
             troubles: vec![Said::new("2026-000017 短信: 号码有误", "2026-000017 sms: wrong number")],
+            staff: vec![StaffLoad {
+                name: "李示例".to_owned(),
+                on_duty: true,
+                open_cases: 7,
+                overdue: 1,
+                due_today: 2,
+            }],
+            leaving: vec![Said::new("李示例 3月31日离岗", "李示例 leaves on 31 March")],
+            month: Some(Month {
+                name: Said::new("2026年3月", "March 2026"),
+                obstacles: vec![("证明遗失".to_owned(), 3)],
+                feedback: vec![(Said::new("表扬", "commendation"), 2)],
+                closed: 9,
+                closed_without_trips: 8,
+            }),
             sent: 20,
             failed: 1,
             calendar_ends: Some(day_words(date(2026, 12, 31))),
@@ -327,6 +360,9 @@ pub(super) fn digests() -> Vec<Digest> {
             units: Vec::new(),
             exceptions: Vec::new(),
             troubles: Vec::new(),
+            staff: Vec::new(),
+            leaving: Vec::new(),
+            month: None,
             sent: 0,
             failed: 0,
             calendar_ends: None,

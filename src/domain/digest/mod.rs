@@ -39,6 +39,14 @@ pub struct Digest {
     pub ahead: Vec<Line>,
     /// Cases that reached this person since the digest before.
     pub new_cases: Vec<Line>,
+    /// Residents who have turned to us again and again, one line each.
+    pub often: Vec<Line>,
+    /// Households that may be greeted, on the days that `schedule.toml` names.
+    pub greetings: Vec<Line>,
+    /// Rules and notes to compare with their source again.
+    pub reviews: Vec<Said>,
+    /// For whoever is on duty today: how it stands with the window.
+    pub on_duty: Option<UnitLoad>,
     /// Items with a date that did not fit: the latest of them.
     pub more: u64,
     /// Items without a date that did not fit.
@@ -102,6 +110,12 @@ pub struct RollUp {
     pub exceptions: Vec<Line>,
     /// Messages that failed, are uncertain or are held, in an office clerk's words.
     pub troubles: Vec<Said>,
+    /// One row per member of staff of the centre.
+    pub staff: Vec<StaffLoad>,
+    /// Who leaves and still has cases.
+    pub leaving: Vec<Said>,
+    /// On the first workday of a month: what the month before was like.
+    pub month: Option<Month>,
     /// Messages since the digest before.
     pub sent: u64,
     pub failed: u64,
@@ -121,6 +135,30 @@ pub struct UnitLoad {
     pub undated: u64,
 }
 
+/// What one member of staff has in hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StaffLoad {
+    pub name: String,
+    pub on_duty: bool,
+    pub open_cases: u64,
+    pub overdue: u64,
+    pub due_today: u64,
+}
+
+/// 月度小结: where things got stuck, and how it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Month {
+    /// 2026年3月
+    pub name: Said,
+    /// 难点、痛点、堵点, the most frequent first.
+    pub obstacles: Vec<(String, u64)>,
+    /// 表扬、意见、建议
+    pub feedback: Vec<(Said, u64)>,
+    pub closed: u64,
+    /// Closed without a single trip of the resident.
+    pub closed_without_trips: u64,
+}
+
 impl Digest {
     /// Everything that needs a hand today: the number in the subject.
     pub fn tasks(&self) -> usize {
@@ -137,12 +175,13 @@ impl Digest {
             &self.waiting,
             &self.ahead,
             &self.new_cases,
+            &self.often,
+            &self.greetings,
         ];
-        let troubles = self
-            .roll_up
-            .as_ref()
-            .is_some_and(|all| !all.exceptions.is_empty() || !all.troubles.is_empty());
-        lists.iter().all(|list| list.is_empty()) && !troubles
+        let of_unit = self.roll_up.as_ref().is_some_and(|all| {
+            !all.exceptions.is_empty() || !all.troubles.is_empty() || !all.leaving.is_empty() || all.month.is_some()
+        });
+        lists.iter().all(|list| list.is_empty()) && self.reviews.is_empty() && !of_unit
     }
 
     /// How many of them are urgent: overdue, a deadline within three days, or granted priority.

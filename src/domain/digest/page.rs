@@ -15,7 +15,8 @@ use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
 use crate::domain::reminder::Recipient;
-use crate::domain::rulebook::{Loss, Rulebook};
+use crate::domain::rulebook::{Greeting, Loss, Rulebook};
+use crate::domain::solar::winter_solstice_day;
 use crate::domain::text::{Said, counted, day_words_on, mask_name, mask_phone};
 
 /// One day of one reader.
@@ -70,6 +71,10 @@ impl<'a> Page<'a> {
             waiting: Vec::new(),
             ahead: Vec::new(),
             new_cases: Vec::new(),
+            often: Vec::new(),
+            greetings: Vec::new(),
+            reviews: Vec::new(),
+            on_duty: None,
             more: 0,
             more_undated: 0,
             roll_up: None,
@@ -341,6 +346,49 @@ impl<'a> Page<'a> {
         self.line(case, people, Said::new("等待", "Waiting"), detail, Urgency::Calm, since)
     }
 
+    /// A resident who has turned to us again and again; `None` when they have not.
+    pub fn often_line(&self, case: &Case, people: &People) -> Option<Line> {
+        if !is_pressing(self.rules, case) || case.is_closed() {
+            return None;
+        }
+        let name = Said::new(
+            "居民多次联系,优先处理",
+            "Has turned to us again and again: take it first",
+        );
+        let line = self.line(case, people, name, case.contact_tally(), Urgency::High, case.opened_at);
+        Some(line)
+    }
+
+    /// The greeting that is due on this workday, if the schedule asks for any: the day itself, or the last workday before it.
+    pub fn greeting(&self) -> Option<Said> {
+        let year = self.day.year();
+        let due = |greeting: &Greeting| {
+            let (day, name) = match greeting {
+                Greeting::WinterSolstice => (
+                    winter_solstice_day(year, &self.rules.zone)?,
+                    Said::new("冬至", "the winter solstice"),
+                ),
+                // A holiday: greeted before it.
+                Greeting::NewYear => (Date::new(year + 1, 1, 1).ok()?, Said::new("元旦", "New Year")),
+            };
+            let is_today = self.rules.calendar.workday_on_or_before(day) == self.day;
+            is_today.then(|| {
+                let words = self.words(day);
+                Said::new(format!("{}{}", words.zh, name.zh), format!("{}, {}", words.en, name.en))
+            })
+        };
+        self.rules.schedule.greetings.iter().find_map(due)
+    }
+
+    pub fn greeting_line(&self, case: &Case, people: &People, occasion: &Said) -> Line {
+        let name = Said::new("可以打电话问候", "May be greeted by phone");
+        let line = self.line(case, people, name, occasion.clone(), Urgency::Calm, case.opened_at);
+        let phone = resident(people)
+            .and_then(|person| person.phone.as_deref())
+            .map(mask_phone);
+        Line { phone, ..line }
+    }
+
     pub fn new_line(&self, case: &Case, people: &People) -> Line {
         let local = self.rules.zone.to_datetime(case.opened_at);
         let words = self.words(local.date());
@@ -429,5 +477,6 @@ pub fn sort(digest: &mut Digest) {
     digest.calls.sort_by_key(key);
     digest.ahead.sort_by_key(|line| (line.sort_at, line.case.clone()));
     digest.waiting.sort_by_key(|line| (line.sort_at, line.case.clone()));
+    digest.often.sort_by_key(|line| line.case.clone());
     digest.new_cases.sort_by_key(|line| (line.sort_at, line.case.clone()));
 }
