@@ -20,6 +20,8 @@ use crate::domain::text::shown;
 use crate::engine::desk::Desk;
 use crate::store::cases::Filter;
 
+/// The fields of commands that are whole numbers.
+const NUMBERS: [&str; 3] = ["born", "chase_workdays", "takes_days"];
 /// A case document may be this large, in bytes.
 const DOCUMENT_MAX: u64 = 256 * 1024;
 
@@ -213,7 +215,7 @@ fn command_fields(command: &str, values: &[String]) -> anyhow::Result<Map<String
                 _ if matches!(value, "true" | "false" | "null") => {
                     document::read(value).map_err(|refusal| within(refusal, key))?
                 }
-                _ if key == "born" => document::read(value).map_err(|refusal| within(refusal, key))?,
+                _ if NUMBERS.contains(&key) => document::read(value).map_err(|refusal| within(refusal, key))?,
                 _ => Value::String(value.to_owned()),
             };
             if map.insert(key.to_owned(), value).is_some() {
