@@ -101,7 +101,7 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
             }
         }
         write_until_done(&engine, &work).await;
-        if !work.rows.is_empty() {
+        if !work.rows.is_empty() || !work.heirs.is_empty() {
             engine.bells.ring_senders();
         }
         for done in waiting {
@@ -148,6 +148,8 @@ struct Work {
     verdicts: Vec<Verdict>,
     /// Rows for another way.
     rows: Vec<NewReminder>,
+    /// Rows for those who are meant instead by now.
+    heirs: Vec<NewReminder>,
     /// Messages that were refused, so that staff phone instead: part of the story of their case.
     refused: Vec<(CaseId, ReminderId, Timestamp)>,
 }
@@ -156,7 +158,7 @@ impl Work {
     fn settled(&mut self, settled: Box<Settled>, now: Timestamp) {
         let refused = settled.verdict.state == State::Refused.name();
         self.verdicts.push(settled.verdict);
-        self.rows.extend(settled.heirs);
+        self.heirs.extend(settled.heirs);
         if let Some(next) = settled.next {
             let (claimed, context, said) = *next;
             self.go_on(&claimed, &context, &said, &claimed.fallback, refused, now);
@@ -264,6 +266,7 @@ impl Work {
         let mut tx = engine.store.begin().await?;
         record(&mut tx, &self.verdicts).await?;
         reminders::add(&mut tx, &self.rows.iter().collect::<Vec<_>>()).await?;
+        reminders::add_heirs(&mut tx, &self.heirs).await?;
         for (case, reminder, at) in &self.refused {
             let reminder = reminder.clone();
             events::append(&mut tx, *at, case, ACTOR, &[Event::MessageRefused { reminder }]).await?;

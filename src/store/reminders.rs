@@ -298,3 +298,31 @@ pub async fn add(tx: &mut Tx, rows: &[&NewReminder]) -> Result<u64, StoreError> 
         .during("write decisions")?;
     Ok(done.rows_affected())
 }
+
+/// As `add`, but nobody who has the same reminder in another role is told twice. One after the other, so that two heirs of one batch
+/// know of each other.
+pub async fn add_heirs(tx: &mut Tx, rows: &[NewReminder]) -> Result<(), StoreError> {
+    const SQL: &str = "
+        select count(*) from reminders
+        where case_id = $1
+          and recipient = $2
+          and text = $3
+          -- the same item, anchor, ladder, rung and occurrence, for whatever audience
+          and substr(mark, 1, length($4)) = $4
+          and state not in ('cancelled', 'superseded', 'skipped')";
+    for row in rows {
+        let same = row.mark.rfind('|').map_or(row.mark.as_str(), |end| &row.mark[..=end]);
+        let told: i64 = sqlx::query_scalar(SQL)
+            .bind(&row.case_id)
+            .bind(&row.recipient)
+            .bind(&row.text)
+            .bind(same)
+            .fetch_one(&mut **tx)
+            .await
+            .during("look whether somebody is told already")?;
+        if told == 0 {
+            add(tx, &[row]).await?;
+        }
+    }
+    Ok(())
+}

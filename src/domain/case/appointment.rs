@@ -103,7 +103,8 @@ impl<'a> Followed<'a> for &'a Appointment {
                 .with(Milestone::Start, Moment::Instant(self.start))
                 .with(Milestone::Missed, Moment::Instant(self.end)),
         };
-        Dates::new(rules, &rules.schedule.appointment_ladder, milestones)
+        let dates = Dates::new(rules, &rules.schedule.appointment_ladder, milestones);
+        dates.useful_until((!self.is_open()).then_some(self.start))
     }
 
     fn title(&self, _: &Rulebook) -> Said {

@@ -141,7 +141,8 @@ impl<'a> Followed<'a> for &'a Escort {
                     .with_some(Milestone::NotHome, not_home.then(|| after_grace(self.home_by)))
             }
         };
-        Dates::new(rules, &rules.schedule.escort.ladder, milestones)
+        let dates = Dates::new(rules, &rules.schedule.escort.ladder, milestones);
+        dates.useful_until((!self.is_open()).then_some(self.pick_up))
     }
 
     fn title(&self, _: &Rulebook) -> Said {

@@ -330,6 +330,8 @@ pub struct Span<'a> {
 pub struct Dates<'a> {
     pub ladder: Option<&'a Ladder>,
     pub milestones: Milestones,
+    /// From when on nobody needs to hear of it any more: what is called off, once it would have begun.
+    pub useful_until: Option<Timestamp>,
     /// The rule of a deadline; `None` for other items and for kinds that the rules no longer know.
     pub kind: Option<&'a PeriodKind>,
     pub counted: Option<Counted>,
@@ -343,6 +345,13 @@ impl<'a> Dates<'a> {
             ladder: rules.ladders.get(ladder),
             milestones,
             ..Self::default()
+        }
+    }
+
+    fn useful_until(self, until: Option<Timestamp>) -> Self {
+        Self {
+            useful_until: until,
+            ..self
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The dates of one item, as the rules see them.
 
+use jiff::Timestamp;
+
 use crate::domain::case::{Dates, Item, Trigger};
 use crate::domain::ladder::Ladder;
 use crate::domain::milestone::{Anchor, Milestone, Milestones, Moment};
@@ -17,6 +19,8 @@ pub struct Dated<'a> {
     pub counted: Option<Counted>,
     /// Why a deadline has no dates although its trigger is known.
     pub trouble: Option<PeriodError>,
+    /// From when on nobody needs to hear of it any more.
+    pub useful_until: Option<Timestamp>,
     milestones: Milestones,
 }
 
@@ -25,6 +29,7 @@ impl<'a> Dated<'a> {
         let Dates {
             ladder,
             milestones,
+            useful_until,
             kind,
             counted,
             trouble,
@@ -35,6 +40,7 @@ impl<'a> Dated<'a> {
             kind,
             counted,
             trouble,
+            useful_until,
             milestones,
         }
     }

@@ -111,10 +111,11 @@ impl<'a> Applied<'a> {
             Milestone::TargetBy | Milestone::LastSafeDay | Milestone::End => self.period_ends(),
             _ => Some(self.ends_at()),
         };
-        end.unwrap_or_else(|| {
+        let end = end.unwrap_or_else(|| {
             let validity = SignedDuration::from_hours(24 * DEFAULT_VALIDITY_DAYS);
             released.at.max(now).checked_add(validity).unwrap_or(Timestamp::MAX)
-        })
+        });
+        self.dated.useful_until.map_or(end, |until| until.min(end))
     }
 
     /// How many comings before `coming` were never decided, as `is_decided` tells; not those of a time before the item was entered.
