@@ -159,6 +159,7 @@ impl<'a> Followed<'a> for &'a Deadline {
             milestones,
             kind: Some(kind),
             counted,
+            useful_until: None,
             trouble,
         }
     }
