@@ -157,7 +157,10 @@ fn last_chance(days: &Days<'_>) -> Story {
             "origin": "referral",
             "deadlines": [{ "kind": "cremation_reissue", "trigger": days.years_before(10, 12).to_string() }],
         }),
-        then: Vec::new(),
+        then: vec![(
+            |_| json!({ "do": "ask", "kind": "agency", "of": "档案室", "what": "查火化记录", "office": "crematorium_archive", "chase_workdays": 1 }),
+            days.ago(1),
+        )],
     }
 }
 
@@ -204,10 +207,22 @@ fn call_overdue(days: &Days<'_>) -> Story {
             "deadlines": [{ "kind": "file_transfer", "trigger": days.in_days(-10).to_string() }],
             "callbacks": [{ "words": "问过单位就告诉您", "due": days.in_days(-5).to_string() }],
         }),
-        then: vec![(
-            |case| json!({ "do": "attempt", "item": case.callbacks[0].id, "result": "no_answer", "note": "响了很久" }),
-            days.ago(5),
-        )],
+        then: vec![
+            (
+                |case| json!({ "do": "attempt", "item": case.callbacks[0].id, "result": "no_answer", "note": "响了很久" }),
+                days.ago(5),
+            ),
+            (
+                |_| {
+                    json!({ "do": "draft_plan", "steps": [
+                        { "name": "转档案", "agency": "原单位" },
+                        { "name": "申请失业保险金", "office": "social_insurance", "after": ["1"] },
+                        { "name": "接上医疗保险", "office": "medical_insurance", "after": ["2"] },
+                    ] })
+                },
+                days.ago(3),
+            ),
+        ],
     }
 }
 
@@ -234,7 +249,7 @@ fn appointment_with_daughter(days: &Days<'_>) -> Story {
     }
 }
 
-/// Eighty-one years old: staff phone first, the SMS is only a copy.
+/// Eighty-one years old: fetched, accompanied and brought home; staff phone first, the SMS is only a copy.
 fn phone_first(days: &Days<'_>) -> Story {
     Story {
         by: "zhou",
@@ -245,8 +260,8 @@ fn phone_first(days: &Days<'_>) -> Story {
             "request": "药费垫了几个月,实在紧张。",
             "flags": ["expedite"],
             "callbacks": [{ "words": "票据看过就打电话给您", "due": days.soon() }],
-            "appointments": [{
-                "what": "递交票据", "office": "medical_insurance", "start": days.opening("medical_insurance", 14),
+            "escorts": [{
+                "what": "递交票据", "office": "medical_insurance", "visit": days.opening("medical_insurance", 14),
                 "bring": ["身份证", "医保卡", "发票原件"],
             }],
         }),
@@ -296,7 +311,10 @@ fn waiting(days: &Days<'_>) -> Story {
             "request": "家里两人吃药,想申请认定。",
             "deadlines": [{ "kind": "low_income", "trigger": days.in_days(-11).to_string() }],
         }),
-        then: vec![(|_| json!({ "do": "wait", "on": "民政核对结果" }), days.ago(9))],
+        then: vec![(
+            |_| json!({ "do": "ask", "kind": "sub_request", "of": "民政核对中心", "what": "家庭经济状况核对", "list": ["授权书", "身份证复印件"] }),
+            days.ago(9),
+        )],
     }
 }
 
