@@ -70,7 +70,7 @@ fn main() {
 const WORK: [(&str, &str); 16] = [
     (
         "lin",
-        r#"{"do": "book_escort", "office": "OFFICE", "what": "交材料", "visit": "2026-04-16T10:00"}"#,
+        r#"{"do": "book_escort", "office": "OFFICE", "what": "交材料", "visit": "2026-04-16T10:00", "with": "hao"}"#,
     ),
     ("lin", r#"{"do": "incident", "what": "头晕", "leg": "pick_up"}"#),
     ("lin", r#"{"do": "request_material", "item": "m1", "from": "档案室"}"#),

@@ -38,9 +38,15 @@ pub struct MatchOf<'a> {
 }
 
 impl Watch {
-    /// The policies that the household should hear of, in the order of their names.
+    /// The policies that the household should hear of, in the order of their names; none that was over before they were watched for.
     pub fn matches<'a>(&'a self, rules: &'a Rulebook) -> impl Iterator<Item = MatchOf<'a>> {
-        let policies = rules.policies.values().filter(|policy| policy.matches(&self.tags));
+        let since = rules.zone.to_datetime(self.since).date();
+        let lasts = move |policy: &&Policy| policy.until.is_none_or(|until| since.max(policy.added) <= until);
+        let policies = rules
+            .policies
+            .values()
+            .filter(|policy| policy.matches(&self.tags))
+            .filter(lasts);
         policies.map(|policy| MatchOf { watch: self, policy })
     }
 }
