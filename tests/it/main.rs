@@ -19,6 +19,7 @@ mod documents;
 mod engine;
 mod import;
 mod invitation;
+mod invites;
 mod knowledge;
 mod layers;
 mod loops;

@@ -177,10 +177,12 @@ pub(super) fn office_is_open(
             let hours = hours.join(", ");
             Said::new(format!("当天开门时间 {hours}"), format!("it is open {hours} that day"))
         };
-        let name = &office.name;
         return Err(Refusal::at(
             field,
-            Said::new(format!("{name}那时不开门"), format!("{name} is closed then")),
+            Said::new(
+                format!("{}那时不开门", office.name),
+                format!("{} is closed then", office.name_en),
+            ),
             fix,
         ));
     }
