@@ -50,11 +50,11 @@ async fn a_calendar_follows_an_escort_from_booking_to_cancelling() {
     assert_eq!(booked.len(), 1, "{booked:?}");
     assert_eq!(line(&booked[0], "METHOD"), "METHOD:REQUEST");
     assert_eq!(line(&booked[0], "SEQUENCE"), "SEQUENCE:0");
-    assert!(
-        line(&booked[0], "DTSTART;").ends_with("20260305T090000"),
-        "{}",
-        booked[0]
+    assert_eq!(
+        line(&booked[0], "DTSTART;"),
+        "DTSTART;TZID=Asia/Shanghai:20260305T090000"
     );
+
     assert!(
         !booked[0].contains("示例路5号"),
         "where they live stays on the case page"

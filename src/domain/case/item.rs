@@ -1,0 +1,266 @@
+//! What the kinds of item have in common: the question of every list, [`Followed`], and the registry of the kinds, [`Item`].
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Acknowledgement, Appointment, Callback, CareOf, Deadline, Escort, Incident, MatchOf, Material, Reply, StepOf, Todo,
+    appointment, callback, care, deadline, escort, incident, is_zero, material, reply, step, todo, watch,
+};
+use crate::domain::ids::{ItemId, LadderId, OfficeId, StaffId};
+use crate::domain::ladder::{ItemKind, Ladder};
+use crate::domain::milestone::{Milestone, Milestones};
+use crate::domain::period::{Counted, PeriodError};
+use crate::domain::rulebook::{PeriodKind, Rulebook};
+use crate::domain::text::Said;
+
+/// What items of the newer kinds begin with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    pub id: ItemId,
+    /// When its present date was entered.
+    pub set_at: Timestamp,
+    /// How often people have moved its date. A date that was moved back is told again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moves: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+impl Head {
+    pub fn new(id: ItemId, set_at: Timestamp) -> Self {
+        Self {
+            id,
+            set_at,
+            moves: 0,
+            acknowledged: None,
+        }
+    }
+
+    /// Another date, entered at `at`. What was acknowledged was the one before.
+    pub fn move_at(&mut self, at: Timestamp) {
+        self.set_at = at;
+        self.moves += 1;
+        self.acknowledged = None;
+    }
+
+    pub(super) fn as_base(&self) -> Base<'_> {
+        Base {
+            id: &self.id,
+            set_at: self.set_at,
+            moves: self.moves,
+            acknowledged: self.acknowledged.as_ref(),
+        }
+    }
+}
+
+/// What every item has, whatever its kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Base<'a> {
+    pub id: &'a ItemId,
+    pub set_at: Timestamp,
+    pub moves: u32,
+    pub acknowledged: Option<&'a Acknowledgement>,
+}
+
+/// The time somebody is bound by an item, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub office: &'a OfficeId,
+}
+
+/// The dates of an item as the rules see them, and the ladder that goes by them.
+#[derive(Debug, Clone, Default)]
+pub struct Dates<'a> {
+    pub ladder: Option<&'a Ladder>,
+    pub milestones: Milestones,
+    /// From when on nobody needs to hear of it any more: what is called off, once it would have begun.
+    pub useful_until: Option<Timestamp>,
+    /// The rule of a deadline; `None` for other items and for kinds that the rules no longer know.
+    pub kind: Option<&'a PeriodKind>,
+    pub counted: Option<Counted>,
+    /// Why a deadline has no dates although its trigger is known.
+    pub trouble: Option<PeriodError>,
+}
+
+impl<'a> Dates<'a> {
+    pub(super) fn new(rules: &'a Rulebook, ladder: &LadderId, milestones: Milestones) -> Self {
+        Self {
+            ladder: rules.ladders.get(ladder),
+            milestones,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn useful_until(self, until: Option<Timestamp>) -> Self {
+        Self {
+            useful_until: until,
+            ..self
+        }
+    }
+}
+
+/// What the planner, the agenda and the digest ask of an item.
+pub trait Followed<'a> {
+    fn base(&self) -> Base<'a>;
+
+    fn kind(&self) -> ItemKind;
+
+    /// Whether something is still to be done.
+    fn is_open(&self) -> bool;
+
+    /// Whether anybody may still have to hear of it, also when nothing is left to be done or the case is closed.
+    fn is_live(&self, case_is_closed: bool) -> bool {
+        self.is_open() && !case_is_closed
+    }
+
+    /// The member of staff it names; `None` is the owner of the case.
+    fn assignee(&self) -> Option<&'a StaffId> {
+        None
+    }
+
+    /// Somebody of another unit who owes an answer.
+    fn contact(&self) -> Option<&'a StaffId> {
+        None
+    }
+
+    /// The milestone by which somebody has to act: lists are sorted by it.
+    fn act_by(&self) -> Milestone;
+
+    /// When somebody is bound by it.
+    fn span(&self) -> Option<Span<'a>> {
+        None
+    }
+
+    fn dates(&self, rules: &'a Rulebook) -> Dates<'a>;
+
+    /// What it is, for staff.
+    fn title(&self, rules: &Rulebook) -> Said;
+
+    /// The same in a word or two that may stand anywhere: nothing that people have typed.
+    fn label(&self) -> Said;
+
+    /// What staff should know at a glance, beside the date.
+    fn remark(&self, _rules: &Rulebook, _today: Date) -> Said {
+        Said::default()
+    }
+}
+
+/// One followable item of a case, whatever its kind.
+#[derive(Debug, Clone, Copy)]
+pub enum Item<'a> {
+    Deadline(&'a Deadline),
+    Callback(&'a Callback),
+    Appointment(&'a Appointment),
+    Escort(&'a Escort),
+    Incident(&'a Incident),
+    Material(&'a Material),
+    Reply(&'a Reply),
+    Step(StepOf<'a>),
+    Todo(&'a Todo),
+    Policy(MatchOf<'a>),
+    Case(CareOf<'a>),
+}
+
+impl<'a> Item<'a> {
+    /// The one place that tells the kinds apart for everybody who only follows dates.
+    fn followed(&self) -> &dyn Followed<'a> {
+        match self {
+            Self::Deadline(item) => item,
+            Self::Callback(item) => item,
+            Self::Appointment(item) => item,
+            Self::Escort(item) => item,
+            Self::Incident(item) => item,
+            Self::Material(item) => item,
+            Self::Reply(item) => item,
+            Self::Step(item) => item,
+            Self::Todo(item) => item,
+            Self::Policy(item) => item,
+            Self::Case(item) => item,
+        }
+    }
+
+    pub fn id(&self) -> &'a ItemId {
+        self.followed().base().id
+    }
+
+    pub fn kind(&self) -> ItemKind {
+        self.followed().kind()
+    }
+
+    /// When its present date was entered: what would have been reminded of before then is late.
+    pub fn set_at(&self) -> Timestamp {
+        self.followed().base().set_at
+    }
+
+    pub fn moves(&self) -> u32 {
+        self.followed().base().moves
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.followed().is_open()
+    }
+
+    pub fn is_live(&self, case_is_closed: bool) -> bool {
+        self.followed().is_live(case_is_closed)
+    }
+
+    pub fn acknowledged(&self) -> Option<&'a Acknowledgement> {
+        self.followed().base().acknowledged
+    }
+
+    pub fn assignee(&self) -> Option<&'a StaffId> {
+        self.followed().assignee()
+    }
+
+    pub fn contact(&self) -> Option<&'a StaffId> {
+        self.followed().contact()
+    }
+
+    pub fn act_by(&self) -> Milestone {
+        self.followed().act_by()
+    }
+
+    pub fn span(&self) -> Option<Span<'a>> {
+        self.followed().span()
+    }
+
+    pub fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
+        self.followed().dates(rules)
+    }
+
+    pub fn title(&self, rules: &Rulebook) -> Said {
+        self.followed().title(rules)
+    }
+
+    pub fn label(&self) -> Said {
+        self.followed().label()
+    }
+
+    pub fn remark(&self, rules: &Rulebook, today: Date) -> Said {
+        self.followed().remark(rules, today)
+    }
+}
+
+impl ItemKind {
+    /// The milestones a ladder for this kind may count from.
+    pub fn milestones(self) -> &'static [Milestone] {
+        match self {
+            Self::Deadline => deadline::MILESTONES,
+            Self::Callback => callback::MILESTONES,
+            Self::Appointment => appointment::MILESTONES,
+            Self::Escort => escort::MILESTONES,
+            Self::Incident => incident::MILESTONES,
+            Self::Material => material::MILESTONES,
+            Self::Reply => reply::MILESTONES,
+            Self::Step => step::MILESTONES,
+            Self::Todo => todo::MILESTONES,
+            Self::Policy => watch::MILESTONES,
+            Self::Case => care::MILESTONES,
+        }
+    }
+}
