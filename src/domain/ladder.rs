@@ -19,59 +19,10 @@ use jiff::civil::{Date, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::calendar::OffDay;
+pub use crate::domain::case::ItemKind;
 use crate::domain::ids::{LadderId, RungName, TextId};
 use crate::domain::milestone::Milestone;
 use crate::domain::org::Role;
-
-/// The kinds of item a ladder can belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ItemKind {
-    Deadline,
-    Callback,
-    Appointment,
-    Escort,
-    Incident,
-    Material,
-    Reply,
-    Step,
-    Todo,
-    Policy,
-    /// The case as a whole.
-    Case,
-}
-
-impl ItemKind {
-    pub const ALL: [Self; 11] = [
-        Self::Deadline,
-        Self::Callback,
-        Self::Appointment,
-        Self::Escort,
-        Self::Incident,
-        Self::Material,
-        Self::Reply,
-        Self::Step,
-        Self::Todo,
-        Self::Policy,
-        Self::Case,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Deadline => "deadline",
-            Self::Callback => "callback",
-            Self::Appointment => "appointment",
-            Self::Escort => "escort",
-            Self::Incident => "incident",
-            Self::Material => "material",
-            Self::Reply => "reply",
-            Self::Step => "step",
-            Self::Todo => "todo",
-            Self::Policy => "policy",
-            Self::Case => "case",
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ladder {

@@ -1,7 +1,7 @@
 //! The facts of a case: everything known, as one document. Nothing in it is derived and nothing is a plan.
 //!
 //! Each kind of item has a file here: its facts, and what the planner, the agenda and the digest ask of it ([`Followed`]). A new kind is
-//! registered in `item.rs` ([`Item`]) and here ([`Case`]); nothing else knows the kinds.
+//! registered in this file: in [`Case`], [`Item`] and [`ItemKind`]; nothing else knows the kinds.
 
 mod appointment;
 mod callback;
@@ -9,8 +9,9 @@ mod care;
 mod contact;
 mod deadline;
 mod escort;
+mod facts;
+mod followed;
 mod incident;
-mod item;
 mod material;
 mod reply;
 mod step;
@@ -23,8 +24,9 @@ pub use care::{Care, CareOf};
 pub use contact::{Contact, ContactKind, Direction, Feedback, FeedbackKind, HeardBy, Hop, Note, Told, ToldWhat};
 pub use deadline::{Deadline, Trigger};
 pub use escort::{CheckIn, Escort, EscortState, Leg};
+pub use facts::{Acknowledgement, CaseFlag, Closing, Estimate, Mark, Origin, Party, PriorityLane, Status};
+pub use followed::{Base, Dates, Followed, Head, Span};
 pub use incident::Incident;
-pub use item::{Base, Dates, Followed, Head, Item, Span};
 pub use material::{Material, MaterialState, Search, SearchAnswer};
 pub use reply::{Answer, Reply, ReplyKind};
 pub use step::{Approval, ServicePlan, Step, StepOf};
@@ -37,7 +39,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{BenefitId, CaseId, ItemId, MatterId, PersonId, StaffId, UnitId};
+use crate::domain::ids::{CaseId, ItemId, MatterId, StaffId, UnitId};
+use crate::domain::milestone::Milestone;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
@@ -119,151 +122,6 @@ pub struct Case {
 
 fn is_zero(n: &u32) -> bool {
     *n == 0
-}
-
-/// Whose matter it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Party {
-    /// The resident, or the contact person of an enterprise.
-    pub person: PersonId,
-    /// The name of the enterprise; `None` for a person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enterprise: Option<String>,
-}
-
-/// How the matter reached the window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    #[default]
-    WalkIn,
-    Phone,
-    Referral,
-    Web,
-    Email,
-    Letter,
-    HomeVisit,
-    /// 视频或留言
-    Message,
-    Import,
-}
-
-/// 优先办理: sorts first, with the reason and who granted it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PriorityLane {
-    pub reason: String,
-    pub granted_by: StaffId,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CaseFlag {
-    /// 分外之事: accepted although it is not our job.
-    OutOfScope,
-    /// 须本人到场
-    InPerson,
-    /// 丧亲或情绪敏感: texts without cheerful words.
-    SensitiveTone,
-    /// 加急
-    Expedite,
-    /// 节日问候: the household likes to hear from us; a to-do for staff, never a message.
-    KeepInTouch,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Status {
-    Open,
-    /// Nothing can be done here until somebody else has acted.
-    Waiting {
-        on: String,
-        since: Timestamp,
-    },
-    Closed {
-        at: Timestamp,
-        by: StaffId,
-        closing: Closing,
-    },
-}
-
-/// 办结的方式
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Closing {
-    Done {
-        outcome: String,
-    },
-    Withdrawn {
-        reason: String,
-    },
-    Transferred {
-        to: String,
-    },
-    /// 不予办理: only with a supervisor, a reason and another way.
-    Refused {
-        reason: String,
-        alternative: String,
-        approved_by: StaffId,
-    },
-}
-
-/// Who did it, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mark {
-    pub at: Timestamp,
-    pub by: StaffId,
-}
-
-/// "I have seen it": silences what asks for it until `until`, then asks again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Acknowledgement {
-    pub at: Timestamp,
-    pub by: StaffId,
-    pub until: Timestamp,
-    /// Why it may stay silent; empty when nothing was said.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-}
-
-impl CaseFlag {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OutOfScope => "out_of_scope",
-            Self::InPerson => "in_person",
-            Self::SensitiveTone => "sensitive_tone",
-            Self::Expedite => "expedite",
-            Self::KeepInTouch => "keep_in_touch",
-        }
-    }
-}
-
-impl Origin {
-    pub fn said(self) -> Said {
-        match self {
-            Self::WalkIn => Said::new("到窗口", "came to the window"),
-            Self::Phone => Said::new("来电", "phoned"),
-            Self::Referral => Said::new("转介", "was brought by a colleague"),
-            Self::Web => Said::new("网上提交", "wrote on-line"),
-            Self::Email => Said::new("来邮件", "sent an e-mail"),
-            Self::Letter => Said::new("来信", "sent a letter"),
-            Self::HomeVisit => Said::new("上门得知", "was visited at home"),
-            Self::Message => Said::new("留言或视频", "left a message"),
-            Self::Import => Said::new("旧记录", "older records"),
-        }
-    }
-}
-
-/// A benefit, and the amount it is estimated on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Estimate {
-    pub benefit: BenefitId,
-    /// In yuan, as [`Fen`](crate::domain::benefit::Fen) writes it.
-    pub amount: String,
 }
 
 /// What a case begins with: whose it is, where, and what they ask for.
@@ -433,5 +291,168 @@ impl Case {
     pub fn taken_up_at(&self, item: Item<'_>) -> Timestamp {
         self.reopened_at
             .map_or(item.set_at(), |reopened| reopened.max(item.set_at()))
+    }
+}
+
+/// The kinds of item. Each has ladders of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    Deadline,
+    Callback,
+    Appointment,
+    Escort,
+    Incident,
+    Material,
+    Reply,
+    Step,
+    Todo,
+    Policy,
+    /// The case as a whole.
+    Case,
+}
+
+impl ItemKind {
+    pub const ALL: [Self; 11] = [
+        Self::Deadline,
+        Self::Callback,
+        Self::Appointment,
+        Self::Escort,
+        Self::Incident,
+        Self::Material,
+        Self::Reply,
+        Self::Step,
+        Self::Todo,
+        Self::Policy,
+        Self::Case,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Callback => "callback",
+            Self::Appointment => "appointment",
+            Self::Escort => "escort",
+            Self::Incident => "incident",
+            Self::Material => "material",
+            Self::Reply => "reply",
+            Self::Step => "step",
+            Self::Todo => "todo",
+            Self::Policy => "policy",
+            Self::Case => "case",
+        }
+    }
+
+    /// The milestones a ladder for this kind may count from.
+    pub fn milestones(self) -> &'static [Milestone] {
+        match self {
+            Self::Deadline => deadline::MILESTONES,
+            Self::Callback => callback::MILESTONES,
+            Self::Appointment => appointment::MILESTONES,
+            Self::Escort => escort::MILESTONES,
+            Self::Incident => incident::MILESTONES,
+            Self::Material => material::MILESTONES,
+            Self::Reply => reply::MILESTONES,
+            Self::Step => step::MILESTONES,
+            Self::Todo => todo::MILESTONES,
+            Self::Policy => watch::MILESTONES,
+            Self::Case => care::MILESTONES,
+        }
+    }
+}
+
+/// One followable item of a case, whatever its kind.
+#[derive(Debug, Clone, Copy)]
+pub enum Item<'a> {
+    Deadline(&'a Deadline),
+    Callback(&'a Callback),
+    Appointment(&'a Appointment),
+    Escort(&'a Escort),
+    Incident(&'a Incident),
+    Material(&'a Material),
+    Reply(&'a Reply),
+    Step(StepOf<'a>),
+    Todo(&'a Todo),
+    Policy(MatchOf<'a>),
+    Case(CareOf<'a>),
+}
+
+impl<'a> Item<'a> {
+    /// The one place that tells the kinds apart for everybody who only follows dates.
+    fn followed(&self) -> &dyn Followed<'a> {
+        match self {
+            Self::Deadline(item) => item,
+            Self::Callback(item) => item,
+            Self::Appointment(item) => item,
+            Self::Escort(item) => item,
+            Self::Incident(item) => item,
+            Self::Material(item) => item,
+            Self::Reply(item) => item,
+            Self::Step(item) => item,
+            Self::Todo(item) => item,
+            Self::Policy(item) => item,
+            Self::Case(item) => item,
+        }
+    }
+
+    pub fn id(&self) -> &'a ItemId {
+        self.followed().base().id
+    }
+
+    pub fn kind(&self) -> ItemKind {
+        self.followed().kind()
+    }
+
+    /// When its present date was entered: what would have been reminded of before then is late.
+    pub fn set_at(&self) -> Timestamp {
+        self.followed().base().set_at
+    }
+
+    pub fn moves(&self) -> u32 {
+        self.followed().base().moves
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.followed().is_open()
+    }
+
+    pub fn is_live(&self, case_is_closed: bool) -> bool {
+        self.followed().is_live(case_is_closed)
+    }
+
+    pub fn acknowledged(&self) -> Option<&'a Acknowledgement> {
+        self.followed().base().acknowledged
+    }
+
+    pub fn assignee(&self) -> Option<&'a StaffId> {
+        self.followed().assignee()
+    }
+
+    pub fn contact(&self) -> Option<&'a StaffId> {
+        self.followed().contact()
+    }
+
+    pub fn act_by(&self) -> Milestone {
+        self.followed().act_by()
+    }
+
+    pub fn span(&self) -> Option<Span<'a>> {
+        self.followed().span()
+    }
+
+    pub fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
+        self.followed().dates(rules)
+    }
+
+    pub fn title(&self, rules: &Rulebook) -> Said {
+        self.followed().title(rules)
+    }
+
+    pub fn label(&self) -> Said {
+        self.followed().label()
+    }
+
+    pub fn remark(&self, rules: &Rulebook, today: Date) -> Said {
+        self.followed().remark(rules, today)
     }
 }

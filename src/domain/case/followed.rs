@@ -1,15 +1,12 @@
-//! What the kinds of item have in common: the question of every list, [`Followed`], and the registry of the kinds, [`Item`].
+//! What the kinds of item have in common, and what everybody who follows dates may ask of each: [`Followed`].
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Acknowledgement, Appointment, Callback, CareOf, Deadline, Escort, Incident, MatchOf, Material, Reply, StepOf, Todo,
-    appointment, callback, care, deadline, escort, incident, is_zero, material, reply, step, todo, watch,
-};
+use super::{Acknowledgement, ItemKind, is_zero};
 use crate::domain::ids::{ItemId, LadderId, OfficeId, StaffId};
-use crate::domain::ladder::{ItemKind, Ladder};
+use crate::domain::ladder::Ladder;
 use crate::domain::milestone::{Milestone, Milestones};
 use crate::domain::period::{Counted, PeriodError};
 use crate::domain::rulebook::{PeriodKind, Rulebook};
@@ -147,120 +144,5 @@ pub trait Followed<'a> {
     /// What staff should know at a glance, beside the date.
     fn remark(&self, _rules: &Rulebook, _today: Date) -> Said {
         Said::default()
-    }
-}
-
-/// One followable item of a case, whatever its kind.
-#[derive(Debug, Clone, Copy)]
-pub enum Item<'a> {
-    Deadline(&'a Deadline),
-    Callback(&'a Callback),
-    Appointment(&'a Appointment),
-    Escort(&'a Escort),
-    Incident(&'a Incident),
-    Material(&'a Material),
-    Reply(&'a Reply),
-    Step(StepOf<'a>),
-    Todo(&'a Todo),
-    Policy(MatchOf<'a>),
-    Case(CareOf<'a>),
-}
-
-impl<'a> Item<'a> {
-    /// The one place that tells the kinds apart for everybody who only follows dates.
-    fn followed(&self) -> &dyn Followed<'a> {
-        match self {
-            Self::Deadline(item) => item,
-            Self::Callback(item) => item,
-            Self::Appointment(item) => item,
-            Self::Escort(item) => item,
-            Self::Incident(item) => item,
-            Self::Material(item) => item,
-            Self::Reply(item) => item,
-            Self::Step(item) => item,
-            Self::Todo(item) => item,
-            Self::Policy(item) => item,
-            Self::Case(item) => item,
-        }
-    }
-
-    pub fn id(&self) -> &'a ItemId {
-        self.followed().base().id
-    }
-
-    pub fn kind(&self) -> ItemKind {
-        self.followed().kind()
-    }
-
-    /// When its present date was entered: what would have been reminded of before then is late.
-    pub fn set_at(&self) -> Timestamp {
-        self.followed().base().set_at
-    }
-
-    pub fn moves(&self) -> u32 {
-        self.followed().base().moves
-    }
-
-    pub fn is_open(&self) -> bool {
-        self.followed().is_open()
-    }
-
-    pub fn is_live(&self, case_is_closed: bool) -> bool {
-        self.followed().is_live(case_is_closed)
-    }
-
-    pub fn acknowledged(&self) -> Option<&'a Acknowledgement> {
-        self.followed().base().acknowledged
-    }
-
-    pub fn assignee(&self) -> Option<&'a StaffId> {
-        self.followed().assignee()
-    }
-
-    pub fn contact(&self) -> Option<&'a StaffId> {
-        self.followed().contact()
-    }
-
-    pub fn act_by(&self) -> Milestone {
-        self.followed().act_by()
-    }
-
-    pub fn span(&self) -> Option<Span<'a>> {
-        self.followed().span()
-    }
-
-    pub fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
-        self.followed().dates(rules)
-    }
-
-    pub fn title(&self, rules: &Rulebook) -> Said {
-        self.followed().title(rules)
-    }
-
-    pub fn label(&self) -> Said {
-        self.followed().label()
-    }
-
-    pub fn remark(&self, rules: &Rulebook, today: Date) -> Said {
-        self.followed().remark(rules, today)
-    }
-}
-
-impl ItemKind {
-    /// The milestones a ladder for this kind may count from.
-    pub fn milestones(self) -> &'static [Milestone] {
-        match self {
-            Self::Deadline => deadline::MILESTONES,
-            Self::Callback => callback::MILESTONES,
-            Self::Appointment => appointment::MILESTONES,
-            Self::Escort => escort::MILESTONES,
-            Self::Incident => incident::MILESTONES,
-            Self::Material => material::MILESTONES,
-            Self::Reply => reply::MILESTONES,
-            Self::Step => step::MILESTONES,
-            Self::Todo => todo::MILESTONES,
-            Self::Policy => watch::MILESTONES,
-            Self::Case => care::MILESTONES,
-        }
     }
 }
