@@ -278,6 +278,24 @@ impl Case {
         }
     }
 
+    /// The name of whoever has an item in hand, where the item names somebody.
+    pub fn holder_mut(&mut self, item: &ItemId) -> Option<&mut StaffId> {
+        let callbacks = self.callbacks.iter_mut().map(|one| (&one.id, &mut one.by));
+        let appointments = self.appointments.iter_mut().map(|one| (&one.id, &mut one.with));
+        let escorts = self.escorts.iter_mut().map(|one| (&one.head.id, &mut one.with));
+        let incidents = self.incidents.iter_mut().map(|one| (&one.head.id, &mut one.by));
+        let todos = self.todos.iter_mut().map(|one| (&one.head.id, &mut one.by));
+        let finders = self.materials.iter_mut();
+        let finders = finders.filter_map(|one| Some((&one.head.id, one.finder.as_mut()?)));
+        let mut all = callbacks
+            .chain(appointments)
+            .chain(escorts)
+            .chain(incidents)
+            .chain(todos)
+            .chain(finders);
+        all.find(|(id, _)| *id == item).map(|(_, holder)| holder)
+    }
+
     /// Whether anything of it may still ask for something, by whatever rules: a closed case that leaves nothing behind never does.
     pub fn may_ask(&self) -> bool {
         !self.is_closed() || self.watch.is_some() || self.todos.iter().map(Item::Todo).any(|todo| todo.is_live(true))

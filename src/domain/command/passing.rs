@@ -38,7 +38,7 @@ pub(super) fn pass(change: &mut Change, context: &Context<'_>, item: &ItemId, to
             ..refusal
         })?;
     }
-    match holder(change, item) {
+    match change.case.holder_mut(item) {
         Some(holder) => {
             let from = std::mem::replace(holder, to.clone());
             let item = item.clone();
@@ -86,7 +86,7 @@ pub(super) fn take_over(
         ));
     }
     for item in theirs {
-        if let Some(holder) = holder(change, &item) {
+        if let Some(holder) = change.case.holder_mut(&item) {
             *holder = to.clone();
             change.events.push(Event::ItemPassed {
                 item,
@@ -101,23 +101,4 @@ pub(super) fn take_over(
         change.events.push(Event::OwnerChanged { from: from.clone(), to });
     }
     Ok(())
-}
-
-/// Where the name of whoever has an item stands.
-fn holder<'a>(change: &'a mut Change, item: &ItemId) -> Option<&'a mut StaffId> {
-    let case = &mut change.case;
-    let callbacks = case.callbacks.iter_mut().map(|one| (&one.id, &mut one.by));
-    let appointments = case.appointments.iter_mut().map(|one| (&one.id, &mut one.with));
-    let escorts = case.escorts.iter_mut().map(|one| (&one.head.id, &mut one.with));
-    let incidents = case.incidents.iter_mut().map(|one| (&one.head.id, &mut one.by));
-    let todos = case.todos.iter_mut().map(|one| (&one.head.id, &mut one.by));
-    let finders = case.materials.iter_mut();
-    let finders = finders.filter_map(|one| Some((&one.head.id, one.finder.as_mut()?)));
-    let mut all = callbacks
-        .chain(appointments)
-        .chain(escorts)
-        .chain(incidents)
-        .chain(todos)
-        .chain(finders);
-    all.find(|(id, _)| *id == item).map(|(_, holder)| holder)
 }
