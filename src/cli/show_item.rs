@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use crate::cli::case::local;
 use crate::cli::show::derivation;
 use crate::domain::benefit::Fen;
+use crate::domain::calendar::days_left;
 use crate::domain::case::{Case, HeardBy, Item, Leg, MaterialState, SearchAnswer};
 use crate::domain::milestone::Moment;
 use crate::domain::plan::milestones::Dated;
@@ -27,6 +28,9 @@ pub(super) fn text(book: &Rulebook, item: Item<'_>, today: Date) -> String {
             let _ = writeln!(text, "  起算 / from: {trigger} {}", deadline.trigger);
             for step in derivation(book, item) {
                 let _ = writeln!(text, "  · {step}");
+            }
+            if let Some(left) = left(book, item, today) {
+                let _ = writeln!(text, "  {left}");
             }
         }
         Item::Callback(callback) => {
@@ -101,6 +105,13 @@ pub(super) fn text(book: &Rulebook, item: Item<'_>, today: Date) -> String {
     text
 }
 
+/// How long an open deadline still has: who has just entered a date wants to know before the digest of the next morning.
+fn left(book: &Rulebook, item: Item<'_>, today: Date) -> Option<Said> {
+    let dated = Dated::new(book, item);
+    let last = dated.counted.as_ref()?.last_safe_day;
+    (item.is_open() && last >= today).then(|| days_left(&book.calendar, today, last))
+}
+
 /// What only some kinds have.
 fn more(book: &Rulebook, item: Item<'_>) -> String {
     let mut text = String::new();
@@ -136,6 +147,9 @@ fn more(book: &Rulebook, item: Item<'_>) -> String {
         }
         Item::Material(material) => {
             let _ = writeln!(text, "  {}", material.state.said());
+            if let Some(issuer) = &material.issuer {
+                let _ = writeln!(text, "  出具单位: {} / issued by: {}", issuer.zh, issuer.en);
+            }
             if let MaterialState::NotNeeded { reason, .. } = &material.state {
                 let _ = writeln!(text, "  {reason}");
             }
@@ -222,11 +236,15 @@ pub(super) fn work(book: &Rulebook, case: &Case) -> String {
     for told in &case.told {
         let _ = writeln!(
             text,
-            "  告知 / told: {} {} {}",
+            "  {}: {} {} {}",
+            told.what.said(),
             local(told.at, &book.zone),
             told.by,
             told.method
         );
+        if !told.list.is_empty() {
+            let _ = writeln!(text, "    当时的清单 / the list then: {}", told.list.replace('|', ", "));
+        }
     }
     for hop in case.hops.iter().rev() {
         let by = match &hop.heard_by {

@@ -120,7 +120,9 @@ pub async fn build(
         .is_some_and(|officer| officer.id == reader.id)
     {
         let units = std::slice::from_ref(&reader.unit);
-        digest.on_duty = loads(engine, &page, reader, units).await?.pop();
+        let load = loads(engine, &page, reader, units).await?.pop();
+        // Whoever is on duty is told so, also at a window with nothing in hand.
+        digest.on_duty = load.or_else(|| Some(idle(&book.org, &reader.unit)));
     }
     if reader.role.is_supervisory() {
         digest.roll_up = Some(roll_up(engine, &page, reader, &covered).await?);
@@ -424,17 +426,20 @@ fn row_for<'a, 'b>(
         .take_while(|unit| unit.id != reader.unit)
         .last()
         .map_or(&reader.unit, |unit| &unit.id);
-    loads.entry(below).or_insert_with(|| UnitLoad {
-        unit: org
-            .units
-            .get(below)
-            .map_or_else(|| below.to_string(), |unit| unit.short.clone()),
+    loads.entry(below).or_insert_with(|| idle(org, below))
+}
+
+/// A unit with nothing in hand.
+fn idle(org: &Org, unit: &UnitId) -> UnitLoad {
+    let short = org.units.get(unit).map(|unit| unit.short.clone());
+    UnitLoad {
+        unit: short.unwrap_or_else(|| unit.to_string()),
         open_cases: 0,
         overdue: 0,
         due_today: 0,
         urgent: 0,
         undated: 0,
-    })
+    }
 }
 
 fn calendar_ends(book: &Rulebook, day: Date) -> Option<Said> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::reply::chase_day;
-use super::{Acknowledgement, Base, Case, Dates, Followed, Origin, Status};
+use super::{Acknowledgement, Base, Case, Dates, Followed, Item, Origin, Status};
 use crate::domain::ids::ItemId;
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Milestones, Moment};
@@ -29,6 +29,15 @@ pub struct Care {
 impl Care {
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl Case {
+    /// Whether the resident knows when they hear from us next.
+    fn has_a_date_with_us(&self) -> bool {
+        let promised = self.callbacks.iter().any(|callback| Item::Callback(callback).is_open());
+        let booked = self.appointments.iter().any(|one| Item::Appointment(one).is_open());
+        promised || booked || self.escorts.iter().any(|one| Item::Escort(one).is_open())
     }
 }
 
@@ -66,9 +75,10 @@ impl<'a> Followed<'a> for CareOf<'a> {
         let since = case
             .reopened_at
             .map_or(case.last_contact_at(), |reopened| reopened.max(case.last_contact_at()));
-        // Who waits for somebody else is told of that, not of the silence.
-        let silent = !matches!(case.status, Status::Waiting { .. });
-        let silent = silent.then(|| chase_day(rules, since, rules.schedule.care.silent_after_workdays));
+        // Who waits for somebody else is told of that, not of the silence; and a resident who knows when they hear from us next, by a
+        // promised call or an appointment, is reminded of by that.
+        let is_silent = !matches!(case.status, Status::Waiting { .. }) && !case.has_a_date_with_us();
+        let silent = is_silent.then(|| chase_day(rules, since, rules.schedule.care.silent_after_workdays));
         let milestones = Milestones::default()
             .with_some(
                 Milestone::Received,

@@ -133,6 +133,16 @@ pub enum ToldWhat {
     Explanation,
 }
 
+impl ToldWhat {
+    pub fn said(self) -> Said {
+        match self {
+            Self::OneTimeNotice => Said::new("一次性告知", "told everything at once"),
+            Self::SecondNotice => Said::new("二次告知", "told a second time, of a changed list"),
+            Self::Explanation => Said::new("讲明情况", "the matter was explained"),
+        }
+    }
+}
+
 /// 倾听记录, kept private; 反馈.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

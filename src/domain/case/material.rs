@@ -144,6 +144,11 @@ impl Material {
         !matches!(self.state, MaterialState::NotNeeded { .. })
     }
 
+    /// 缺件: what a case is waiting for that cannot go on without this paper.
+    pub fn waited_as(&self) -> String {
+        format!("缺件: {}", self.name.zh)
+    }
+
     /// How far it has come.
     pub fn rank(&self) -> u8 {
         match self.state {

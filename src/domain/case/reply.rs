@@ -159,8 +159,16 @@ impl<'a> Followed<'a> for &'a Reply {
     }
 
     fn remark(&self, rules: &Rulebook, today: Date) -> Said {
-        let since = rules.zone.to_datetime(self.last_contact).date();
-        let (since, due) = (day_words_on(today, since), day_words_on(today, self.due));
+        let words_of = |at| day_words_on(today, rules.zone.to_datetime(at).date());
+        let due = day_words_on(today, self.due);
+        if self.kind == ReplyKind::Mail {
+            let posted = words_of(self.asked_at);
+            return Said::new(
+                format!("{}寄出,应在{}前收到", posted.zh, due.zh),
+                format!("posted {}, expected by {}", posted.en, due.en),
+            );
+        }
+        let since = words_of(self.last_contact);
         Said::new(
             format!("上次联系{},应在{}前答复", since.zh, due.zh),
             format!("last asked {}, answer due by {}", since.en, due.en),

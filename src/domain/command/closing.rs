@@ -2,7 +2,7 @@
 
 use crate::domain::case::{
     Appointment, AppointmentState, AttemptResult, Case, CaseFlag, Closing, Contact, ContactKind, Deadline, Direction,
-    EscortState, Purpose, Status,
+    EscortState, Purpose, Reply, ReplyKind, Status,
 };
 use crate::domain::command::callbacks::{log_call, mark_number_wrong};
 use crate::domain::command::open::{grant, known_staff};
@@ -175,6 +175,26 @@ pub(super) fn resume(change: &mut Change) -> Result<(), Refusal> {
     change.case.status = Status::Open;
     change.events.push(Event::Resumed);
     Ok(())
+}
+
+/// What the case waited for has come. It goes on, unless another paper is missing or another third party still owes one.
+pub(super) fn go_on(change: &mut Change) {
+    let case = &mut change.case;
+    let mut papers = case.materials.iter();
+    let paper = papers.find(|one| !one.is_there() && one.finder.is_some());
+    let paper = paper.map(|one| (one.waited_as(), one.head.set_at));
+    let asked = |one: &&Reply| one.kind == ReplyKind::SubRequest && one.answered.is_none();
+    let third = || case.replies.iter().find(asked).map(|one| (one.of.clone(), one.asked_at));
+    match paper.or_else(third) {
+        Some((on, since)) => {
+            case.status = Status::Waiting { on, since };
+            change.events.push(Event::WaitingSince { at: since });
+        }
+        None => {
+            case.status = Status::Open;
+            change.events.push(Event::Resumed);
+        }
+    }
 }
 
 pub(super) fn close(change: &mut Change, context: &Context<'_>, close: Close) -> Result<(), Refusal> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::case::{Head, Material, MaterialState, Purpose, Search, SearchAnswer, Status};
 use crate::domain::command::items::no_item;
 use crate::domain::command::open::{known_staff, too_many};
-use crate::domain::command::{Change, Context, Refusal, fields, todos};
+use crate::domain::command::{Change, Context, Refusal, closing, fields, todos};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, StaffId};
 use crate::domain::rulebook;
@@ -82,7 +82,7 @@ pub(super) fn missing(
     let material = wanted(change, item)?;
     material.finder = Some(finder.clone());
     material.head.move_at(context.now);
-    let on = waits_for(&material.name);
+    let on = material.waited_as();
     change.events.push(Event::MaterialMissing {
         item: item.clone(),
         finder,
@@ -200,7 +200,13 @@ pub(super) fn advance(
         state: name.to_owned(),
     });
     resume_when_found(change, item);
-    bundled(change, context, was_complete)
+    bundled(change, context, was_complete)?;
+    // Handed over one by one, they are handed over.
+    let mut needed = change.case.materials.iter().filter(|material| material.is_needed());
+    if needed.all(|material| matches!(material.state, MaterialState::HandedOver { .. })) {
+        todos::settle(change, context, Purpose::Handover, None);
+    }
+    Ok(())
 }
 
 pub(super) fn not_needed(
@@ -276,20 +282,15 @@ fn list_changed(change: &mut Change, context: &Context<'_>) -> Result<(), Refusa
     }
 }
 
-fn waits_for(name: &Said) -> String {
-    format!("缺件: {}", name.zh)
-}
-
 /// A case that waited for this paper goes on.
 fn resume_when_found(change: &mut Change, item: &ItemId) {
-    let case = &mut change.case;
-    let Some(material) = case.materials.iter().find(|material| material.head.id == *item) else {
-        return;
+    let case = &change.case;
+    let found = case.materials.iter().find(|material| material.head.id == *item);
+    let waited = |material: &&Material| {
+        matches!(&case.status, Status::Waiting { on, .. } if *on == material.waited_as()) && material.is_there()
     };
-    let waited = matches!(&case.status, Status::Waiting { on, .. } if *on == waits_for(&material.name));
-    if waited && material.is_there() {
-        case.status = Status::Open;
-        change.events.push(Event::Resumed);
+    if found.filter(waited).is_some() {
+        closing::go_on(change);
     }
 }
 

@@ -230,9 +230,15 @@ type NewItems = (Vec<NewDeadline>, Vec<NewCallback>, Vec<NewAppointment>, Vec<Ne
 fn presumed_owner(unit: &UnitId, origin: Origin, context: &Context<'_>) -> StaffId {
     let rules = context.rules;
     let today = rules.zone.to_datetime(context.now).date();
-    let on_duty = rules.duty_officer(unit, today);
-    let first_receiver =
-        context.actor.unit == *unit && !matches!(origin, Origin::Web | Origin::Email | Origin::Referral);
+    let from_afar = matches!(origin, Origin::Web | Origin::Email);
+    let first_receiver = context.actor.unit == *unit && !from_afar && origin != Origin::Referral;
+    // What comes by itself on a rest day, when nobody is on duty, is for whoever is there when the hall opens.
+    let day = if from_afar && rules.duty_officer(unit, today).is_none() {
+        rules.calendar.workday_on_or_after(today)
+    } else {
+        today
+    };
+    let on_duty = rules.duty_officer(unit, day);
     match on_duty {
         Some(officer) if !first_receiver || rules.rota.speaks_of(unit, today) => officer.id.clone(),
         _ => context.actor.id.clone(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::case::{Answer, Head, HeardBy, Hop, Reply, ReplyKind, Status};
 use crate::domain::command::items::{already_over, count_from_now, known_office, next_id, no_item};
 use crate::domain::command::open::{known_staff, too_many};
-use crate::domain::command::{Change, Context, Refusal, fields, plans};
+use crate::domain::command::{Change, Context, Refusal, closing, fields, plans};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, StaffId};
 
@@ -153,8 +153,7 @@ pub(super) fn answered(change: &mut Change, context: &Context<'_>, item: &ItemId
     change.events.push(Event::Answered { item: item.clone() });
     let waited = matches!(&change.case.status, Status::Waiting { on, .. } if *on == of);
     if kind == ReplyKind::SubRequest && waited {
-        change.case.status = Status::Open;
-        change.events.push(Event::Resumed);
+        closing::go_on(change);
     }
     Ok(())
 }

@@ -343,6 +343,12 @@ impl<'a> Page<'a> {
             format!("自{}起等{on},已{days}天", words.zh),
             format!("for {on} since {}, {}", words.en, counted(i64::from(days), "day")),
         );
+        let missing = case.materials.iter().find(|material| material.waited_as() == on);
+        let finder = missing.and_then(|material| self.rules.org.staff.get(material.finder.as_ref()?));
+        let finder = finder.map_or_else(Said::default, |staff| {
+            Said::new(format!("由{}查找", staff.name), format!("{} looks for it", staff.name))
+        });
+        let detail = detail.and(&finder);
         self.line(case, people, Said::new("等待", "Waiting"), detail, Urgency::Calm, since)
     }
 
@@ -394,6 +400,7 @@ impl<'a> Page<'a> {
         let words = self.words(local.date());
         let at = local.strftime("%H:%M");
         let detail = Said::new(format!("{} {at} 收件", words.zh), format!("taken in {} {at}", words.en));
+        let detail = detail.and(&case.origin.said());
         let name = self
             .rules
             .matters

@@ -129,8 +129,12 @@ impl<'a> Stage<'a> {
     async fn settle(&mut self) {
         self.hall.settle().await;
         let now = minute(self.hall.clock.now(), &self.zone());
-        self.left
-            .extend(self.hall.take_left().into_iter().map(|left| (now.clone(), left)));
+        // Mails end their lines in two characters, stories in one.
+        let left = self.hall.take_left().into_iter().map(|left| Left {
+            text: left.text.replace("\r\n", "\n"),
+            ..left
+        });
+        self.left.extend(left.map(|left| (now.clone(), left)));
     }
 
     async fn reconfigure(&mut self, edit: &Edit) -> Result<(), String> {
@@ -213,7 +217,8 @@ impl<'a> Stage<'a> {
                 .ok_or_else(|| format!("no call is to be made for {task:?}"))?;
             command["task"] = Value::from(row.id.as_str());
         }
-        if let Some(person) = command.get("person").and_then(Value::as_str) {
+        let names_a_relative = matches!(command["do"].as_str(), Some("task_done" | "change_person"));
+        if let Some(person) = command.get("person").and_then(Value::as_str).filter(|_| names_a_relative) {
             let named = self.names(case).await.into_iter().find(|(_, name)| name == person);
             let (id, _) = named.ok_or_else(|| format!("the case has no relative {person:?}"))?;
             command["person"] = Value::from(id);
@@ -238,8 +243,9 @@ impl<'a> Stage<'a> {
                 .map(|word| self.cases.get(*word).map_or(*word, CaseId::as_str)),
         );
         program.arg("--config").arg(self.hall.config());
-        // The calculator needs no clock.
-        if words.first() != Some(&"period") {
+        // Files are named from where the configuration lies. The calculators and what looks at a notice of holidays need no clock.
+        program.current_dir(self.hall.config().parent().unwrap());
+        if !matches!(words.first(), Some(&"period" | &"calendar")) {
             program.arg("--now").arg(self.hall.clock.now().to_string());
         }
         let output = program.output().unwrap();
