@@ -108,7 +108,11 @@ fn head(book: &Rulebook, case: &Case, people: &People) -> String {
         );
     }
     let _ = writeln!(text, "  状态 / status: {}", status(book, case));
-    let by = case.referred_by.as_deref().map(|by| format!(", {by}")).unwrap_or_default();
+    let by = case
+        .referred_by
+        .as_deref()
+        .map(|by| format!(", {by}"))
+        .unwrap_or_default();
     let _ = writeln!(text, "  来源 / origin: {}{by}", case.origin.said());
     if let Some(lane) = &case.priority {
         let (reason, by) = (&lane.reason, &lane.granted_by);

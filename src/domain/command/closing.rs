@@ -184,7 +184,12 @@ pub(super) fn go_on(change: &mut Change) {
     let paper = papers.find(|one| !one.is_there() && one.finder.is_some());
     let paper = paper.map(|one| (one.waited_as(), one.head.set_at));
     let asked = |one: &&Reply| one.kind == ReplyKind::SubRequest && one.answered.is_none();
-    let third = || case.replies.iter().find(asked).map(|one| (one.of.clone(), one.asked_at));
+    let third = || {
+        case.replies
+            .iter()
+            .find(asked)
+            .map(|one| (one.of.clone(), one.asked_at))
+    };
     match paper.or_else(third) {
         Some((on, since)) => {
             case.status = Status::Waiting { on, since };

@@ -218,7 +218,11 @@ impl<'a> Stage<'a> {
             command["task"] = Value::from(row.id.as_str());
         }
         let names_a_relative = matches!(command["do"].as_str(), Some("task_done" | "change_person"));
-        if let Some(person) = command.get("person").and_then(Value::as_str).filter(|_| names_a_relative) {
+        if let Some(person) = command
+            .get("person")
+            .and_then(Value::as_str)
+            .filter(|_| names_a_relative)
+        {
             let named = self.names(case).await.into_iter().find(|(_, name)| name == person);
             let (id, _) = named.ok_or_else(|| format!("the case has no relative {person:?}"))?;
             command["person"] = Value::from(id);
