@@ -10,6 +10,7 @@ mod calendar_import;
 mod channel_email;
 mod channel_sms;
 mod commands;
+mod commands_at_random;
 mod config;
 mod config_keys;
 mod crash;

@@ -3,6 +3,7 @@
 //! After every planning it plans again and expects nothing: no test can pass with a planner that does not settle.
 
 use jiff::Timestamp;
+use xixin::domain::booking::Booking;
 use xixin::domain::case::Case;
 use xixin::domain::command::{Change, Command, Context, Refusal, apply};
 use xixin::domain::ids::PersonId;
@@ -20,6 +21,8 @@ pub(crate) struct Timeline {
     pub(crate) people: People,
     pub(crate) now: Timestamp,
     pub(crate) decisions: Vec<(Timestamp, Decision)>,
+    /// What other cases have booked.
+    pub(crate) busy: Vec<Booking>,
     decided: Decided,
 }
 
@@ -32,6 +35,7 @@ impl Timeline {
             people: people(),
             now: at(start),
             decisions: Vec::new(),
+            busy: Vec::new(),
             decided: Decided::default(),
         }
     }
@@ -90,7 +94,7 @@ impl Timeline {
             actor: &self.rules.org.staff[who],
             now: self.now,
             new_person: &|| PersonId::from("p9"),
-            busy: &[],
+            busy: &self.busy,
         };
         apply(&self.case, &self.people, command, &context)
     }

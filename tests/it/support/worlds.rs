@@ -13,7 +13,6 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use xixin::config::shipped_rulebook;
 use xixin::domain::calendar::OffDay;
 use xixin::domain::case::{
     Acknowledgement, Answer, Appointment, AppointmentState, Approval, Attempt, AttemptResult, Callback, Care, Case,
@@ -36,7 +35,7 @@ use xixin::domain::rota::{Each, Plan, Rota, Stretch};
 use xixin::domain::rulebook::Rulebook;
 use xixin::domain::text::Said;
 
-use super::rulebook::{case, daughter, resident, rulebook};
+use super::rulebook::{SHIPPED, case, daughter, resident, rulebook};
 
 /// Everything a plan depends on, but the time.
 #[derive(Clone)]
@@ -108,18 +107,52 @@ pub(crate) fn world() -> impl Strategy<Value = (World, Timestamp)> {
         let told = vec((select(ITEMS.to_vec()), select(RECIPIENTS.to_vec())), 0..8);
         let told = told.prop_map(|told| {
             let told = told.into_iter();
-            told.map(|(item, recipient)| (item.into(), recipient.to_owned())).collect()
+            told.map(|(item, recipient)| (item.into(), recipient.to_owned()))
+                .collect()
         });
-        (rules(centre), facts(centre), household(), told, around(centre, 40))
-            .prop_map(|(rules, case, people, told, now)| (World { rules, case, people, told }, now))
+        (rules(centre), facts(centre), household(), told, around(centre, 40)).prop_map(
+            |(rules, case, people, told, now)| {
+                (
+                    World {
+                        rules,
+                        case,
+                        people,
+                        told,
+                    },
+                    now,
+                )
+            },
+        )
     })
 }
 
 /// Names of items that a generated case may have.
 pub(crate) const ITEMS: [&str; 16] = [
-    "d1", "d2", "c1", "a1", "a2", "e1", "e2", "i1", "m1", "r1", "s1", "s2", "t1", "w-heating", "w-care", "case",
+    "d1",
+    "d2",
+    "c1",
+    "a1",
+    "a2",
+    "e1",
+    "e2",
+    "i1",
+    "m1",
+    "r1",
+    "s1",
+    "s2",
+    "t1",
+    "w-heating",
+    "w-care",
+    "case",
 ];
-const RECIPIENTS: [&str; 6] = ["person:p1", "person:p2", "person:p3", "staff:li", "staff:zhou", "staff:sun"];
+const RECIPIENTS: [&str; 6] = [
+    "person:p1",
+    "person:p2",
+    "person:p3",
+    "staff:li",
+    "staff:zhou",
+    "staff:sun",
+];
 
 const HOUR_S: i64 = 3600;
 const DAY_S: i64 = 24 * HOUR_S;
@@ -174,7 +207,16 @@ fn rung(kind: ItemKind) -> impl Strategy<Value = Rung> {
     let until = select(vec![None, Some(Until::Done), Some(Until::Acknowledged)]);
     let since = select(vec![None, Some("2020-01-01"), Some("2026-03-01")]);
     let if_told = prop::bool::weighted(0.2);
-    let parts = (when(kind), option::of(time_of_day()), off_day, to, by, until, since, if_told);
+    let parts = (
+        when(kind),
+        option::of(time_of_day()),
+        off_day,
+        to,
+        by,
+        until,
+        since,
+        if_told,
+    );
     parts.prop_map(|(when, at, off_day, to, by, until, since, if_told)| Rung {
         name: "".into(),
         when,
@@ -578,7 +620,15 @@ fn watch(centre: i64) -> impl Strategy<Value = Watch> {
         since,
         tags: tags.into_iter().map(str::to_owned).collect(),
         told: told
-            .map(|policy| (policy.into(), Mark { at: since, by: "li".into() }))
+            .map(|policy| {
+                (
+                    policy.into(),
+                    Mark {
+                        at: since,
+                        by: "li".into(),
+                    },
+                )
+            })
             .into_iter()
             .collect(),
         acknowledged: acknowledged.map(|mark| (policy.into(), mark)).into_iter().collect(),
@@ -728,16 +778,22 @@ fn household() -> impl Strategy<Value = People> {
 }
 
 /// Building a calendar takes longer than copying it. The newer kinds of item have the ladders they are shipped with.
-static BASE: LazyLock<Rulebook> = LazyLock::new(|| {
-    let shipped = shipped_rulebook();
-    let mut rules = rulebook();
+static BASE: LazyLock<Rulebook> = LazyLock::new(every_kind);
+
+/// The rules most tests start from, with ladders for every kind of item, policies and benefits as they are shipped.
+pub(crate) fn every_kind() -> Rulebook {
+    let mut rules = Rulebook {
+        policies: SHIPPED.policies.clone(),
+        benefits: SHIPPED.benefits.clone(),
+        ..rulebook()
+    };
     for (id, kind) in ladder_ids() {
         if !matches!(kind, ItemKind::Deadline | ItemKind::Callback | ItemKind::Appointment) {
-            rules.ladders.insert(id.clone(), shipped.ladders[&id].clone());
+            rules.ladders.insert(id.clone(), SHIPPED.ladders[&id].clone());
         }
     }
     rules
-});
+}
 
 /// The ladders that are generated; the others stay as they are.
 fn ladder_ids() -> impl Iterator<Item = (LadderId, ItemKind)> {
@@ -760,7 +816,9 @@ fn ladder_ids() -> impl Iterator<Item = (LadderId, ItemKind)> {
 }
 
 fn ladders() -> impl Strategy<Value = Vec<Ladder>> {
-    ladder_ids().map(|(id, kind)| ladder(id, kind).boxed()).collect::<Vec<_>>()
+    ladder_ids()
+        .map(|(id, kind)| ladder(id, kind).boxed())
+        .collect::<Vec<_>>()
 }
 
 fn policy(id: &'static str, tag: &'static str, centre: i64) -> impl Strategy<Value = Policy> {
@@ -832,7 +890,9 @@ fn rules(centre: i64) -> impl Strategy<Value = Rulebook> {
             rules.rota = rota;
             rules.policies = [one, other].map(|policy| (policy.id.clone(), policy)).into();
             let generated = ladders.into_iter().flatten();
-            rules.ladders.extend(generated.map(|ladder| (ladder.id.clone(), ladder)));
+            rules
+                .ladders
+                .extend(generated.map(|ladder| (ladder.id.clone(), ladder)));
             for (who, from, days, substitute) in away {
                 let absence = Absence {
                     from,
