@@ -61,10 +61,20 @@ impl Timeline {
         self
     }
 
+    /// Plans now.
+    pub(crate) fn look(&mut self) {
+        self.plan();
+    }
+
+    /// What is queued is taken as sent at once.
     fn plan(&mut self) -> Option<Timestamp> {
         let planned = plan(&self.rules, &self.case, &self.people, &self.decided, self.now);
         for decision in planned.due {
             self.decided.insert(decision.mark.to_string());
+            if matches!(decision.verdict, Verdict::Queued | Verdict::Task) {
+                let (item, recipient) = (decision.mark.item.clone(), decision.recipient.to_string());
+                self.decided.heard(item, recipient);
+            }
             self.decisions.push((self.now, decision));
         }
         let again = plan(&self.rules, &self.case, &self.people, &self.decided, self.now);
