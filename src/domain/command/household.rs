@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::benefit::{Fen, NotMoney};
-use crate::domain::case::{Estimate, Feedback, FeedbackKind, Mark, Note, Purpose, Told, ToldWhat, Watch};
+use crate::domain::case::{Estimate, Feedback, FeedbackKind, Note, Purpose, Told, ToldWhat, Watch};
+use crate::domain::command::items::already_over;
 use crate::domain::command::open::{too_many, unknown};
 use crate::domain::command::{Change, Context, Refusal, fields, todos};
 use crate::domain::event::Event;
@@ -165,13 +166,19 @@ pub(super) fn watch(change: &mut Change, context: &Context<'_>, tags: &[String])
 }
 
 /// The household was told of a policy. `None` when the item is no policy that concerns them.
-pub(super) fn policy_told(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Option<()> {
-    let policy = context.rules.policies.values().find(|policy| policy.item == *item)?;
+pub(super) fn policy_told(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Option<Result<(), Refusal>> {
     let watch = change.case.watch.as_mut()?;
-    let (id, mark): (PolicyId, Mark) = (policy.id.clone(), context.mark());
-    watch.told.insert(id, mark);
+    let id: PolicyId = {
+        let mut matches = watch.matches(context.rules);
+        let found = matches.find(|found| found.policy.item == *item)?;
+        found.policy.id.clone()
+    };
+    if watch.told.contains_key(&id) {
+        return Some(Err(already_over(item)));
+    }
+    watch.told.insert(id, context.mark());
     change.events.push(Event::ItemDone { item: item.clone() });
-    Some(())
+    Some(Ok(()))
 }
 
 /// What a benefit is estimated on, in yuan.

@@ -104,7 +104,7 @@ pub(super) fn done(change: &mut Change, context: &Context<'_>, item: &ItemId) ->
         return Ok(());
     }
     match household::policy_told(change, context, item) {
-        Some(()) => Ok(()),
+        Some(told) => told,
         None => deadlines::done(change, context, item),
     }
 }

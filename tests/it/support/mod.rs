@@ -11,3 +11,4 @@ pub(crate) mod shipped;
 pub(crate) mod smtp_server;
 pub(crate) mod story;
 pub(crate) mod timeline;
+pub(crate) mod worlds;

@@ -4,6 +4,7 @@
 //! shipped. What a test says about people or dates it says itself, on top of this.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
@@ -65,6 +66,9 @@ fn time(text: &str) -> Time {
     text.parse().unwrap()
 }
 
+/// Reading the files takes longer than most tests.
+pub(crate) static SHIPPED: LazyLock<Rulebook> = LazyLock::new(shipped_rulebook);
+
 pub(crate) fn schedule() -> Schedule {
     Schedule {
         digest_at: time("08:30"),
@@ -83,7 +87,7 @@ pub(crate) fn schedule() -> Schedule {
         appointment_ladder: "appointment".into(),
         business_hours: (time("09:00"), time("17:00")),
         // What these tests are not about stands as it is shipped.
-        ..shipped_rulebook().schedule
+        ..SHIPPED.schedule.clone()
     }
 }
 

@@ -3,6 +3,7 @@
 //! After every planning it plans again and expects nothing: no test can pass with a planner that does not settle.
 
 use jiff::Timestamp;
+use xixin::domain::booking::Booking;
 use xixin::domain::case::Case;
 use xixin::domain::command::{Change, Command, Context, Refusal, apply};
 use xixin::domain::ids::PersonId;
@@ -20,6 +21,8 @@ pub(crate) struct Timeline {
     pub(crate) people: People,
     pub(crate) now: Timestamp,
     pub(crate) decisions: Vec<(Timestamp, Decision)>,
+    /// What other cases have booked.
+    pub(crate) busy: Vec<Booking>,
     decided: Decided,
 }
 
@@ -32,6 +35,7 @@ impl Timeline {
             people: people(),
             now: at(start),
             decisions: Vec::new(),
+            busy: Vec::new(),
             decided: Decided::default(),
         }
     }
@@ -57,10 +61,20 @@ impl Timeline {
         self
     }
 
+    /// Plans now.
+    pub(crate) fn look(&mut self) {
+        self.plan();
+    }
+
+    /// What is queued is taken as sent at once.
     fn plan(&mut self) -> Option<Timestamp> {
         let planned = plan(&self.rules, &self.case, &self.people, &self.decided, self.now);
         for decision in planned.due {
             self.decided.insert(decision.mark.to_string());
+            if matches!(decision.verdict, Verdict::Queued | Verdict::Task) {
+                let (item, recipient) = (decision.mark.item.clone(), decision.recipient.to_string());
+                self.decided.heard(item, recipient);
+            }
             self.decisions.push((self.now, decision));
         }
         let again = plan(&self.rules, &self.case, &self.people, &self.decided, self.now);
@@ -90,7 +104,7 @@ impl Timeline {
             actor: &self.rules.org.staff[who],
             now: self.now,
             new_person: &|| PersonId::from("p9"),
-            busy: &[],
+            busy: &self.busy,
         };
         apply(&self.case, &self.people, command, &context)
     }
