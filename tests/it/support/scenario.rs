@@ -16,11 +16,12 @@ use xixin::clock::Clock as _;
 use xixin::domain::command::{Command, NewCase};
 use xixin::domain::ids::{CaseId, StaffId};
 use xixin::engine::desk::{Desk, DeskError};
+use xixin::engine::hand_over::hand_over;
 use xixin::store::reminders::LedgerRow;
 
 use super::hall::{Hall, Left};
 use super::rulebook::at;
-use super::story::{Act, Digest, Edit, Message, Prints, Silence, Story, TakenIn, What};
+use super::story::{Act, Digest, Edit, HandOver, Message, Prints, Silence, Story, TakenIn, What};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
 /// Set to 1, it writes what was decided into the files instead of comparing it.
@@ -79,6 +80,7 @@ impl<'a> Stage<'a> {
                 What::Config(edit) => self.reconfigure(edit).await,
                 What::Case(taken_in) => self.take_in(taken_in).await,
                 What::Act(act) => self.act(act).await,
+                What::HandOver(hand_over) => self.hand_over(hand_over).await,
                 What::Prints(prints) => {
                     let differ = self.prints(prints, entry.line).await;
                     self.wrong.extend(differ);
@@ -196,6 +198,26 @@ impl<'a> Stage<'a> {
             Err(error) => Err(error.to_string()),
         };
         let end = as_expected(done, act.refused.as_deref());
+        self.settle().await;
+        end
+    }
+
+    async fn hand_over(&mut self, wanted: &HandOver) -> Result<(), String> {
+        self.go_on_until(&wanted.at).await;
+        let rules = self.hall.app.engine.live.get();
+        let store = &self.hall.app.engine.store;
+        let desk = Desk::new(store, &rules.rulebook, &StaffId::from(wanted.r#as.as_str())).map_err(|error| error.to_string())?;
+        let (from, to) = (
+            StaffId::from(wanted.from.as_str()),
+            StaffId::from(wanted.to.as_str()),
+        );
+        let done = hand_over(store, &desk, &from, &to, self.hall.clock.now()).await;
+        let done = match done {
+            Ok(done) if done.refused.is_empty() => Ok(()),
+            Ok(done) => Err(done.refused.iter().map(|(id, why)| format!("{id}: {why}\n")).collect()),
+            Err(error) => Err(error.to_string()),
+        };
+        let end = as_expected(done, wanted.refused.as_deref());
         self.settle().await;
         end
     }

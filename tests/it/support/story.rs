@@ -30,6 +30,7 @@ pub(crate) enum What {
     Config(Edit),
     Case(TakenIn),
     Act(Act),
+    HandOver(HandOver),
     Prints(Prints),
     Digest(Digest),
     Message(Message),
@@ -49,6 +50,8 @@ struct Document {
     case: Vec<Spanned<TakenIn>>,
     #[serde(default)]
     act: Vec<Spanned<Act>>,
+    #[serde(default)]
+    hand_over: Vec<Spanned<HandOver>>,
     #[serde(default)]
     prints: Vec<Spanned<Prints>>,
     #[serde(default)]
@@ -111,6 +114,17 @@ pub(crate) struct Act {
     pub(crate) r#as: String,
     pub(crate) case: String,
     command: toml::Value,
+    pub(crate) refused: Option<String>,
+}
+
+/// Everything that somebody has passes to somebody else, as `xixin hand-over` does it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HandOver {
+    pub(crate) at: String,
+    pub(crate) r#as: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
     pub(crate) refused: Option<String>,
 }
 
@@ -219,6 +233,7 @@ impl What {
             Self::Config(edit) => edit.at.as_deref(),
             Self::Case(taken_in) => taken_in.at.as_deref(),
             Self::Act(act) => Some(&act.at),
+            Self::HandOver(hand_over) => Some(&hand_over.at),
             Self::Prints(prints) => Some(&prints.at),
             Self::Message(message) => Some(&message.at),
             Self::Silence(silence) => Some(&silence.from),
@@ -228,7 +243,10 @@ impl What {
 
     /// Whether the clock goes to this time before the next entry. What has left is looked at when everything is over.
     fn moves_the_clock(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Case(_) | Self::Act(_) | Self::Prints(_))
+        matches!(
+            self,
+            Self::Config(_) | Self::Case(_) | Self::Act(_) | Self::HandOver(_) | Self::Prints(_)
+        )
     }
 
     /// Whether it says what must be seen.
@@ -237,6 +255,7 @@ impl What {
             Self::Config(edit) => edit.refused.is_some(),
             Self::Case(taken_in) => taken_in.refused.is_some(),
             Self::Act(act) => act.refused.is_some(),
+            Self::HandOver(hand_over) => hand_over.refused.is_some(),
             Self::Prints(_) | Self::Digest(_) | Self::Message(_) | Self::Silence(_) => true,
         }
     }
@@ -259,6 +278,7 @@ impl Story {
             config,
             case,
             act,
+            hand_over,
             prints,
             digest,
             message,
@@ -273,6 +293,11 @@ impl Story {
         );
         spanned.extend(case.into_iter().map(|one| (one.span(), What::Case(one.into_inner()))));
         spanned.extend(act.into_iter().map(|one| (one.span(), What::Act(one.into_inner()))));
+        spanned.extend(
+            hand_over
+                .into_iter()
+                .map(|one| (one.span(), What::HandOver(one.into_inner()))),
+        );
         spanned.extend(
             prints
                 .into_iter()
