@@ -5,7 +5,7 @@ use jiff::civil::Time;
 
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::instant;
-use crate::domain::reminder::{Recipient, State};
+use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::live::Rules;
 use crate::engine::prepare::Context;
@@ -20,8 +20,9 @@ pub(crate) enum Cap {
     Closed(Box<Judged>),
 }
 
-/// At most so many SMS a day to one resident, over all cases, and one per topic. What is critical goes through and says so; the rest
-/// waits for the morning, or becomes a call when the morning is too late.
+/// At most so many SMS a day to one resident, over all cases, and one per topic. What is critical goes through and says so, and so does
+/// what puts right an earlier message: whoever was told of a time must not wait for it in vain. The rest waits for the morning, or
+/// becomes a call when the morning is too late.
 pub(crate) fn cap(
     rules: &Rules,
     way: Way,
@@ -41,12 +42,19 @@ pub(crate) fn cap(
     let topic = count(&|sent| sent.0 == row.recipient && sent.1 == row.case_id);
     let over = all >= schedule.sms_per_resident_per_day || topic >= schedule.sms_per_topic_per_day;
     let critical = row.priority >= Priority::Critical as i64;
-    if !over || critical {
+    if !over || critical || puts_right(rules, row) {
         sms_today.push((row.recipient.clone(), row.case_id.clone()));
-        let said = Said::new(
-            "今天给此人的短信已到上限,因事关失权仍发出",
-            "this person's SMS of the day are used up; it goes all the same, because a right can be lost",
-        );
+        let said = if critical {
+            Said::new(
+                "今天给此人的短信已到上限,因事关失权仍发出",
+                "this person's SMS of the day are used up; it goes all the same, because a right can be lost",
+            )
+        } else {
+            Said::new(
+                "今天给此人的短信已到上限,因更正此前告知的时间仍发出",
+                "this person's SMS of the day are used up; it goes all the same, because it puts right what they were told",
+            )
+        };
         return if over { Cap::Passed(said) } else { Cap::Free };
     }
     let zone = &rules.rulebook.zone;
@@ -66,4 +74,14 @@ pub(crate) fn cap(
         verdict,
         next: Some((context.clone(), said)),
     }))
+}
+
+/// Whether it goes only to those who have heard of the matter before.
+fn puts_right(rules: &Rules, row: &Claimed) -> bool {
+    let Some(mark) = MarkText::parse(&row.mark) else {
+        return false;
+    };
+    let ladder = rules.rulebook.ladders.get(&mark.ladder);
+    let mut rungs = ladder.into_iter().flat_map(|ladder| &ladder.rungs);
+    rungs.any(|rung| rung.name == mark.rung && rung.if_told)
 }

@@ -18,6 +18,7 @@ mod demo;
 mod digests;
 mod documents;
 mod engine;
+mod escorts;
 mod following;
 mod import;
 mod invitation;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Acknowledgement, Base, Dates, Followed, Mark};
@@ -38,16 +39,20 @@ pub struct MatchOf<'a> {
 }
 
 impl Watch {
-    /// The policies that the household should hear of, in the order of their names; none that was over before they were watched for.
+    /// The policies that the household should hear of, in the order of their names. One that was over before it could concern them is
+    /// none of them.
     pub fn matches<'a>(&'a self, rules: &'a Rulebook) -> impl Iterator<Item = MatchOf<'a>> {
-        let since = rules.zone.to_datetime(self.since).date();
-        let lasts = move |policy: &&Policy| policy.until.is_none_or(|until| since.max(policy.added) <= until);
-        let policies = rules
-            .policies
-            .values()
-            .filter(|policy| policy.matches(&self.tags))
-            .filter(lasts);
-        policies.map(|policy| MatchOf { watch: self, policy })
+        let policies = rules.policies.values().filter(|policy| policy.matches(&self.tags));
+        let matches = policies.map(|policy| MatchOf { watch: self, policy });
+        matches.filter(|one| one.policy.holds_on(one.matched_on(rules)))
+    }
+}
+
+impl MatchOf<'_> {
+    /// The first day on which both the policy and the household were known.
+    fn matched_on(&self, rules: &Rulebook) -> Date {
+        let since = rules.zone.to_datetime(self.watch.since).date();
+        self.policy.added.max(since)
     }
 }
 
@@ -78,14 +83,17 @@ impl<'a> Followed<'a> for MatchOf<'a> {
     }
 
     fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
-        let since = rules.zone.to_datetime(self.watch.since).date();
-        let matched = self.policy.added.max(since);
+        let matched = self.matched_on(rules);
         let counted = count(&Start::Day(matched), &self.policy.tell_within, &rules.counting(None));
-        let due = Moment::Day(counted.map_or(matched, |counted| counted.last_safe_day));
+        let due = counted.map_or(matched, |counted| counted.last_safe_day);
+        // Told after its last day it is of no use any more.
+        let due = Moment::Day(self.policy.until.map_or(due, |until| due.min(until)));
+        let overdue = due.day_after(&rules.zone);
+        let still_holds = self.policy.holds_on(overdue.day(&rules.zone));
         let milestones = Milestones::default()
             .with(Milestone::Matched, Moment::Day(matched))
             .with(Milestone::Due, due)
-            .with(Milestone::Overdue, due.day_after(&rules.zone));
+            .with_some(Milestone::Overdue, still_holds.then_some(overdue));
         Dates::new(rules, &rules.schedule.policy_ladder, milestones)
     }
 

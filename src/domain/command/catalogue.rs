@@ -308,6 +308,7 @@ impl Command {
                 | Self::BookEscort(_)
                 | Self::MoveEscort { .. }
                 | Self::Pass { .. }
+                | Self::TakeOver { .. }
         )
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::case::{
 use crate::domain::command::callbacks::{log_call, mark_number_wrong};
 use crate::domain::command::open::{grant, known_staff};
 use crate::domain::command::people::known_person;
-use crate::domain::command::{Change, Close, CloseAs, Context, Refusal, fields, incidents, todos};
+use crate::domain::command::{Change, Close, CloseAs, Context, Refusal, fields, incidents, plans, replies, todos};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, PersonId, ReminderId, StaffId};
 use crate::domain::plan::People;
@@ -142,9 +142,14 @@ pub(super) fn deprioritise(change: &mut Change) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn set_flag(change: &mut Change, flag: CaseFlag) {
-    if change.case.flags.insert(flag) {
-        change.events.push(Event::FlagSet { flag });
+pub(super) fn set_flag(change: &mut Change, context: &Context<'_>, flag: CaseFlag) {
+    if !change.case.flags.insert(flag) {
+        return;
+    }
+    change.events.push(Event::FlagSet { flag });
+    if flag == CaseFlag::Expedite {
+        plans::expedite_open(change);
+        replies::expedite_open(change, context);
     }
 }
 

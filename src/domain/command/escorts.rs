@@ -135,6 +135,18 @@ pub(super) fn check_in(
 ) -> Result<(), Refusal> {
     let at = fields::past("at", at, context)?;
     let escort = open_escort(change, item)?;
+    let day = |at: Timestamp| context.rules.zone.to_datetime(at).date();
+    // Confirmed by mistake for another one, it would never be watched over.
+    if day(at) < day(escort.pick_up) {
+        return Err(Refusal::at(
+            "item",
+            Said::new("还没到那一天", "its day has not come yet"),
+            Said::new(
+                "看清是哪一次陪同;日子变了先用 move_escort 改期",
+                "look which escort is meant; if the day has changed, move it with move_escort first",
+            ),
+        ));
+    }
     if escort.checks.iter().any(|check| check.leg == leg) {
         return Err(Refusal::at(
             "leg",

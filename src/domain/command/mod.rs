@@ -272,7 +272,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         Command::Assign { owner } => closing::assign(&mut change, context, owner)?,
         Command::Prioritise { reason } => closing::prioritise(&mut change, context, reason)?,
         Command::Deprioritise => closing::deprioritise(&mut change)?,
-        Command::SetFlag { flag } => closing::set_flag(&mut change, flag),
+        Command::SetFlag { flag } => closing::set_flag(&mut change, context, flag),
         Command::ClearFlag { flag } => closing::clear_flag(&mut change, flag),
         Command::Wait { on } => closing::wait(&mut change, context, on)?,
         Command::Resume => closing::resume(&mut change)?,

@@ -85,6 +85,9 @@ pub(super) fn take_over(
             Said::new("无需交接", "there is nothing to hand over"),
         ));
     }
+    for item in &theirs {
+        is_free(change, context, item, &to)?;
+    }
     for item in theirs {
         if let Some(holder) = change.case.holder_mut(&item) {
             *holder = to.clone();
@@ -101,4 +104,29 @@ pub(super) fn take_over(
         change.events.push(Event::OwnerChanged { from: from.clone(), to });
     }
     Ok(())
+}
+
+/// Whoever takes over what is booked has to be able to go.
+fn is_free(change: &Change, context: &Context<'_>, item: &ItemId, to: &StaffId) -> Result<(), Refusal> {
+    let span = change.case.item(context.rules, item).and_then(|item| item.span());
+    let Some(span) = span.filter(|span| span.to > context.now) else {
+        return Ok(());
+    };
+    let wish = Wish {
+        case: &change.case,
+        item: Some(item),
+        staff: to,
+        office: span.office,
+        from: span.from,
+        to: span.to,
+    };
+    let allowed = Agenda::new(context.rules, &change.case, context.busy).allows(&wish);
+    allowed.map_err(|refusal| Refusal {
+        field: Some(item.to_string()),
+        fix: Said::new(
+            format!("{};先用 pass 转给别人", refusal.fix.zh),
+            format!("{}; pass it to somebody else with \"pass\" first", refusal.fix.en),
+        ),
+        ..refusal
+    })
 }

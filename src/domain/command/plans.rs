@@ -198,6 +198,18 @@ pub(super) fn expedite(change: &mut Change, item: &ItemId, on: bool) -> Result<(
     Ok(())
 }
 
+/// The case has become urgent: so has every step that is not done.
+pub(super) fn expedite_open(change: &mut Change) {
+    let steps = change.case.plan.as_mut().into_iter().flat_map(|plan| &mut plan.steps);
+    for step in steps.filter(|step| step.done.is_none() && !step.expedite) {
+        step.expedite = true;
+        change.events.push(Event::StepExpedited {
+            item: step.head.id.clone(),
+            on: true,
+        });
+    }
+}
+
 /// The agency was asked how far it is.
 pub(super) fn contacted(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
     let step = step_mut(change, item)?;

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::case::{Answer, Head, HeardBy, Hop, Reply, ReplyKind, Status};
+use crate::domain::case::{Answer, CaseFlag, Head, HeardBy, Hop, Reply, ReplyKind, Status};
 use crate::domain::command::items::{already_over, count_from_now, known_office, next_id, no_item};
 use crate::domain::command::open::{known_staff, too_many};
 use crate::domain::command::{Change, Context, Refusal, closing, fields, plans};
@@ -76,6 +76,12 @@ pub(super) fn ask(change: &mut Change, context: &Context<'_>, new: NewReply) -> 
         .map(|n| fields::within("chase_workdays", n, 1, CHASE_MAX))
         .transpose()?;
     let rule = rules.schedule.replies.get(&new.kind);
+    let usual = rule.and_then(|rule| rule.chase_workdays);
+    let usual = if change.case.flags.contains(&CaseFlag::Expedite) {
+        expedited(context, usual)
+    } else {
+        usual
+    };
     let asked_at = match &new.asked_on {
         Some(text) => fields::past("asked_on", Some(text), context)?,
         None => context.now,
@@ -116,10 +122,23 @@ pub(super) fn ask(change: &mut Change, context: &Context<'_>, new: NewReply) -> 
         asked_at,
         due,
         last_contact: asked_at,
-        chase_workdays: chase.or(rule.and_then(|rule| rule.chase_workdays)),
+        chase_workdays: chase.or(usual),
         answered: None,
     });
     Ok(())
+}
+
+/// The case has become urgent: whoever has not answered yet is asked again as soon as for an expedited step.
+pub(super) fn expedite_open(change: &mut Change, context: &Context<'_>) {
+    for reply in change.case.replies.iter_mut().filter(|reply| reply.answered.is_none()) {
+        reply.chase_workdays = expedited(context, reply.chase_workdays);
+    }
+}
+
+/// What is asked again at all is asked again sooner.
+fn expedited(context: &Context<'_>, usual: Option<u32>) -> Option<u32> {
+    let sooner = context.rules.schedule.step.chase_expedited_workdays;
+    usual.map(|usual| usual.min(sooner))
 }
 
 /// Somebody was asked again, about an answer or a step, and had none yet.
