@@ -491,6 +491,24 @@ fn nothing_that_was_queued_leaves_after_the_case_is_closed() {
 }
 
 #[test]
+fn what_is_of_no_use_any_more_does_not_leave() {
+    let mut case = case(OPENED);
+    appointment(&mut case, "wang", OPENED, "2026-03-12 09:30");
+    let mut timeline = desk(case);
+    timeline.run_until("2026-03-11 10:00");
+    timeline
+        .decisions
+        .retain(|(_, decision)| decision.mark.audience == Audience::Resident);
+    for (now, told) in [
+        ("2026-03-12 09:29", "day-before: send"),
+        ("2026-03-12 09:30", "day-before: cancel, too late to help"),
+    ] {
+        timeline.now = at(now);
+        assert_eq!(timeline.recheck_all(), [told], "{now}");
+    }
+}
+
+#[test]
 fn whoever_waits_for_others_is_not_reminded_of_silence() {
     let mut timeline = desk(case(OPENED));
     let silent = |timeline: &Timeline| {
