@@ -2,7 +2,10 @@
 //!
 //! 2026-03-02 is a Monday. The ladders are those that are shipped, what is queued is taken as sent at once.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
+use xixin::config::load;
 use xixin::domain::booking::Booking;
 use xixin::domain::calendar::OffDay;
 use xixin::domain::case::{Case, CaseFlag, EscortState, Purpose, StepOf};
@@ -12,9 +15,12 @@ use xixin::domain::ladder::{Audience, ItemKind, Late, Way};
 use xixin::domain::milestone::Milestone;
 use xixin::domain::plan::milestones::Dated;
 
+use crate::support::hall::Hall;
+use crate::support::intake::{self, visit};
 use crate::support::rulebook::{
     SHIPPED, absent, appointment, at, at_in, callback, case, daughter, day, deadline_ending, ladder, rung,
 };
+use crate::support::shipped::write_rules;
 use crate::support::timeline::Timeline;
 use crate::support::worlds::every_kind;
 
@@ -229,6 +235,7 @@ fn only_whoever_had_been_told_hears_of_a_move_and_of_the_end_once_each() {
     assert_eq!(
         rows(&timeline, "a1", ""),
         [
+            "2026-03-12 10:30  a1 booked → assignee nobody superseded",
             "2026-03-12 10:30  a1 moved → resident p1 sms queued",
             "2026-03-12 10:30  a1 moved → relatives p2 sms queued",
             "2026-03-12 10:30  a1 moved-staff → assignee wang email queued",
@@ -484,6 +491,24 @@ fn nothing_that_was_queued_leaves_after_the_case_is_closed() {
 }
 
 #[test]
+fn what_is_of_no_use_any_more_does_not_leave() {
+    let mut case = case(OPENED);
+    appointment(&mut case, "wang", OPENED, "2026-03-12 09:30");
+    let mut timeline = desk(case);
+    timeline.run_until("2026-03-11 10:00");
+    timeline
+        .decisions
+        .retain(|(_, decision)| decision.mark.audience == Audience::Resident);
+    for (now, told) in [
+        ("2026-03-12 09:29", "day-before: send"),
+        ("2026-03-12 09:30", "day-before: cancel, too late to help"),
+    ] {
+        timeline.now = at(now);
+        assert_eq!(timeline.recheck_all(), [told], "{now}");
+    }
+}
+
+#[test]
 fn whoever_waits_for_others_is_not_reminded_of_silence() {
     let mut timeline = desk(case(OPENED));
     let silent = |timeline: &Timeline| {
@@ -502,4 +527,34 @@ fn whoever_waits_for_others_is_not_reminded_of_silence() {
     assert_eq!(silent(&timeline), None);
     timeline.run_until("2026-03-20 12:00");
     assert_eq!(rows(&timeline, "case", "silent"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_resident_gets_no_more_sms_a_day_than_the_cap_allows() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let mut told = 0;
+    let mut visits = Vec::new();
+    for hour in ["10:00", "14:00", "16:00"] {
+        visits.push(visit(&hall, intake::resident(1), &format!("2026-03-19 {hour}")).await);
+    }
+    hall.run_until("2026-03-18 12:00").await;
+    for case in &visits {
+        let rows = hall.rung(case, "day-before").await;
+        told += rows.iter().filter(|row| *row == "resident sms accepted").count();
+    }
+    assert_eq!(told, 2);
+}
+
+#[test]
+fn a_workday_without_anybody_on_duty_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write_rules(folder.path());
+    let rota = folder.path().join("rota.toml");
+    let text = std::fs::read_to_string(&rota).unwrap();
+    let makeup_day = "[[rota.taoranting-2026.day]]\nday = 2026-02-14\nstaff = \"zhou\"\n";
+    assert!(text.contains(makeup_day));
+    std::fs::write(&rota, text.replace(makeup_day, "")).unwrap();
+    let problems = load(folder.path(), &BTreeMap::new(), &|_, _, _| true).expect_err("the rota has a gap");
+    let told: String = problems.iter().map(ToString::to_string).collect();
+    assert!(told.contains("nobody is on duty on 2026-02-14"), "{told}");
 }

@@ -179,8 +179,8 @@ impl Material {
 
     /// Whether a place has said that it has none, and nothing else since.
     pub fn was_denied(&self, place: &str) -> bool {
-        let answers = self.search.iter().filter(|search| search.place == place);
-        answers.last().is_some_and(|last| last.answer == SearchAnswer::NotHere)
+        let mut answers = self.search.iter().filter(|search| search.place == place);
+        answers.next_back().is_some_and(|last| last.answer == SearchAnswer::NotHere)
     }
 }
 
