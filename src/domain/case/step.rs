@@ -109,7 +109,7 @@ impl<'a> Followed<'a> for StepOf<'a> {
 
     fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
         let ladder = &rules.schedule.step.ladder;
-        if self.plan.approved_at().is_none() {
+        if self.plan.approved_at().is_none() && self.step.started.is_none() {
             return Dates::new(rules, ladder, Milestones::default());
         }
         let milestones = match &self.step.started {

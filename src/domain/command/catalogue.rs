@@ -109,6 +109,7 @@ pub enum Command {
         #[serde(default)]
         at: Option<String>,
     },
+    /// Says what still stands in the way of completing an escort. With `drop_off` confirmed and no incident open it is complete by itself.
     CompleteEscort {
         item: ItemId,
     },

@@ -114,10 +114,14 @@ pub(super) fn move_to(
             Said::new("无需改期", "there is nothing to move"),
         ));
     }
+    // Who is fetched and received at the same times as before has nothing to be told of.
+    let is_moved = (escort.pick_up, escort.visit) != (times.pick_up, times.visit);
     escort.pick_up = times.pick_up;
     escort.visit = times.visit;
     escort.home_by = times.home_by;
-    escort.head.move_at(context.now);
+    if is_moved {
+        escort.head.move_at(context.now);
+    }
     change.events.push(Event::EscortMoved {
         item: item.clone(),
         pick_up: times.pick_up,

@@ -81,9 +81,12 @@ pub(super) fn draft(
     todos::add(change, context, todos::New::of(Purpose::ApprovePlan))
 }
 
+/// A plan that has grown is another plan: what has not begun waits until it is approved again.
 pub(super) fn add_step(change: &mut Change, context: &Context<'_>, new: NewStep) -> Result<(), Refusal> {
     add(change, context, new)?;
-    no_circle(change)
+    no_circle(change)?;
+    plan(change)?.approvals.clear();
+    todos::add(change, context, todos::New::of(Purpose::ApprovePlan))
 }
 
 /// Two people agree before anything starts: a supervisor and whoever directs the centre.
