@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::calendar::Certainty;
 use crate::domain::case::{Case, Item};
 use crate::domain::ids::{CaseId, ItemId, StaffId, UnitId};
+use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Moment};
 use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::Rulebook;
@@ -108,14 +109,19 @@ impl Moved {
     }
 }
 
-/// Counts every open item of a case by the old rules and by the new ones.
+/// Counts every open item of a case that has a date by the old rules and by the new ones. How long nobody has been in touch is no date
+/// that anybody was told.
 pub fn recount<'a>(old: &'a Rulebook, new: &'a Rulebook, case: &'a Case) -> impl Iterator<Item = Recounted> + use<'a> {
     let open = case.items(new).filter(|item| !case.is_closed() && item.is_open());
-    open.map(move |item| recount_item(old, new, case, item))
+    let told = open.filter(|item| item.kind() != ItemKind::Case);
+    told.filter_map(move |item| recount_item(old, new, case, item))
 }
 
-fn recount_item(old: &Rulebook, new: &Rulebook, case: &Case, item: Item<'_>) -> Recounted {
+fn recount_item(old: &Rulebook, new: &Rulebook, case: &Case, item: Item<'_>) -> Option<Recounted> {
     let (before, after) = (Dated::new(old, item), Dated::new(new, item));
+    if item.kind() != ItemKind::Deadline && after.all().next().is_none() {
+        return None;
+    }
     let settled = settled(&before, &after);
     let mut sooner = false;
     let mut dates = Vec::new();
@@ -135,21 +141,21 @@ fn recount_item(old: &Rulebook, new: &Rulebook, case: &Case, item: Item<'_>) -> 
         });
     }
     if dates.is_empty() {
-        return Recounted::Same(settled);
+        return Some(Recounted::Same(settled));
     }
     let kind = after.kind.map(|kind| kind.name.clone());
-    Recounted::Moved(Box::new(Moved {
+    Some(Recounted::Moved(Box::new(Moved {
         case: case.id.clone(),
         unit: case.unit.clone(),
         owner: case.owner.clone(),
         item: item.id().clone(),
         set_at: item.set_at(),
         moves: item.moves(),
-        kind: kind.unwrap_or_else(|| Said::new(item.kind().name(), item.kind().name())),
+        kind: kind.unwrap_or_else(|| item.title(new)),
         dates,
         sooner,
         settled,
-    }))
+    })))
 }
 
 fn settled(before: &Dated<'_>, after: &Dated<'_>) -> Settled {

@@ -12,7 +12,7 @@ use xixin::engine::diff::{BLAST, Difference, Sign, diff};
 use xixin::engine::simulate::{End, Happening, Tally, Told, Wanted, simulate};
 
 use crate::support::hall::{Hall, copy_dir};
-use crate::support::intake::{certificate, promise, resident, visit, visit_with};
+use crate::support::intake::{brief_visit, brief_visit_with, certificate, promise, resident};
 use crate::support::rulebook::at;
 
 /// What the simulation tells until a local time.
@@ -96,14 +96,15 @@ async fn busy_hall() -> Hall {
         { "name": "沈念", "relation": "女儿", "phone": "13900000009", "opted_in": true },
         { "name": "沈安", "relation": "儿子", "phone": "13900000010", "opted_in": true },
     ]);
-    for start in [
-        "2026-03-05 09:30",
-        "2026-03-05 10:00",
-        "2026-03-05 09:00",
-        "2026-03-05 14:00",
+    for (first, second) in [
+        ("09:30", "09:35"),
+        ("10:00", "10:05"),
+        ("09:00", "09:05"),
+        ("14:00", "14:05"),
     ] {
-        visit_with(&hall, resident(3), relatives.clone(), start).await;
-        visit(&hall, resident(4), start).await;
+        let (first, second) = (format!("2026-03-05 {first}"), format!("2026-03-05 {second}"));
+        brief_visit_with(&hall, resident(3), relatives.clone(), &first).await;
+        brief_visit(&hall, resident(4), &second).await;
     }
     promise(&hall, resident(5), "2026-03-09").await;
     let late = json!({
@@ -181,9 +182,9 @@ async fn what_a_cap_turns_into_calls_is_simulated_as_calls() {
     std::fs::write(&schedule, text.replace("08:00-21:00", "09:50-21:00")).unwrap();
     hall.app.reload().await.unwrap();
     let early = json!({ "name": "沈万田", "gender": "male", "phone": "13900000002", "born": 1930 });
-    for start in ["2026-03-05 09:00", "2026-03-05 09:05", "2026-03-05 09:10"] {
-        visit(&hall, resident(8), start).await;
-        visit(&hall, early.clone(), start).await;
+    for (first, second) in [("09:10", "09:25"), ("09:15", "09:40"), ("09:20", "09:45")] {
+        brief_visit(&hall, resident(8), &format!("2026-03-05 {first}")).await;
+        brief_visit(&hall, early.clone(), &format!("2026-03-05 {second}")).await;
     }
     tells_what_happens(&hall, "2026-03-31 23:59", "2026-04-01 00:00").await;
     let calls = hall

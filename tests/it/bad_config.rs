@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! # before PATH         it is put before that file (so lines are counted in this one)
+//! # instead PATH        the same, and its sections take the place of those of the same name
+//! # lacking SECTION     that section is left out of the file named by "instead"
 //! # as PATH             it is that file; where that is no TOML, without this line
 //! # without PATH        that file or folder is not there
 //! # folder PATH         an empty folder is there
@@ -75,6 +77,7 @@ fn told(mistake: &[u8]) -> String {
         std::os::unix::fs::symlink(TEMPLATES, dir.join("templates")).unwrap();
     }
     let mut environment = BTreeMap::new();
+    let headers: Vec<String> = String::from_utf8_lossy(mistake).lines().filter_map(left_out).collect();
     for line in mistake.split(|byte| *byte == b'\n') {
         let line = String::from_utf8_lossy(line);
         let Some((verb, object)) = line.strip_prefix("# ").and_then(|line| line.split_once(' ')) else {
@@ -85,6 +88,12 @@ fn told(mistake: &[u8]) -> String {
                 let shipped = fs::read(dir.join(object)).unwrap();
                 fs::write(dir.join(object), [mistake, b"\n", &shipped].concat()).unwrap();
             }
+            "instead" => {
+                let shipped = fs::read_to_string(dir.join(object)).unwrap();
+                let rest = without_sections(&shipped, &headers);
+                fs::write(dir.join(object), [mistake, b"\n", rest.as_bytes()].concat()).unwrap();
+            }
+            "lacking" => {}
             "as" => write(&dir.join(object), mistake),
             "without" => remove(&dir.join(object)),
             "folder" => fs::create_dir_all(dir.join(object)).unwrap(),
@@ -103,6 +112,25 @@ fn told(mistake: &[u8]) -> String {
         Ok(_) => "no problem\n".to_owned(),
         Err(problems) => problems.iter().map(|problem| format!("{problem}\n")).collect(),
     }
+}
+
+/// The header of a section that the shipped file does without: one that the mistake has, or says to leave out.
+fn left_out(line: &str) -> Option<String> {
+    if line.starts_with('[') {
+        return Some(line.trim_end().to_owned());
+    }
+    line.strip_prefix("# lacking ").map(|section| format!("[{section}]"))
+}
+
+fn without_sections(text: &str, headers: &[String]) -> String {
+    let mut kept = true;
+    let keep = |line: &&str| {
+        if line.starts_with('[') {
+            kept = !headers.iter().any(|header| header == line);
+        }
+        kept
+    };
+    text.lines().filter(keep).map(|line| format!("{line}\n")).collect()
 }
 
 fn write(path: &Path, mistake: &[u8]) {

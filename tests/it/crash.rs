@@ -16,7 +16,7 @@ const NINE: &str = "2026-03-04 09:00";
 const TEN: &str = "2026-03-04 10:00";
 
 async fn due(settings: &str, person: serde_json::Value, now: &str) -> (Hall, CaseId) {
-    let hall = Hall::open_with("2026-03-04 08:50", settings).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", settings).await;
     hall.without_digest("2026-03-04").await;
     let case = visit(&hall, person, "2026-03-05 09:30").await;
     hall.run_until(now).await;
@@ -139,7 +139,7 @@ async fn an_e_mail_that_three_runs_died_over_is_left_to_a_person() {
         server.port
     );
     let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
-    let hall = Hall::open_with("2026-03-04 09:10", &settings).await;
+    let hall = Hall::open_quiet("2026-03-04 09:10", &settings).await;
     hall.without_digest("2026-03-04").await;
     let case = visit(&hall, person, "2026-03-05 09:30").await;
     hall.clock.set(at(TEN));

@@ -278,7 +278,7 @@ async fn what_has_no_date_never_pushes_out_what_is_due_and_what_is_left_out_is_c
     let text = mail(hall.take_left());
     assert!(text.contains("承诺回电") && text.contains(case.as_str()), "{text}");
     assert!(
-        text.contains("…另有1150项日期待核实,没有列出 / and 1150 more"),
+        text.contains("…另有1750项日期待核实,没有列出 / and 1750 more"),
         "{text}"
     );
     assert!(!text.contains("more that come later"), "{text}");
@@ -288,7 +288,7 @@ async fn what_has_no_date_never_pushes_out_what_is_due_and_what_is_left_out_is_c
     let text = mail(hall.take_left());
     assert!(text.contains("承诺回电"), "{text}");
     assert!(
-        text.contains("…另有512项较晚的没有列出 / and 512 more that come later"),
+        text.contains("…另有1018项较晚的没有列出 / and 1018 more that come later"),
         "{text}"
     );
 }

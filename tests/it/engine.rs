@@ -6,7 +6,7 @@ use xixin::domain::ladder::Way;
 use xixin::engine::planner;
 
 use crate::support::hall::Hall;
-use crate::support::intake::{certificate, promise, resident, visit, visit_with};
+use crate::support::intake::{brief_visit, certificate, promise, resident, visit, visit_with};
 use crate::support::rulebook::at;
 
 /// After every planning: planned again, nothing more is decided.
@@ -59,7 +59,7 @@ async fn a_record_that_expires_is_told_louder_and_higher_up_until_somebody_acts(
     );
     assert_eq!(
         hall.take_reminders().len(),
-        told.len(),
+        hall.timeline(&case).await.len(),
         "what is accepted has left, once"
     );
     is_settled(&hall, &case).await;
@@ -92,7 +92,7 @@ async fn a_promise_is_due_then_overdue_then_told_to_the_supervisor_until_it_is_k
     let case = promise(&hall, resident(1), "2026-03-09").await;
     hall.run_until("2026-03-12 12:00").await;
     assert_eq!(
-        hall.timeline(&case).await,
+        of_item(&hall, &case, "c2").await,
         [
             "03-09 08:30 c2 due lin email accepted",
             "03-10 08:30 c2 overdue lin email accepted",
@@ -105,7 +105,35 @@ async fn a_promise_is_due_then_overdue_then_told_to_the_supervisor_until_it_is_k
     let kept = json!({ "do": "attempt", "item": "c2", "result": "reached" });
     hall.act("lin", &case, kept).await.unwrap();
     hall.run_until("2026-03-20 12:00").await;
-    assert_eq!(hall.timeline(&case).await.len(), 5);
+    assert_eq!(of_item(&hall, &case, "c2").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_resident_who_heard_nothing_for_five_workdays_is_told_how_it_goes() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let case = certificate(&hall, resident(1)).await;
+    hall.run_until("2026-03-12 12:00").await;
+    let silent = |days: &[&str]| -> Vec<String> {
+        let line = |day: &&str| format!("{day} 09:00 case silent lin email accepted");
+        days.iter().map(line).collect()
+    };
+    let mut days = vec!["03-09", "03-10", "03-11"];
+    assert_eq!(
+        of_item(&hall, &case, "case").await,
+        silent(&days),
+        "three mornings, then not again"
+    );
+    let call = json!({ "do": "contact", "direction": "out", "kind": "phone" });
+    hall.act("lin", &case, call).await.unwrap();
+    hall.run_until("2026-03-18 12:00").await;
+    assert_eq!(
+        of_item(&hall, &case, "case").await,
+        silent(&days),
+        "a word to them counts"
+    );
+    hall.run_until("2026-03-19 12:00").await;
+    days.push("03-19");
+    assert_eq!(of_item(&hall, &case, "case").await, silent(&days));
 }
 
 #[tokio::test]
@@ -120,6 +148,7 @@ async fn an_appointment_is_told_to_the_resident_a_daughter_who_agreed_and_whoeve
     assert_eq!(
         hall.timeline(&case).await,
         [
+            "03-02 10:00 a2 booked hao email accepted",
             "03-04 09:00 a2 day-before-staff hao email accepted",
             "03-04 10:00 a2 day-before relatives sms accepted",
             "03-04 10:00 a2 day-before resident sms accepted",
@@ -334,7 +363,7 @@ async fn a_call_follows_the_case_and_is_withdrawn_when_nobody_has_to_make_it_any
 async fn caps_hold_over_all_cases_of_a_resident_and_what_is_critical_says_why_it_passed() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let mut visits = Vec::new();
-    for hour in ["10:30", "11:00", "15:00", "16:00"] {
+    for hour in ["10:30", "11:30", "15:00", "16:00"] {
         visits.push(visit(&hall, resident(1), &format!("2026-03-19 {hour}")).await);
     }
     let critical = certificate(&hall, resident(1)).await;
@@ -370,7 +399,7 @@ async fn a_cap_that_would_hold_a_message_until_it_is_too_late_makes_a_call_of_it
     hall.app.reload().await.unwrap();
     let mut visits = Vec::new();
     for start in ["09:00", "09:05", "09:10"] {
-        visits.push(visit(&hall, resident(1), &format!("2026-03-05 {start}")).await);
+        visits.push(brief_visit(&hall, resident(1), &format!("2026-03-05 {start}")).await);
     }
     hall.run_until("2026-03-04 10:00").await;
     for case in &visits[..2] {

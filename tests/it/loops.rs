@@ -12,7 +12,7 @@ use xixin::engine::{digests, lookout, planner, sender};
 use xixin::lifecycle::Beat;
 
 use crate::support::hall::Hall;
-use crate::support::intake::{resident, visit};
+use crate::support::intake::{brief_visit, resident, visit};
 use crate::support::rulebook::at;
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
 
@@ -47,7 +47,7 @@ async fn until(hall: &Hall, case: &CaseId, rung: &str, states: &[&str]) {
 
 #[tokio::test]
 async fn what_falls_due_leaves_and_a_stop_ends_every_loop() {
-    let hall = Hall::open("2026-03-04 09:59").await;
+    let hall = Hall::open_quiet("2026-03-04 09:59", "").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.clock.set(at("2026-03-04 10:00"));
     let (mut loops, stop) = start(&hall);
@@ -74,7 +74,7 @@ async fn what_falls_due_leaves_and_a_stop_ends_every_loop() {
 
 #[tokio::test]
 async fn a_changed_case_is_planned_as_soon_as_the_bell_rings() {
-    let hall = Hall::open("2026-03-04 08:00").await;
+    let hall = Hall::open_quiet("2026-03-04 08:00", "").await;
     let (mut loops, stop) = start(&hall);
     let case = crate::support::intake::certificate(&hall, resident(1)).await;
     hall.app.engine.bells.ring_all();
@@ -85,7 +85,7 @@ async fn a_changed_case_is_planned_as_soon_as_the_bell_rings() {
 
 #[tokio::test]
 async fn a_clock_that_jumps_while_the_daemon_runs_stops_everything_until_somebody_resumes() {
-    let hall = Hall::open("2026-03-04 08:00").await;
+    let hall = Hall::open_quiet("2026-03-04 08:00", "").await;
     hall.without_digest("2026-03-04").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     let engine = Arc::new(hall.app.engine.clone());
@@ -131,7 +131,7 @@ async fn a_stop_waits_for_the_message_on_the_wire_and_starts_no_other() {
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\ntimeout_s = 1\ndot_timeout_s = 1\n",
         server.port
     );
-    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &settings).await;
     hall.without_digest("2026-03-04").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.clock.set(at("2026-03-04 09:00"));
@@ -152,10 +152,10 @@ async fn what_waits_for_a_line_when_the_stop_comes_is_not_begun_and_leaves_after
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\ntimeout_s = 1\ndot_timeout_s = 1\n",
         server.port
     );
-    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &settings).await;
     hall.without_digest("2026-03-04").await;
     for number in 1..=3 {
-        visit(&hall, resident(number), "2026-03-05 09:30").await;
+        brief_visit(&hall, resident(number), &format!("2026-03-05 10:{:02}", 5 * number)).await;
     }
     hall.clock.set(at("2026-03-04 09:00"));
     hall.plan().await;
@@ -178,7 +178,7 @@ async fn what_waits_for_a_line_when_the_stop_comes_is_not_begun_and_leaves_after
 
 #[tokio::test]
 async fn a_test_message_does_not_pass_a_pause() {
-    let hall = Hall::open("2026-03-04 09:00").await;
+    let hall = Hall::open_quiet("2026-03-04 09:00", "").await;
     let engine = &hall.app.engine;
     let store = &engine.store;
     store
@@ -201,10 +201,10 @@ async fn a_provider_that_may_be_back_is_asked_with_one_message_at_a_time() {
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntimeout_s = 1\ndot_timeout_s = 1\n",
         server.port
     );
-    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &settings).await;
     hall.without_digest("2026-03-04").await;
     for number in 1..=4 {
-        visit(&hall, resident(number), "2026-03-05 09:30").await;
+        brief_visit(&hall, resident(number), &format!("2026-03-05 10:{:02}", 5 * number)).await;
     }
     hall.clock.set(at("2026-03-04 09:00"));
     hall.plan().await;

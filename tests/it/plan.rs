@@ -181,7 +181,7 @@ fn s30_a_promise_without_a_date_is_chased_up_to_the_supervisor() {
 }
 
 #[test]
-fn a_call_in_vain_moves_the_promise_to_the_next_workday() {
+fn a_call_in_vain_asks_for_another_in_the_next_window_and_the_promise_stays_due() {
     let mut timeline = Timeline::new(rulebook(), case("2026-02-12 09:00"), "2026-02-12 09:00");
     timeline.act("wang", r#"{"do":"promise","words":"查到就联系您","due":"2026-02-14"}"#);
     timeline.run_until("2026-02-14 16:00");
@@ -193,7 +193,10 @@ fn a_call_in_vain_moves_the_promise_to_the_next_workday() {
     );
     timeline.run_until("2026-02-26 10:00").expect(
         "2026-02-14 08:30  c1 due → assignee wang email queued
-         2026-02-24 08:30  c1 due → assignee wang email queued
+         2026-02-24 08:30  c1 overdue → assignee wang email queued
+         2026-02-24 08:30  c1 overdue → owner li email queued
+         2026-02-24 08:30  c1 tell-supervisor → supervisor sun email queued
+         2026-02-24 09:00  c1 retry → assignee wang email queued
          2026-02-25 08:30  c1 due → assignee wang email queued
          2026-02-26 08:30  c1 overdue → assignee wang email queued
          2026-02-26 08:30  c1 overdue → owner li email queued",
@@ -827,10 +830,14 @@ fn these_stories_run_on_the_ladders_as_shipped() {
         let shipped = shipped.get(&id).cloned().unwrap();
         // The stories of 2022 are older than the shipped rules.
         let effective_from = ladder.effective_from;
+        // What is told of a booking when it is made, moved or called off is no matter of dates: those stories are in tests/scenarios.
+        let of_booking = |rung: &Rung| rung.if_told || rung.name.as_str() == "booked";
+        let rungs = shipped.rungs.into_iter().filter(|rung| !of_booking(rung)).collect();
         assert_eq!(
             ladder,
             Ladder {
                 effective_from,
+                rungs,
                 ..shipped
             }
         );

@@ -7,7 +7,7 @@ use xixin::domain::ladder::Way;
 
 use crate::support::hall::Hall;
 use crate::support::http_server::{self, HttpServer};
-use crate::support::intake::{certificate, promise, resident, visit};
+use crate::support::intake::{brief_visit, certificate, promise, resident, visit};
 use crate::support::rulebook::at;
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
 
@@ -37,11 +37,11 @@ timeout_s = 1
 
 /// Five visits of tomorrow, so that five e-mails to hao fall due at 09:00.
 async fn five_visits(settings: &str) -> (Hall, Vec<CaseId>) {
-    let hall = Hall::open_with("2026-03-04 08:50", settings).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", settings).await;
     hall.without_digest("2026-03-04").await;
     let mut cases = Vec::new();
     for number in 1..=5 {
-        cases.push(visit(&hall, resident(number), "2026-03-05 09:30").await);
+        cases.push(brief_visit(&hall, resident(number), &format!("2026-03-05 10:{:02}", 5 * number)).await);
     }
     (hall, cases)
 }
@@ -133,7 +133,7 @@ async fn a_server_that_fails_in_any_phase_charges_nobody_and_everything_is_deliv
 async fn a_recipient_who_cannot_take_it_now_is_tried_after_1_5_15_30_minutes_then_about_hourly_until_a_nearer_one_is_due()
  {
     let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("450 4.2.1 later"))).await;
-    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
     hall.without_digest("2026-03-04").await;
     hall.without_digest("2026-03-05").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
@@ -167,7 +167,7 @@ async fn a_recipient_who_cannot_take_it_now_is_tried_after_1_5_15_30_minutes_the
 #[tokio::test]
 async fn a_retry_that_would_come_too_late_becomes_a_call_while_there_is_time() {
     let server = SmtpServer::start(Script::polite().on_nth(Verb::Rcpt, 0, Act::Reply("452 4.2.2 full"))).await;
-    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
     let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
     let case = visit(&hall, person, "2026-03-05 09:30").await;
     hall.run_until("2026-03-05 09:29").await;
@@ -191,7 +191,7 @@ async fn what_is_refused_goes_on_by_the_next_way_and_ends_with_a_call() {
     let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 nobody"))).await;
     let sms = HttpServer::start(http_server::Act::answer(200, r#"{"code": "1001"}"#)).await;
     let settings = smtp(server.port) + &gateway(sms.port);
-    let hall = Hall::open_with("2026-03-04 08:50", &settings).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &settings).await;
     let person = json!({ "name": "沈怀瑾", "phone": "13900000001", "email": "shen@example.org", "born": 1980 });
     let case = visit(&hall, person, "2026-03-05 09:30").await;
     hall.run_until("2026-03-04 10:00").await;
@@ -216,7 +216,7 @@ async fn what_is_refused_goes_on_by_the_next_way_and_ends_with_a_call() {
 #[tokio::test]
 async fn staff_are_told_by_sms_when_their_mailbox_is_gone() {
     let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 nobody"))).await;
-    let hall = Hall::open_with("2026-03-09 09:00", &smtp(server.port)).await;
+    let hall = Hall::open_quiet("2026-03-09 09:00", &smtp(server.port)).await;
     let case = promise(&hall, resident(1), "2026-03-09").await;
     hall.run_until("2026-03-10 08:30").await;
     assert_eq!(
@@ -231,7 +231,7 @@ async fn what_is_critical_does_not_wait_for_a_provider_when_there_is_another_way
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
-    let hall = Hall::open_with("2026-03-16 18:00", &smtp(port)).await;
+    let hall = Hall::open_quiet("2026-03-16 18:00", &smtp(port)).await;
     hall.without_digest("2026-03-16").await;
     hall.without_digest("2026-03-17").await;
     let first = certificate(&hall, resident(1)).await;
@@ -294,7 +294,7 @@ async fn a_gateway_s_answer_is_believed_only_when_it_says_yes() {
     ];
     for (name, act, expected, requests) in table {
         let server = HttpServer::start(act).await;
-        let hall = Hall::open_with("2026-03-04 08:50", &gateway(server.port)).await;
+        let hall = Hall::open_quiet("2026-03-04 08:50", &gateway(server.port)).await;
         hall.without_digest("2026-03-04").await;
         let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
         hall.run_until("2026-03-04 10:01").await;
@@ -311,11 +311,11 @@ async fn a_gateway_s_answer_is_believed_only_when_it_says_yes() {
 async fn an_sms_in_doubt_is_never_sent_again_and_a_gateway_that_talks_nonsense_is_not_given_them_all() {
     let server = HttpServer::start(http_server::Act::answer(200, "<html>维护中</html>")).await;
     let (hall, cases) = {
-        let hall = Hall::open_with("2026-03-04 08:50", &gateway(server.port)).await;
+        let hall = Hall::open_quiet("2026-03-04 08:50", &gateway(server.port)).await;
         hall.without_digest("2026-03-04").await;
         let mut cases = Vec::new();
         for number in 1..=8 {
-            cases.push(visit(&hall, resident(number), "2026-03-05 14:00").await);
+            cases.push(brief_visit(&hall, resident(number), &format!("2026-03-05 14:{:02}", 5 * number)).await);
         }
         (hall, cases)
     };
@@ -343,7 +343,7 @@ async fn an_sms_in_doubt_is_never_sent_again_and_a_gateway_that_talks_nonsense_i
 #[tokio::test]
 async fn an_e_mail_in_doubt_is_sent_once_more_with_the_same_bytes_and_then_told_to_a_person() {
     let server = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Close)).await;
-    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
     hall.without_digest("2026-03-04").await;
     let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
     let case = visit(&hall, person, "2026-03-05 09:30").await;
@@ -371,7 +371,7 @@ async fn greylisting_first_does_not_use_up_the_second_try_of_a_message_in_doubt(
         Script::polite(),
     ];
     let server = SmtpServer::start_each(scripts).await;
-    let hall = Hall::open_with("2026-03-04 08:50", &smtp(server.port)).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
     hall.without_digest("2026-03-04").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.run_until("2026-03-04 09:59").await;
@@ -385,7 +385,7 @@ async fn greylisting_first_does_not_use_up_the_second_try_of_a_message_in_doubt(
 
 #[tokio::test]
 async fn without_a_mail_channel_an_e_mail_goes_on_by_the_next_way_at_once() {
-    let hall = Hall::open_with("2026-03-09 09:00", "[mail]\ntransport = \"none\"\n").await;
+    let hall = Hall::open_quiet("2026-03-09 09:00", "[mail]\ntransport = \"none\"\n").await;
     let case = promise(&hall, resident(1), "2026-03-09").await;
     hall.run_until("2026-03-10 08:30").await;
     assert_eq!(

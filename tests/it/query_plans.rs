@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use crate::support::hall::Hall;
 
 /// Tables that grow with every case.
-const LARGE: [&str; 4] = ["cases", "reminders", "attempts", "events"];
+const LARGE: [&str; 6] = ["cases", "agenda", "labels", "reminders", "attempts", "events"];
 
 /// Functions that may read all of a table, because a person asked for it or an index ends the search early.
 const MAY_SCAN: [(&str, &str); 4] = [
@@ -72,6 +72,12 @@ async fn no_statement_of_the_store_reads_a_whole_large_table() {
         "outcome_counts",
         "open_after",
         "waiting_of",
+        "bookings",
+        "count_labels",
+        "to_greet",
+        "open_cases_after",
+        "touch_of",
+        "touch_others_of",
     ] {
         assert!(statements.iter().any(|(_, place, _)| place == expected), "{expected}");
     }
@@ -111,6 +117,11 @@ async fn what_is_in_trouble_is_found_without_walking_through_the_cases() {
         ("outcome_counts", "SEARCH a USING INDEX attempts_ended"),
         ("release_expired", "reminders USING INDEX reminders_leased"),
         ("next_fallback", "reminders USING INDEX reminders_fallback"),
+        ("planned_by_other_rules", "cases USING INDEX cases_live"),
+        ("bookings", "SEARCH agenda USING INDEX agenda_bound"),
+        ("count_labels", "SEARCH labels USING INDEX labels_day"),
+        ("to_greet", "SEARCH labels USING INDEX labels_owner"),
+        ("touch_of", "SEARCH cases USING INDEX cases_resident"),
     ] {
         for (_, _, sql) in statements().into_iter().filter(|(_, place, _)| place == function) {
             let plan = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("explain query plan {sql}")))

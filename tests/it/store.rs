@@ -11,7 +11,7 @@ use xixin::store::queue::{Claim, Lease};
 use xixin::store::{Store, StoreError};
 
 use crate::support::hall::Hall;
-use crate::support::intake::{promise, resident, visit};
+use crate::support::intake::{brief_visit, promise, resident, visit};
 use crate::support::rulebook::at;
 
 async fn fresh(dir: &Path) -> Store {
@@ -65,7 +65,7 @@ async fn what_is_no_database_is_refused_and_left_as_it_is() {
 async fn a_row_that_cannot_be_read_is_named_without_its_content() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
-    let whole = visit(&hall, resident(2), "2026-03-05 09:30").await;
+    let whole = visit(&hall, resident(2), "2026-03-05 10:30").await;
     hall.sql("update cases set facts = '{\"id\": \"沈怀瑾 13900000001\"}' where id = '2026-000001'")
         .await;
     let store = &hall.app.engine.store;
@@ -92,7 +92,7 @@ async fn a_list_is_as_long_as_asked_for_and_newest_first() {
     let mut opened = Vec::new();
     for minute in 1..=5 {
         hall.clock.set(at(&format!("2026-03-02 10:0{minute}")));
-        opened.push(visit(&hall, resident(minute), "2026-03-05 09:30").await);
+        opened.push(brief_visit(&hall, resident(minute), &format!("2026-03-05 10:{:02}", 5 * minute)).await);
     }
     let list = async |filter: Filter| -> Vec<CaseId> {
         let found = hall.app.engine.store.list_cases(&filter).await.unwrap();

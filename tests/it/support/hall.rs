@@ -76,6 +76,20 @@ impl Hall {
         .await
     }
 
+    /// The same, where nobody is told of an appointment when it is booked: for tests that count what is due the day before.
+    pub(crate) async fn open_quiet(now: &str, settings: &str) -> Self {
+        Self::open_edited(now, |config| {
+            std::fs::write(config.join("conf.d/20-test.toml"), settings).unwrap();
+            let ladders = config.join("ladders.toml");
+            let text = std::fs::read_to_string(&ladders).unwrap();
+            let booked = "[[ladder.appointment.rung]]\nname = \"booked\"";
+            let (before, rest) = text.split_once(booked).unwrap();
+            let (_, after) = rest.split_once("\n\n").unwrap();
+            std::fs::write(ladders, format!("{before}{after}")).unwrap();
+        })
+        .await
+    }
+
     /// The same after `edit` has changed the files of the configuration in this directory.
     pub(crate) async fn open_edited(now: &str, edit: impl FnOnce(&Path)) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());

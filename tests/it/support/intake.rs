@@ -30,13 +30,28 @@ pub(crate) async fn visit(hall: &Hall, resident: Value, start: &str) -> CaseId {
 }
 
 pub(crate) async fn visit_with(hall: &Hall, resident: Value, relatives: Value, start: &str) -> CaseId {
+    visit_until(hall, resident, relatives, start, None).await
+}
+
+/// A visit that is over in five minutes, so that hao can go along to many in one morning: nobody is sent to two places at once.
+pub(crate) async fn brief_visit(hall: &Hall, resident: Value, start: &str) -> CaseId {
+    brief_visit_with(hall, resident, json!([]), start).await
+}
+
+pub(crate) async fn brief_visit_with(hall: &Hall, resident: Value, relatives: Value, start: &str) -> CaseId {
+    let begins: jiff::civil::DateTime = start.parse().unwrap();
+    let over = (begins + jiff::Span::new().minutes(5)).to_string();
+    visit_until(hall, resident, relatives, start, Some(over)).await
+}
+
+async fn visit_until(hall: &Hall, resident: Value, relatives: Value, start: &str, end: Option<String>) -> CaseId {
     let case = json!({
         "resident": resident,
         "relatives": relatives,
         "matter": "labour_assessment",
         "request": "陪同办理",
         "deadlines": [{ "kind": "labour_decision", "trigger": "2026-06-01" }],
-        "appointments": [{ "what": "递交材料", "office": "social_insurance", "start": start, "with": "hao" }],
+        "appointments": [{ "what": "递交材料", "office": "social_insurance", "start": start, "end": end, "with": "hao" }],
     });
     hall.take_in("lin", case).await
 }

@@ -476,6 +476,11 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
             "callback_due",
             rung("due", "on due", Some("08:30"), Earlier, &[Assignee], &[Email]),
         ),
+        with(
+            Priority::Normal,
+            "callback_due",
+            rung("retry", "on retry", None, Stay, &[Assignee], &[Email]),
+        ),
         overdue(rung(
             "overdue",
             "on overdue",
