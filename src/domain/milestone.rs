@@ -74,6 +74,8 @@ milestones! {
     Booked, "booked", "约定时间", Begins;
     /// Appointment, escort: the instant it was moved, if it was.
     Moved, "moved", "改期", Begins;
+    /// Appointment, escort: the instant it passed to somebody else, if it did since it was last moved.
+    Passed, "passed", "转交", Begins;
     /// Appointment: its start. Escort: when they are fetched.
     Start, "start", "预约", Aim;
     /// Appointment: its end, when nobody has said that it took place.

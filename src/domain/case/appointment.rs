@@ -13,6 +13,7 @@ use crate::domain::text::Said;
 pub(super) const MILESTONES: &[Milestone] = &[
     Milestone::Booked,
     Milestone::Moved,
+    Milestone::Passed,
     Milestone::Start,
     Milestone::Missed,
     Milestone::Cancelled,
@@ -37,6 +38,9 @@ pub struct Appointment {
     /// How often people have moved its date. A date that was moved back is told again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub moves: u32,
+    /// When it passed to whoever has it now, if it did since it was last moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_at: Option<Timestamp>,
     pub state: AppointmentState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
@@ -100,6 +104,7 @@ impl<'a> Followed<'a> for &'a Appointment {
                     Milestone::Moved,
                     (self.moves > 0).then_some(Moment::Instant(self.set_at)),
                 )
+                .with_some(Milestone::Passed, self.passed_at.map(Moment::Instant))
                 .with(Milestone::Start, Moment::Instant(self.start))
                 .with(Milestone::Missed, Moment::Instant(self.end)),
         };

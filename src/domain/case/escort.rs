@@ -17,6 +17,7 @@ use crate::domain::text::Said;
 pub(super) const MILESTONES: &[Milestone] = &[
     Milestone::Booked,
     Milestone::Moved,
+    Milestone::Passed,
     Milestone::Start,
     Milestone::LegOverdue,
     Milestone::NotHome,
@@ -133,6 +134,7 @@ impl<'a> Followed<'a> for &'a Escort {
                 Milestones::default()
                     .with(Milestone::Booked, set_at)
                     .with_some(Milestone::Moved, (self.head.moves > 0).then_some(set_at))
+                    .with_some(Milestone::Passed, self.head.passed_at.map(Moment::Instant))
                     .with(Milestone::Start, Moment::Instant(self.pick_up))
                     .with_some(
                         Milestone::LegOverdue,

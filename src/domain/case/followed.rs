@@ -22,6 +22,9 @@ pub struct Head {
     /// How often people have moved its date. A date that was moved back is told again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub moves: u32,
+    /// When it passed to whoever has it now, if it did since it was last moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
 }
@@ -32,6 +35,7 @@ impl Head {
             id,
             set_at,
             moves: 0,
+            passed_at: None,
             acknowledged: None,
         }
     }
@@ -40,6 +44,7 @@ impl Head {
     pub fn move_at(&mut self, at: Timestamp) {
         self.set_at = at;
         self.moves += 1;
+        self.passed_at = None;
         self.acknowledged = None;
     }
 

@@ -41,6 +41,7 @@ pub(super) fn book(change: &mut Change, context: &Context<'_>, new: NewAppointme
         bring,
         set_at: context.now,
         moves: 0,
+        passed_at: None,
         state: AppointmentState::Booked,
         acknowledged: None,
     });
@@ -70,6 +71,7 @@ pub(super) fn move_appointment(
     appointment.start = start;
     appointment.end = end;
     appointment.set_at = context.now;
+    appointment.passed_at = None;
     appointment.acknowledged = None;
     change.events.push(Event::AppointmentMoved {
         item: item.clone(),

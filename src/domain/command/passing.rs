@@ -1,5 +1,7 @@
 //! Passing things on: by name, or not at all. What somebody has in a case never stays with nobody.
 
+use jiff::Timestamp;
+
 use crate::domain::booking::{Agenda, Wish};
 use crate::domain::command::items::{already_over, no_item};
 use crate::domain::command::open::known_staff;
@@ -41,6 +43,7 @@ pub(super) fn pass(change: &mut Change, context: &Context<'_>, item: &ItemId, to
     match change.case.holder_mut(item) {
         Some(holder) => {
             let from = std::mem::replace(holder, to.clone());
+            note_passed(change, item, context.now);
             let item = item.clone();
             change.events.push(Event::ItemPassed { item, from, to });
             Ok(())
@@ -91,6 +94,7 @@ pub(super) fn take_over(
     for item in theirs {
         if let Some(holder) = change.case.holder_mut(&item) {
             *holder = to.clone();
+            note_passed(change, &item, context.now);
             change.events.push(Event::ItemPassed {
                 item,
                 from: from.clone(),
@@ -129,4 +133,15 @@ fn is_free(change: &Change, context: &Context<'_>, item: &ItemId, to: &StaffId) 
         ),
         ..refusal
     })
+}
+
+/// Whoever has to be somewhere at a time hears of it at once, however near it is.
+fn note_passed(change: &mut Change, item: &ItemId, now: Timestamp) {
+    let appointments = change.case.appointments.iter_mut();
+    let appointments = appointments.map(|one| (&one.id, &mut one.passed_at));
+    let escorts = change.case.escorts.iter_mut();
+    let escorts = escorts.map(|one| (&one.head.id, &mut one.head.passed_at));
+    for (_, passed_at) in appointments.chain(escorts).filter(|(id, _)| *id == item) {
+        *passed_at = Some(now);
+    }
 }

@@ -101,7 +101,7 @@ impl<'a> Applied<'a> {
     pub fn valid_until(&self, released: Released, now: Timestamp) -> Timestamp {
         let end = match self.rung.when.point().milestone {
             Milestone::Opened => self.period_ends(),
-            Milestone::Booked | Milestone::Moved => {
+            Milestone::Booked | Milestone::Moved | Milestone::Passed => {
                 let start = self.dated.at(Milestone::Start);
                 start.map(|start| start.starts_at(&self.rules.zone))
             }

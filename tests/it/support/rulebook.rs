@@ -667,6 +667,7 @@ pub(crate) fn appointment<'a>(case: &'a mut Case, with: &str, booked: &str, star
         bring: vec!["身份证".to_owned()],
         set_at: at(booked),
         moves: 0,
+        passed_at: None,
         state: AppointmentState::Booked,
         acknowledged: None,
     });

@@ -206,11 +206,9 @@ impl<'a> Stage<'a> {
         self.go_on_until(&wanted.at).await;
         let rules = self.hall.app.engine.live.get();
         let store = &self.hall.app.engine.store;
-        let desk = Desk::new(store, &rules.rulebook, &StaffId::from(wanted.r#as.as_str())).map_err(|error| error.to_string())?;
-        let (from, to) = (
-            StaffId::from(wanted.from.as_str()),
-            StaffId::from(wanted.to.as_str()),
-        );
+        let desk = Desk::new(store, &rules.rulebook, &StaffId::from(wanted.r#as.as_str()))
+            .map_err(|error| error.to_string())?;
+        let (from, to) = (StaffId::from(wanted.from.as_str()), StaffId::from(wanted.to.as_str()));
         let done = hand_over(store, &desk, &from, &to, self.hall.clock.now()).await;
         let done = match done {
             Ok(done) if done.refused.is_empty() => Ok(()),

@@ -354,6 +354,7 @@ fn appointment(centre: i64) -> impl Strategy<Value = Appointment> {
             bring: Vec::new(),
             set_at,
             moves,
+            passed_at: (moves == 1).then_some(set_at),
             state: match ending {
                 Ending::Booked => AppointmentState::Booked,
                 Ending::Over(at) => AppointmentState::Attended { at, by: "li".into() },
@@ -402,6 +403,7 @@ fn head(centre: i64) -> impl Strategy<Value = Head> {
         id: "".into(),
         set_at,
         moves,
+        passed_at: (moves == 1).then_some(set_at),
         acknowledged,
     })
 }
