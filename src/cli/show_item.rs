@@ -184,7 +184,7 @@ fn more(book: &Rulebook, item: Item<'_>) -> String {
             if !after.is_empty() {
                 let _ = writeln!(text, "  先办 / after: {}", after.join(", "));
             }
-            if let Some(day) = of.plan.latest_start(book, &of.step.head.id) {
+            if let Some(day) = of.start_by {
                 let _ = writeln!(text, "  最晚开始 / latest start: {day}");
             }
         }

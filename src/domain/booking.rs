@@ -4,7 +4,7 @@
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::case::Case;
+use crate::domain::case::{Case, ItemKind};
 use crate::domain::command::Refusal;
 use crate::domain::ids::{CaseId, ItemId, OfficeId, PersonId, StaffId, UnitId};
 use crate::domain::office::Office;
@@ -22,6 +22,8 @@ pub struct Booking {
     pub from: Timestamp,
     pub to: Timestamp,
     pub office: OfficeId,
+    /// An escort begins and ends at somebody's home, not at the office.
+    pub is_escort: bool,
 }
 
 /// What somebody asks for.
@@ -34,6 +36,14 @@ pub struct Wish<'a> {
     pub office: &'a OfficeId,
     pub from: Timestamp,
     pub to: Timestamp,
+    pub is_escort: bool,
+}
+
+impl Wish<'_> {
+    /// Whether nobody has to go anywhere between the two.
+    fn is_at_the_place_of(&self, other: &Booking) -> bool {
+        other.office == *self.office && !self.is_escort && !other.is_escort
+    }
 }
 
 /// Everything that binds anybody, as far as it may matter: what other cases have, and what the case itself has by now.
@@ -57,6 +67,7 @@ impl<'a> Agenda<'a> {
                 from: span.from,
                 to: span.to,
                 office: span.office.clone(),
+                is_escort: item.kind() == ItemKind::Escort,
             })
         });
         Self {
@@ -89,7 +100,8 @@ impl<'a> Agenda<'a> {
         }
         let on_the_way = |other: &&Booking| {
             let travel = self.travel(other, wish);
-            other.office != *wish.office && (wish.from < later(other.to, travel) && other.from < later(wish.to, travel))
+            !wish.is_at_the_place_of(other)
+                && (wish.from < later(other.to, travel) && other.from < later(wish.to, travel))
         };
         match self.of_staff(wish).find(on_the_way) {
             Some(other) => Err(self.refused_for_staff(
@@ -196,7 +208,7 @@ impl<'a> Agenda<'a> {
         let day = self.rules.zone.to_datetime(wish.from).date();
         let is_here = staff.leaves.is_none_or(|last| day <= last) && staff.absence_on(day).is_none();
         let clashes = self.of_staff(wish).any(|other| {
-            let travel = if other.office == *wish.office {
+            let travel = if wish.is_at_the_place_of(other) {
                 SignedDuration::ZERO
             } else {
                 self.travel(other, wish)

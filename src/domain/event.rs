@@ -143,6 +143,10 @@ pub enum Event {
         item: ItemId,
         pick_up: Timestamp,
     },
+    HomeLater {
+        item: ItemId,
+        home_by: Timestamp,
+    },
     LegConfirmed {
         item: ItemId,
         leg: Leg,
@@ -381,6 +385,13 @@ impl Event {
                     format!("{item} moved, pick-up {pick_up}"),
                 )
             }
+            Self::HomeLater { item, home_by } => {
+                let home_by = at(home_by);
+                (
+                    format!("{item} 改为{home_by}前到家"),
+                    format!("{item} home later, by {home_by}"),
+                )
+            }
             Self::LegConfirmed { item, leg } => {
                 let leg = leg.said();
                 (
@@ -501,6 +512,7 @@ impl Event {
             | Self::ItemPassed { item, .. }
             | Self::EscortBooked { item, .. }
             | Self::EscortMoved { item, .. }
+            | Self::HomeLater { item, .. }
             | Self::LegConfirmed { item, .. }
             | Self::EscortCompleted { item }
             | Self::EscortCancelled { item }

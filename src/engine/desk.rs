@@ -244,9 +244,6 @@ impl<'a> Desk<'a> {
                 }));
             }
         }
-        if case.is_closed() {
-            calls::cancel_tasks(tx, &case.id, now).await?;
-        }
         let entries = self.entries(case);
         agenda_rows::replace(tx, &[(&case.id, &case.unit, entries.as_slice())]).await?;
         labels::replace(tx, case, &self.rules.zone).await?;

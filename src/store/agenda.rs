@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use crate::domain::agenda::Entry;
 use crate::domain::booking::Booking;
+use crate::domain::case::ItemKind;
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::store::cases::json;
 use crate::store::{During, Store, StoreError, Tx, instant_of};
@@ -49,20 +50,20 @@ impl Store {
         const SQL: &str = "
             select
                 agenda.case_id, agenda.item, agenda.assignee, cases.resident,
-                agenda.start_ms, agenda.end_ms, agenda.office
+                agenda.start_ms, agenda.end_ms, agenda.office, agenda.kind
             from agenda
             join cases on cases.id = agenda.case_id
             where agenda.end_ms > $1
             order by agenda.end_ms, agenda.case_id, agenda.item
             limit $2";
-        type Row = (String, String, String, String, i64, i64, String);
+        type Row = (String, String, String, String, i64, i64, String, String);
         let rows: Vec<Row> = sqlx::query_as(SQL)
             .bind(now.as_millisecond())
             .bind(LIMIT)
             .fetch_all(self.reader())
             .await
             .during("read who is bound")?;
-        let booking = |(case, item, staff, resident, from, to, office): Row| Booking {
+        let booking = |(case, item, staff, resident, from, to, office, kind): Row| Booking {
             case: case.into(),
             item: item.into(),
             staff: staff.into(),
@@ -70,6 +71,7 @@ impl Store {
             from: instant_of(from),
             to: instant_of(to),
             office: office.into(),
+            is_escort: kind == ItemKind::Escort.name(),
         };
         Ok(rows.into_iter().map(booking).collect())
     }

@@ -99,7 +99,10 @@ impl<'a> Followed<'a> for &'a Appointment {
                 Milestones::default().with(Milestone::Cancelled, Moment::Instant(*at))
             }
             AppointmentState::Booked | AppointmentState::Attended { .. } => Milestones::default()
-                .with(Milestone::Booked, Moment::Instant(self.set_at))
+                .with_some(
+                    Milestone::Booked,
+                    (self.moves == 0).then_some(Moment::Instant(self.set_at)),
+                )
                 .with_some(
                     Milestone::Moved,
                     (self.moves > 0).then_some(Moment::Instant(self.set_at)),

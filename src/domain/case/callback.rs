@@ -11,7 +11,7 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub(super) const MILESTONES: &[Milestone] = &[Milestone::Due, Milestone::Retry, Milestone::Overdue];
+pub(super) const MILESTONES: &[Milestone] = &[Milestone::Due, Milestone::Retry, Milestone::Overdue, Milestone::Passed];
 
 /// 承诺回电: somebody told a resident that they would hear from the hall.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Callback {
     /// After a try in vain: when to try again. The promise itself stays due when it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try: Option<Timestamp>,
+    /// When it last passed to somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Mark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,7 +120,8 @@ impl<'a> Followed<'a> for &'a Callback {
         let milestones = Milestones::default()
             .with(Milestone::Due, due)
             .with_some(Milestone::Retry, self.next_try.map(Moment::Instant))
-            .with(Milestone::Overdue, due.day_after(&rules.zone));
+            .with(Milestone::Overdue, due.day_after(&rules.zone))
+            .with_some(Milestone::Passed, self.passed_at.map(Moment::Instant));
         Dates::new(rules, &rules.schedule.callback_ladder, milestones)
     }
 

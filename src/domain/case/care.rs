@@ -33,11 +33,20 @@ impl Care {
 }
 
 impl Case {
-    /// Whether the resident knows when they hear from us next.
-    fn has_a_date_with_us(&self) -> bool {
-        let promised = self.callbacks.iter().any(|callback| Item::Callback(callback).is_open());
-        let booked = self.appointments.iter().any(|one| Item::Appointment(one).is_open());
-        promised || booked || self.escorts.iter().any(|one| Item::Escort(one).is_open())
+    /// The last instant at which the resident hears from us anyway: a promised call, the end of what is booked.
+    fn next_date_with_us(&self, rules: &Rulebook) -> Option<Timestamp> {
+        let promised = self.callbacks.iter().filter(|one| Item::Callback(one).is_open());
+        let promised = promised.map(|one| Moment::from(one.due).starts_at(&rules.zone));
+        let appointments = self.appointments.iter().filter_map(|one| Item::Appointment(one).span());
+        let escorts = self.escorts.iter().filter_map(|one| Item::Escort(one).span());
+        promised.chain(appointments.chain(escorts).map(|span| span.to)).max()
+    }
+
+    /// Whether what the case waits for is followed by something else: a question to somebody, a paper that is looked for.
+    fn is_followed_otherwise(&self) -> bool {
+        let asked = self.replies.iter().any(|one| Item::Reply(one).is_open());
+        let wanted = self.materials.iter().any(|one| !one.is_there() && one.finder.is_some());
+        matches!(self.status, Status::Waiting { .. }) && (asked || wanted)
     }
 }
 
@@ -72,12 +81,11 @@ impl<'a> Followed<'a> for CareOf<'a> {
     fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
         let case = self.0;
         let from_afar = matches!(case.origin, Origin::Web | Origin::Email);
-        let since = case
-            .reopened_at
-            .map_or(case.last_contact_at(), |reopened| reopened.max(case.last_contact_at()));
-        // Who waits for somebody else is told of that, not of the silence; and a resident who knows when they hear from us next, by a
-        // promised call or an appointment, is reminded of by that.
-        let is_silent = !matches!(case.status, Status::Waiting { .. }) && !case.has_a_date_with_us();
+        // A resident who knows when they hear from us next is reminded of by that; when that has passed, the days count from there.
+        let last = case.last_contact_at();
+        let since = [case.reopened_at, case.next_date_with_us(rules)];
+        let since = since.into_iter().flatten().fold(last, Timestamp::max);
+        let is_silent = !case.is_followed_otherwise();
         let silent = is_silent.then(|| chase_day(rules, since, rules.schedule.care.silent_after_workdays));
         let milestones = Milestones::default()
             .with_some(

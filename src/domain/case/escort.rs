@@ -132,7 +132,7 @@ impl<'a> Followed<'a> for &'a Escort {
                 let on_the_way = self.next_leg().filter(|leg| *leg != Leg::DropOff);
                 let not_home = !self.is_checked(Leg::DropOff);
                 Milestones::default()
-                    .with(Milestone::Booked, set_at)
+                    .with_some(Milestone::Booked, (self.head.moves == 0).then_some(set_at))
                     .with_some(Milestone::Moved, (self.head.moves > 0).then_some(set_at))
                     .with_some(Milestone::Passed, self.head.passed_at.map(Moment::Instant))
                     .with(Milestone::Start, Moment::Instant(self.pick_up))

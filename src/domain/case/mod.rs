@@ -196,8 +196,13 @@ impl Case {
         let incidents = self.incidents.iter().map(Item::Incident);
         let materials = self.materials.iter().map(Item::Material);
         let replies = self.replies.iter().map(Item::Reply);
-        let plan = self.plan.iter();
-        let steps = plan.flat_map(|plan| plan.steps.iter().map(move |step| Item::Step(StepOf { plan, step })));
+        let plan = self.plan.iter().map(|plan| (plan, plan.latest_starts(rules)));
+        let steps = plan.flat_map(|(plan, starts)| {
+            plan.steps.iter().map(move |step| {
+                let start_by = starts.get(&step.head.id).copied();
+                Item::Step(StepOf { plan, step, start_by })
+            })
+        });
         let todos = self.todos.iter().map(Item::Todo);
         let watch = self.watch.iter();
         let policies = watch.flat_map(|watch| watch.matches(rules).map(Item::Policy));
@@ -278,27 +283,29 @@ impl Case {
         }
     }
 
-    /// The name of whoever has an item in hand, where the item names somebody.
-    pub fn holder_mut(&mut self, item: &ItemId) -> Option<&mut StaffId> {
-        let callbacks = self.callbacks.iter_mut().map(|one| (&one.id, &mut one.by));
-        let appointments = self.appointments.iter_mut().map(|one| (&one.id, &mut one.with));
-        let escorts = self.escorts.iter_mut().map(|one| (&one.head.id, &mut one.with));
-        let incidents = self.incidents.iter_mut().map(|one| (&one.head.id, &mut one.by));
-        let todos = self.todos.iter_mut().map(|one| (&one.head.id, &mut one.by));
-        let finders = self.materials.iter_mut();
-        let finders = finders.filter_map(|one| Some((&one.head.id, one.finder.as_mut()?)));
-        let mut all = callbacks
-            .chain(appointments)
-            .chain(escorts)
-            .chain(incidents)
-            .chain(todos)
-            .chain(finders);
-        all.find(|(id, _)| *id == item).map(|(_, holder)| holder)
+    /// Gives an item into other hands, where it names somebody, and returns who had it. Whoever has it now is told at once.
+    pub fn pass_on(&mut self, item: &ItemId, to: &StaffId, now: Timestamp) -> Option<StaffId> {
+        let callbacks = self.callbacks.iter_mut();
+        let callbacks = callbacks.map(|one| (&one.id, &mut one.by, &mut one.passed_at));
+        let appointments = self.appointments.iter_mut();
+        let appointments = appointments.map(|one| (&one.id, &mut one.with, &mut one.passed_at));
+        let escorts = (self.escorts.iter_mut()).map(|one| (&mut one.head, &mut one.with));
+        let incidents = (self.incidents.iter_mut()).map(|one| (&mut one.head, &mut one.by));
+        let todos = (self.todos.iter_mut()).map(|one| (&mut one.head, &mut one.by));
+        let papers = (self.materials.iter_mut()).filter_map(|one| Some((&mut one.head, one.finder.as_mut()?)));
+        let heads = escorts.chain(incidents).chain(todos).chain(papers);
+        let heads = heads.map(|(head, holder)| (&head.id, holder, &mut head.passed_at));
+        let mut all = callbacks.chain(appointments).chain(heads);
+        let (_, holder, passed_at) = all.find(|(id, ..)| *id == item)?;
+        *passed_at = Some(now);
+        Some(std::mem::replace(holder, to.clone()))
     }
 
     /// Whether anything of it may still ask for something, by whatever rules: a closed case that leaves nothing behind never does.
     pub fn may_ask(&self) -> bool {
-        !self.is_closed() || self.watch.is_some() || self.todos.iter().map(Item::Todo).any(|todo| todo.is_live(true))
+        !self.is_closed()
+            || self.watch.as_ref().is_some_and(|watch| !watch.tags.is_empty())
+            || self.todos.iter().map(Item::Todo).any(|todo| todo.is_live(true))
     }
 
     pub fn is_closed(&self) -> bool {

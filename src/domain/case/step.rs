@@ -3,6 +3,8 @@
 //!
 //! When a plan is needed by a day, the latest start of each step is counted backwards through the opening days of its agency.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -82,6 +84,8 @@ fn is_false(flag: &bool) -> bool {
 pub struct StepOf<'a> {
     pub plan: &'a ServicePlan,
     pub step: &'a Step,
+    /// The last day on which it can start.
+    pub start_by: Option<Date>,
 }
 
 impl<'a> Followed<'a> for StepOf<'a> {
@@ -109,16 +113,13 @@ impl<'a> Followed<'a> for StepOf<'a> {
 
     fn dates(&self, rules: &'a Rulebook) -> Dates<'a> {
         let ladder = &rules.schedule.step.ladder;
-        if self.plan.approved_at().is_none() && self.step.started.is_none() {
-            return Dates::new(rules, ladder, Milestones::default());
-        }
         let milestones = match &self.step.started {
             Some(started) => self.under_way(rules, started.at),
             None => {
-                let start_by = self.plan.latest_start(rules, &self.step.head.id);
+                // The last day comes near for a draft too.
                 Milestones::default()
                     .with_some(Milestone::Ready, self.ready_at().map(Moment::Instant))
-                    .with_some(Milestone::StartBy, start_by.map(Moment::Day))
+                    .with_some(Milestone::StartBy, self.start_by.map(Moment::Day))
             }
         };
         Dates::new(rules, ladder, milestones)
@@ -190,8 +191,7 @@ impl StepOf<'_> {
 
     /// The workdays that are left until it has to start; negative when it should have.
     pub fn slack_workdays(&self, rules: &Rulebook, today: Date) -> Option<i64> {
-        let start_by = self.plan.latest_start(rules, &self.step.head.id)?;
-        Some(rules.calendar.workdays_between(today, start_by))
+        Some(rules.calendar.workdays_between(today, self.start_by?))
     }
 }
 
@@ -214,21 +214,34 @@ impl ServicePlan {
         self.steps.iter().find(|step| step.head.id == *id)
     }
 
-    /// The last day on which a step can start so that everything after it is still done in time.
-    pub fn latest_start(&self, rules: &Rulebook, id: &ItemId) -> Option<Date> {
-        self.latest_start_within(rules, id, self.steps.len())
-    }
-
-    /// `depth` bounds the walk, so that steps that wait for each other cannot hang anything.
-    fn latest_start_within(&self, rules: &Rulebook, id: &ItemId, depth: usize) -> Option<Date> {
-        let (step, needed_by, depth) = (self.step(id)?, self.needed_by?, depth.checked_sub(1)?);
-        let later = self
-            .steps
-            .iter()
-            .filter(|later| later.after.contains(id) && later.done.is_none());
-        let starts = later.filter_map(|later| self.latest_start_within(rules, &later.head.id, depth));
-        let done_by = starts.min().map_or(needed_by, |start| start.min(needed_by));
-        days_on(rules, step, done_by, 0).and_then(|last| days_back(rules, step, last, step.takes_days))
+    /// The last day on which each step can start so that everything after it is still done in time; none without a day to be done by, and
+    /// none for steps that wait for each other.
+    pub fn latest_starts(&self, rules: &Rulebook) -> BTreeMap<&ItemId, Date> {
+        let mut starts: BTreeMap<&ItemId, Date> = BTreeMap::new();
+        let Some(needed_by) = self.needed_by else {
+            return starts;
+        };
+        // Backwards: a step is dated when all that come after it are. Each round dates at least one, or the rest go in circles.
+        for _ in &self.steps {
+            let known = starts.len();
+            for step in self.steps.iter().rev() {
+                let id = &step.head.id;
+                let after = |later: &&Step| later.after.contains(id) && later.done.is_none();
+                let mut later = self.steps.iter().filter(after);
+                if starts.contains_key(id) || later.clone().any(|later| !starts.contains_key(&later.head.id)) {
+                    continue;
+                }
+                let done_by = later.try_fold(needed_by, |day, later| Some(day.min(*starts.get(&later.head.id)?)));
+                let last = done_by.and_then(|day| days_on(rules, step, day, 0));
+                if let Some(start) = last.and_then(|last| days_back(rules, step, last, step.takes_days)) {
+                    starts.insert(id, start);
+                }
+            }
+            if starts.len() == known {
+                break;
+            }
+        }
+        starts
     }
 }
 

@@ -11,7 +11,12 @@ use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 
-pub(super) const MILESTONES: &[Milestone] = &[Milestone::Created, Milestone::Due, Milestone::Overdue];
+pub(super) const MILESTONES: &[Milestone] = &[
+    Milestone::Created,
+    Milestone::Due,
+    Milestone::Overdue,
+    Milestone::Passed,
+];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,7 +144,8 @@ impl<'a> Followed<'a> for &'a Todo {
         let milestones = Milestones::default()
             .with(Milestone::Created, Moment::Instant(self.head.set_at))
             .with(Milestone::Due, due)
-            .with(Milestone::Overdue, due.day_after(&rules.zone));
+            .with(Milestone::Overdue, due.day_after(&rules.zone))
+            .with_some(Milestone::Passed, self.head.passed_at.map(Moment::Instant));
         let rule = rules.schedule.todos.get(&self.purpose);
         Dates {
             ladder: rule.and_then(|rule| rules.ladders.get(&rule.ladder)),

@@ -24,6 +24,9 @@ pub struct Watch {
     pub since: Timestamp,
     /// 低收入, 重残 …: never part of a message.
     pub tags: BTreeSet<String>,
+    /// Tags that were noted later than `since`, and when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub noted: BTreeMap<String, Timestamp>,
     /// Policies the household has been told of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub told: BTreeMap<PolicyId, Mark>,
@@ -49,9 +52,16 @@ impl Watch {
 }
 
 impl MatchOf<'_> {
+    /// Since when the household is one of those the policy is for: its earliest tag in common.
+    fn concerned_since(&self) -> Timestamp {
+        let common = self.watch.tags.intersection(&self.policy.tags);
+        let noted = common.map(|tag| self.watch.noted.get(tag).copied().unwrap_or(self.watch.since));
+        noted.min().unwrap_or(self.watch.since)
+    }
+
     /// The first day on which both the policy and the household were known.
     fn matched_on(&self, rules: &Rulebook) -> Date {
-        let since = rules.zone.to_datetime(self.watch.since).date();
+        let since = rules.zone.to_datetime(self.concerned_since()).date();
         self.policy.added.max(since)
     }
 }
@@ -60,7 +70,7 @@ impl<'a> Followed<'a> for MatchOf<'a> {
     fn base(&self) -> Base<'a> {
         Base {
             id: &self.policy.item,
-            set_at: self.watch.since,
+            set_at: self.concerned_since(),
             moves: 0,
             acknowledged: self.watch.acknowledged.get(&self.policy.id),
         }

@@ -206,6 +206,7 @@ fn no_clash(
         office,
         from,
         to,
+        is_escort: false,
     };
     Agenda::new(context.rules, &change.case, context.busy).allows(&wish)
 }

@@ -52,6 +52,7 @@ pub(super) fn promise(
         moves: 0,
         attempts: Vec::new(),
         next_try: None,
+        passed_at: None,
         kept: None,
         acknowledged: None,
     });

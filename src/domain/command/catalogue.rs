@@ -38,7 +38,7 @@ pub enum Command {
     Done {
         item: ItemId,
     },
-    /// A deadline was marked as met by mistake.
+    /// It was marked as done by mistake: a deadline, a to-do, a step, an answer, the last leg of an escort, an incident.
     Undone {
         item: ItemId,
     },
@@ -101,6 +101,12 @@ pub enum Command {
         pick_up: Option<String>,
         #[serde(default)]
         home_by: Option<String>,
+    },
+    /// The visit takes longer: they are home later the same day.
+    HomeLater {
+        item: ItemId,
+        home_by: String,
+        reason: String,
     },
     /// A leg is done: `pick_up`, `visit` or `drop_off`.
     CheckIn {

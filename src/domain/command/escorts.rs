@@ -129,6 +129,52 @@ pub(super) fn move_to(
     Ok(())
 }
 
+/// The visit takes longer: they are home later the same day. Nobody else is told; the alarm waits.
+pub(super) fn home_later(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    home_by: &str,
+    reason: &str,
+) -> Result<(), Refusal> {
+    fields::line("reason", reason, fields::SHORT_MAX)?;
+    let zone = &context.rules.zone;
+    let home_by = fields::parse_local("home_by", home_by, zone)?;
+    let escort = open_escort(change, item)?;
+    let same_day = zone.to_datetime(home_by).date() == zone.to_datetime(escort.visit).date();
+    if home_by <= context.now || home_by <= escort.visit || !same_day {
+        return Err(Refusal::at(
+            "home_by",
+            Said::new("不是当天还没到的时间", "it is no time still to come on that day"),
+            Said::new("填写当天稍后的时间", "give a later time of the same day"),
+        ));
+    }
+    escort.home_by = home_by;
+    change.events.push(Event::HomeLater {
+        item: item.clone(),
+        home_by,
+    });
+    Ok(())
+}
+
+/// The last confirmation was a mistake.
+pub(super) fn undone(change: &mut Change, item: &ItemId) -> Result<(), Refusal> {
+    let refusal = no_item(&change.case, item);
+    let mut escorts = change.case.escorts.iter_mut();
+    let escort = escorts.find(|one| one.head.id == *item).ok_or(refusal)?;
+    let is_off = matches!(escort.state, EscortState::Cancelled { .. });
+    if is_off || escort.checks.pop().is_none() {
+        return Err(Refusal::at(
+            "item",
+            Said::new("没有可撤销的确认", "there is no confirmation to take back"),
+            Said::new("取消了的另约一次", "book another one if it was called off"),
+        ));
+    }
+    escort.state = EscortState::Booked;
+    change.events.push(Event::ItemReopened { item: item.clone() });
+    Ok(())
+}
+
 /// A leg is done. Whoever is home again has completed the escort, unless something happened on the way that is still open.
 pub(super) fn check_in(
     change: &mut Change,
@@ -156,6 +202,17 @@ pub(super) fn check_in(
             "leg",
             Said::new("这一程已经确认过", "that leg was confirmed before"),
             Said::new("无需重复登记", "there is nothing to confirm"),
+        ));
+    }
+    let was_out = escort.is_checked(Leg::PickUp) || at >= escort.visit;
+    if leg == Leg::DropOff && !was_out {
+        return Err(Refusal::at(
+            "leg",
+            Said::new("还没有接到人,谈不上送回", "nobody has been fetched yet"),
+            Said::new(
+                "先登记 pick_up;不去了用 cancel_escort",
+                "record pick_up first; if it is off, use cancel_escort",
+            ),
         ));
     }
     escort.checks.push(CheckIn {
@@ -200,6 +257,21 @@ pub(super) fn complete(change: &mut Change, context: &Context<'_>, item: &ItemId
 pub(super) fn cancel(change: &mut Change, context: &Context<'_>, item: &ItemId, reason: &str) -> Result<(), Refusal> {
     let reason = fields::line("reason", reason, fields::SHORT_MAX)?;
     let escort = open_escort(change, item)?;
+    // From then on somebody may be on the way, and nobody would ask whether they are home.
+    let may_be_out = escort.pick_up <= context.now && !escort.is_checked(Leg::DropOff);
+    if may_be_out && !escort.is_checked(Leg::PickUp) && !context.actor.role.is_supervisory() {
+        return Err(Refusal::at(
+            "item",
+            Said::new(
+                "上门接的时间已过,没有人确认接没接到",
+                "the time of the pick-up has passed, and nobody has said whether they were fetched",
+            ),
+            Said::new(
+                "接到了就用 check_in 登记;确实没去接,由主管用自己的身份(--as)取消",
+                "if they were, record it with check_in; if nobody went, a supervisor cancels it under their own name (--as)",
+            ),
+        ));
+    }
     if escort.is_checked(Leg::PickUp) && !escort.is_checked(Leg::DropOff) {
         return Err(Refusal::at(
             "item",
@@ -269,6 +341,7 @@ fn who_goes(change: &Change, context: &Context<'_>, new: &NewEscort, times: Time
         office: &new.office,
         from: times.pick_up,
         to: times.home_by,
+        is_escort: true,
     };
     let free = agenda.free(&wish);
     let Some(first) = free.first() else {
@@ -302,6 +375,7 @@ fn allowed(
         office,
         from: times.pick_up,
         to: times.home_by,
+        is_escort: true,
     };
     Agenda::new(context.rules, &change.case, context.busy).allows(&wish)
 }
@@ -347,6 +421,16 @@ fn times(
     }
     if home_by <= visit {
         return Err(wrong("home_by"));
+    }
+    let day = |at: Timestamp| rules.zone.to_datetime(at).date();
+    for (field, at) in [("pick_up", pick_up), ("home_by", home_by)] {
+        if day(at) != day(visit) {
+            return Err(Refusal::at(
+                field,
+                Said::new("和办理不在同一天", "it is on another day than the visit"),
+                Said::new("三程应在同一天", "the three legs belong to one day"),
+            ));
+        }
     }
     office_is_open(context, office, "visit", visit)?;
     Ok(Times {

@@ -129,7 +129,9 @@ pub(super) fn responsible(change: &mut Change, body: &str) -> Result<(), Refusal
 pub(super) fn watch(change: &mut Change, context: &Context<'_>, tags: &[String]) -> Result<(), Refusal> {
     let tags: BTreeSet<String> = fields::lines("tags", tags)?.into_iter().collect();
     if tags.is_empty() {
-        if change.case.watch.take().is_none() {
+        // What they were told stays known, should anybody watch for them again.
+        let watched = change.case.watch.as_mut().map(|watch| std::mem::take(&mut watch.tags));
+        if watched.is_none_or(|tags| tags.is_empty()) {
             return Err(Refusal::at(
                 "tags",
                 Said::new("没有标签,也没有在留意", "there are no tags, and nothing is watched"),
@@ -151,11 +153,16 @@ pub(super) fn watch(change: &mut Change, context: &Context<'_>, tags: &[String])
         return Err(unknown("tags", stranger, known.into_iter()));
     }
     match &mut change.case.watch {
-        Some(watch) => watch.tags = tags,
+        Some(watch) => {
+            let new = tags.difference(&watch.tags).cloned();
+            watch.noted.extend(new.map(|tag| (tag, context.now)));
+            watch.tags = tags;
+        }
         None => {
             change.case.watch = Some(Watch {
                 since: context.now,
                 tags,
+                noted: BTreeMap::new(),
                 told: BTreeMap::new(),
                 acknowledged: BTreeMap::new(),
             });

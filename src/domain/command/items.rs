@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::case::{Acknowledgement, Case, Item};
 use crate::domain::command::open::unknown;
-use crate::domain::command::{Change, Context, Refusal, deadlines, fields, household};
+use crate::domain::command::{Change, Context, Refusal, deadlines, escorts, fields, household};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId};
 use crate::domain::period::{Mode, PeriodRule, Start, count};
@@ -106,6 +106,39 @@ pub(super) fn done(change: &mut Change, context: &Context<'_>, item: &ItemId) ->
     match household::policy_told(change, context, item) {
         Some(told) => told,
         None => deadlines::done(change, context, item),
+    }
+}
+
+/// What was marked as done by mistake is to be done again, and reminded of.
+pub(super) fn undone(change: &mut Change, context: &Context<'_>, item: &ItemId) -> Result<(), Refusal> {
+    let case = &mut change.case;
+    if case.escorts.iter().any(|one| one.head.id == *item) {
+        return escorts::undone(change, item);
+    }
+    let steps = case.plan.iter_mut().flat_map(|plan| &mut plan.steps);
+    let steps = steps.map(|one| (&one.head.id, one.done.take_if(|_| one.head.id == *item).is_some()));
+    let todos = case.todos.iter_mut();
+    let todos = todos.map(|one| (&one.head.id, one.done.take_if(|_| one.head.id == *item).is_some()));
+    let replies = case.replies.iter_mut();
+    let replies = replies.map(|one| (&one.head.id, one.answered.take_if(|_| one.head.id == *item).is_some()));
+    let incidents = case.incidents.iter_mut();
+    let incidents = incidents.map(|one| (&one.head.id, one.recovered.take_if(|_| one.head.id == *item).is_some()));
+    let found = steps
+        .chain(todos)
+        .chain(replies)
+        .chain(incidents)
+        .find(|(id, _)| *id == item);
+    match found.map(|(_, reopened)| reopened) {
+        None => deadlines::undone(change, context, item),
+        Some(false) => Err(Refusal::at(
+            "item",
+            Said::new("该事项并未完成", "that item is not marked as done"),
+            Said::new("无需撤销", "there is nothing to undo"),
+        )),
+        Some(true) => {
+            change.events.push(Event::ItemReopened { item: item.clone() });
+            Ok(())
+        }
     }
 }
 

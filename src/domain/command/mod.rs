@@ -165,7 +165,7 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         Command::SetTrigger { item, trigger } => deadlines::set_trigger(&mut change, context, &item, trigger)?,
         Command::SetEnd { item, end } => deadlines::set_end(&mut change, context, &item, end)?,
         Command::Done { item } => items::done(&mut change, context, &item)?,
-        Command::Undone { item } => deadlines::undone(&mut change, context, &item)?,
+        Command::Undone { item } => items::undone(&mut change, context, &item)?,
         Command::Acknowledge { item, reason } => items::acknowledge(&mut change, context, &item, &reason)?,
         Command::Promise { words, due, by } => callbacks::promise(&mut change, context, words, due, by)?,
         Command::Attempt {
@@ -193,6 +193,9 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         } => {
             let times = (visit.as_str(), pick_up.as_deref(), home_by.as_deref());
             escorts::move_to(&mut change, context, &item, times)?;
+        }
+        Command::HomeLater { item, home_by, reason } => {
+            escorts::home_later(&mut change, context, &item, &home_by, &reason)?;
         }
         Command::CheckIn { item, leg, at } => escorts::check_in(&mut change, context, &item, leg, at.as_deref())?,
         Command::CompleteEscort { item } => escorts::complete(&mut change, context, &item)?,

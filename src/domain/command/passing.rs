@@ -1,8 +1,7 @@
 //! Passing things on: by name, or not at all. What somebody has in a case never stays with nobody.
 
-use jiff::Timestamp;
-
 use crate::domain::booking::{Agenda, Wish};
+use crate::domain::case::ItemKind;
 use crate::domain::command::items::{already_over, no_item};
 use crate::domain::command::open::known_staff;
 use crate::domain::command::{Change, Context, Refusal};
@@ -25,25 +24,12 @@ pub(super) fn pass(change: &mut Change, context: &Context<'_>, item: &ItemId, to
             Said::new("无需转交", "there is nothing to hand over"),
         ));
     }
-    if let Some(span) = found.span() {
-        let wish = Wish {
-            case: &change.case,
-            item: Some(item),
-            staff: &to,
-            office: span.office,
-            from: span.from,
-            to: span.to,
-        };
-        let agenda = Agenda::new(context.rules, &change.case, context.busy);
-        agenda.allows(&wish).map_err(|refusal| Refusal {
-            field: Some("to".to_owned()),
-            ..refusal
-        })?;
-    }
-    match change.case.holder_mut(item) {
-        Some(holder) => {
-            let from = std::mem::replace(holder, to.clone());
-            note_passed(change, item, context.now);
+    is_free(change, context, item, &to).map_err(|refusal| Refusal {
+        field: Some("to".to_owned()),
+        ..refusal
+    })?;
+    match change.case.pass_on(item, &to, context.now) {
+        Some(from) => {
             let item = item.clone();
             change.events.push(Event::ItemPassed { item, from, to });
             Ok(())
@@ -89,12 +75,17 @@ pub(super) fn take_over(
         ));
     }
     for item in &theirs {
-        is_free(change, context, item, &to)?;
+        is_free(change, context, item, &to).map_err(|refusal| Refusal {
+            field: Some(item.to_string()),
+            fix: Said::new(
+                format!("{};先用 pass 转给别人", refusal.fix.zh),
+                format!("{}; pass it to somebody else with \"pass\" first", refusal.fix.en),
+            ),
+            ..refusal
+        })?;
     }
     for item in theirs {
-        if let Some(holder) = change.case.holder_mut(&item) {
-            *holder = to.clone();
-            note_passed(change, &item, context.now);
+        if change.case.pass_on(&item, &to, context.now).is_some() {
             change.events.push(Event::ItemPassed {
                 item,
                 from: from.clone(),
@@ -112,8 +103,10 @@ pub(super) fn take_over(
 
 /// Whoever takes over what is booked has to be able to go.
 fn is_free(change: &Change, context: &Context<'_>, item: &ItemId, to: &StaffId) -> Result<(), Refusal> {
-    let span = change.case.item(context.rules, item).and_then(|item| item.span());
-    let Some(span) = span.filter(|span| span.to > context.now) else {
+    let Some(found) = change.case.item(context.rules, item) else {
+        return Ok(());
+    };
+    let Some(span) = found.span().filter(|span| span.to > context.now) else {
         return Ok(());
     };
     let wish = Wish {
@@ -123,25 +116,7 @@ fn is_free(change: &Change, context: &Context<'_>, item: &ItemId, to: &StaffId) 
         office: span.office,
         from: span.from,
         to: span.to,
+        is_escort: found.kind() == ItemKind::Escort,
     };
-    let allowed = Agenda::new(context.rules, &change.case, context.busy).allows(&wish);
-    allowed.map_err(|refusal| Refusal {
-        field: Some(item.to_string()),
-        fix: Said::new(
-            format!("{};先用 pass 转给别人", refusal.fix.zh),
-            format!("{}; pass it to somebody else with \"pass\" first", refusal.fix.en),
-        ),
-        ..refusal
-    })
-}
-
-/// Whoever has to be somewhere at a time hears of it at once, however near it is.
-fn note_passed(change: &mut Change, item: &ItemId, now: Timestamp) {
-    let appointments = change.case.appointments.iter_mut();
-    let appointments = appointments.map(|one| (&one.id, &mut one.passed_at));
-    let escorts = change.case.escorts.iter_mut();
-    let escorts = escorts.map(|one| (&one.head.id, &mut one.head.passed_at));
-    for (_, passed_at) in appointments.chain(escorts).filter(|(id, _)| *id == item) {
-        *passed_at = Some(now);
-    }
+    Agenda::new(context.rules, &change.case, context.busy).allows(&wish)
 }

@@ -150,7 +150,11 @@ pub(super) fn start(change: &mut Change, context: &Context<'_>, item: &ItemId) -
     if step.started.is_some() || step.done.is_some() {
         return Err(already_over(item));
     }
-    let of = StepOf { plan, step };
+    let of = StepOf {
+        plan,
+        step,
+        start_by: None,
+    };
     if of.ready_at().is_none() {
         let open = step
             .after

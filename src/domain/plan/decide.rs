@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::case::{Case, CaseFlag, Item, Trigger};
 use crate::domain::ids::{ItemId, RungName};
-use crate::domain::ladder::{Audience, Late, Way, When};
+use crate::domain::ladder::{Audience, Late, Priority, Way, When};
 use crate::domain::milestone::Milestone;
 use crate::domain::org::Staff;
 use crate::domain::person::Person;
@@ -300,7 +300,9 @@ pub(super) fn later_rung<'a>(
     at: Timestamp,
     now: Timestamp,
 ) -> Option<&'a RungName> {
-    let others = rungs(applied).filter(|(other, rung)| *other != index && rung.rung.to.contains(&audience));
+    // What only those hear who had been told may be told to nobody.
+    let stands = |rung: &Applied<'_>| rung.rung.to.contains(&audience) && !rung.rung.if_told;
+    let others = rungs(applied).filter(|(other, rung)| *other != index && stands(rung));
     let later = others.filter_map(|(other, rung)| {
         let released = rung.release(audience, &rung.comings(now), now).last?;
         let is_nearer = (released.at, other) > (at, index);
@@ -424,6 +426,12 @@ fn call(scene: &Scene<'_>, applied: &Applied<'_>, reason: Said, proto: &Decision
         |told: &Decision| told.recipient == notice.recipient && told.text == notice.text && told.mark == notice.mark;
     if !due.iter().any(is_same) {
         let reason = Said::new("有电话要打,通知经办人", "tells whoever makes the call");
-        due.push(tell_staff(staff, &[Way::Email, Way::Sms], reason, notice));
+        // Whoever stands beside somebody who has fallen reads no mail.
+        let ways = if notice.priority >= Priority::Urgent {
+            [Way::Sms, Way::Email]
+        } else {
+            [Way::Email, Way::Sms]
+        };
+        due.push(tell_staff(staff, &ways, reason, notice));
     }
 }

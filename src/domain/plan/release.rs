@@ -101,11 +101,14 @@ impl<'a> Applied<'a> {
     pub fn valid_until(&self, released: Released, now: Timestamp) -> Timestamp {
         let end = match self.rung.when.point().milestone {
             Milestone::Opened => self.period_ends(),
-            Milestone::Booked | Milestone::Moved | Milestone::Passed => {
-                let start = self.dated.at(Milestone::Start);
-                start.map(|start| start.starts_at(&self.rules.zone))
-            }
-            Milestone::Due | Milestone::Overdue => None,
+            Milestone::Booked | Milestone::Moved | Milestone::Passed => self.useful_until(),
+            // To ask again, to begin, to say how it goes: better a day late than not at all.
+            Milestone::Due
+            | Milestone::Overdue
+            | Milestone::Retry
+            | Milestone::Chase
+            | Milestone::StartBy
+            | Milestone::Silent => None,
             // What repeats on after its milestone tells of it.
             _ if !self.is_towards() || released.coming.at >= self.ends_at() => None,
             Milestone::TargetBy | Milestone::LastSafeDay | Milestone::End => self.period_ends(),
@@ -144,6 +147,10 @@ impl<'a> Applied<'a> {
             _ => at,
         };
         if !audience.is_public() || self.rules.schedule.sending_hours.next_allowed(at, &self.rules.zone) == at {
+            return at;
+        }
+        // What has come about cannot be told before it did: when the morning would be too late, it goes at once.
+        if !self.is_towards() && self.useful_until().is_some_and(|end| self.next_allowed(at) >= end) {
             return at;
         }
         into_sending_hours(self.rules, at, self.limit().filter(|limit| at < *limit))
@@ -197,6 +204,20 @@ impl<'a> Applied<'a> {
             _ => Some(self.ends_at()),
         };
         end.filter(|_| self.is_towards()).map(|end| end.min(self.ends_at()))
+    }
+
+    /// When a message about a change is of no use any more: the visit has begun, or would have.
+    fn useful_until(&self) -> Option<Timestamp> {
+        let start = match self.rung.when.point().milestone {
+            Milestone::Booked | Milestone::Moved | Milestone::Passed => self.dated.at(Milestone::Start),
+            _ => None,
+        };
+        let start = start.map(|start| start.starts_at(&self.rules.zone));
+        start.or(self.dated.useful_until)
+    }
+
+    fn next_allowed(&self, at: Timestamp) -> Timestamp {
+        self.rules.schedule.sending_hours.next_allowed(at, &self.rules.zone)
     }
 
     fn period_ends(&self) -> Option<Timestamp> {
