@@ -297,6 +297,7 @@ fn desk() -> Timeline {
         from: at("2026-03-04 09:00"),
         to: at("2026-03-04 12:00"),
         office: "labour".into(),
+        is_escort: true,
     }];
     timeline
 }
@@ -385,7 +386,12 @@ fn promises_hold(before: &Case, change: &Change) -> Result<(), TestCaseError> {
             Event::StepStarted { item } => {
                 let plan = after.plan.as_ref().unwrap();
                 let step = plan.step(item).unwrap();
-                prop_assert!(StepOf { plan, step }.ready_at().is_some(), "started before its time");
+                let of = StepOf {
+                    plan,
+                    step,
+                    start_by: None,
+                };
+                prop_assert!(of.ready_at().is_some(), "started before its time");
                 let offices: BTreeSet<_> = plan.approvals.iter().map(|one| one.role).collect();
                 prop_assert!(offices.len() >= 2, "started before two people agreed");
             }

@@ -10,6 +10,7 @@ use xixin::domain::booking::Booking;
 use xixin::domain::calendar::OffDay;
 use xixin::domain::case::{Case, CaseFlag, EscortState, Purpose, StepOf};
 use xixin::domain::command::{Command, Refusal};
+use xixin::domain::ids::ItemId;
 use xixin::domain::ids::StaffId;
 use xixin::domain::ladder::{Audience, ItemKind, Late, Way};
 use xixin::domain::milestone::Milestone;
@@ -61,6 +62,7 @@ fn booked(staff: &str, resident: &str, office: &str, from: &str, to: &str) -> Bo
         from: at(from),
         to: at(to),
         office: office.into(),
+        is_escort: true,
     }
 }
 
@@ -322,15 +324,14 @@ fn the_latest_start_is_counted_backwards_from_the_day_it_is_needed() {
             {"name":"申请失业保险金","after":["1"],"takes_days":3}]}"#,
     );
     let plan = timeline.case.plan.as_ref().unwrap();
-    let latest = |item: &str| {
-        plan.latest_start(&timeline.rules, &item.into())
-            .map(|day| day.to_string())
-    };
+    let starts = plan.latest_starts(&timeline.rules);
+    let latest = |item: &str| starts.get(&ItemId::from(item)).map(ToString::to_string);
     assert_eq!(latest("s2").as_deref(), Some("2026-03-17"));
     assert_eq!(latest("s1").as_deref(), Some("2026-03-13"));
     let of = StepOf {
         plan,
         step: &plan.steps[0],
+        start_by: starts.get(&plan.steps[0].head.id).copied(),
     };
     assert_eq!(of.slack_workdays(&timeline.rules, day("2026-03-10")), Some(3));
 }

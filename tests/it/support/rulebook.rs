@@ -647,6 +647,7 @@ pub(crate) fn callback<'a>(case: &'a mut Case, by: &str, promised: &str, due: &s
         moves: 0,
         attempts: Vec::new(),
         next_try: None,
+        passed_at: None,
         kept: None,
         acknowledged: None,
     });

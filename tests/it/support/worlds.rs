@@ -330,6 +330,7 @@ fn callback(centre: i64) -> impl Strategy<Value = Callback> {
         moves: 1,
         attempts: next_try.map(|_| in_vain(set_at)).into_iter().collect(),
         next_try,
+        passed_at: next_try,
         kept,
         acknowledged,
     })
@@ -621,6 +622,7 @@ fn watch(centre: i64) -> impl Strategy<Value = Watch> {
     (around(centre, 30), tags, told, acknowledged).prop_map(|(since, tags, told, (policy, acknowledged))| Watch {
         since,
         tags: tags.into_iter().map(str::to_owned).collect(),
+        noted: BTreeMap::new(),
         told: told
             .map(|policy| {
                 (
