@@ -180,7 +180,9 @@ impl Material {
     /// Whether a place has said that it has none, and nothing else since.
     pub fn was_denied(&self, place: &str) -> bool {
         let mut answers = self.search.iter().filter(|search| search.place == place);
-        answers.next_back().is_some_and(|last| last.answer == SearchAnswer::NotHere)
+        answers
+            .next_back()
+            .is_some_and(|last| last.answer == SearchAnswer::NotHere)
     }
 }
 
