@@ -89,6 +89,12 @@ fn check_rung(doc: &Document, path: &str, item: Option<ItemKind>, rung: &RungEnt
             heard.push(doc.at(&format!("{path}.{key}[{index}]"), &what, "name each only once"));
         }
     }
+    let contact = rung.to.iter().position(|audience| *audience == Audience::Contact);
+    if let (Some(index), Some(item)) = (contact, item.filter(|item| *item != ItemKind::Reply)) {
+        let what = format!("{} has no contact who owes an answer", with_article(item));
+        let fix = "allowed only with item = \"reply\"; name somebody else, such as \"owner\"";
+        heard.push(doc.at(&format!("{path}.to[{index}]"), &what, fix));
+    }
     let staff = rung.to.iter().any(|audience| !audience.is_public());
     if staff && rung.by.contains(&Way::Phone) && doc.is_whole(&at("to")) {
         let fix = "allowed for staff: email, sms; \"phone\" makes a call task to a resident or relative";
@@ -106,7 +112,7 @@ fn check_when(doc: &Document, path: &str, item: ItemKind, rung: &RungEntry, hear
     let point = rung.when.0.point();
     if !item.milestones().contains(&point.milestone) {
         let fits: Vec<&str> = item.milestones().iter().map(|milestone| milestone.name()).collect();
-        let what = format!("a {} has no milestone \"{}\"", item.name(), point.milestone);
+        let what = format!("{} has no milestone \"{}\"", with_article(item), point.milestone);
         heard.push(doc.at(&format!("{path}.when"), &what, &format!("allowed: {}", fits.join(", "))));
     }
     let exact = matches!(point.unit, StepUnit::Minutes | StepUnit::Hours);
@@ -118,6 +124,16 @@ fn check_when(doc: &Document, path: &str, item: ItemKind, rung: &RungEntry, hear
         );
         heard.push(doc.at(&format!("{path}.at"), &what, "delete this line, or count in days"));
     }
+}
+
+fn with_article(item: ItemKind) -> String {
+    let name = item.name();
+    let article = if name.starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {name}")
 }
 
 fn first_twice<T: Copy + PartialEq>(list: &[T]) -> Option<(usize, T)> {

@@ -61,11 +61,15 @@ pub(in crate::config) fn matters(
             if let Some(issuer) = &material.issuer {
                 check_words(doc, &format!("material[{index}].issuer"), issuer, heard);
             }
+            check_once(doc, &format!("material[{index}].places"), &material.places, heard);
             for (place, text) in material.places.iter().enumerate() {
                 check_text(doc, &format!("material[{index}].places[{place}]"), text, heard);
             }
         }
         check_once(doc, "suits", &entry.suits, heard);
+        for (index, tag) in entry.suits.iter().enumerate() {
+            check_text(doc, &format!("suits[{index}]"), tag, heard);
+        }
         if let Some(benefit) = &entry.benefit {
             check_known(doc, "benefit", "benefit", benefit, benefits, heard);
         }
