@@ -14,7 +14,8 @@ use crate::domain::text::Said;
 /// More than so many of anything on one case belong somewhere else.
 const MANY: usize = 200;
 
-/// 一次性告知 or an explanation, with how it was told. Told once more of another list, it is a second notice.
+/// 一次性告知 or an explanation, with how it was told. Told once more of another list, it is a second notice: what a supervisor was
+/// asked to see to is done with it.
 pub(super) fn tell(change: &mut Change, context: &Context<'_>, what: ToldWhat, method: &str) -> Result<(), Refusal> {
     let method = fields::line("method", method, fields::SHORT_MAX)?;
     let case = &mut change.case;
@@ -46,7 +47,7 @@ pub(super) fn tell(change: &mut Change, context: &Context<'_>, what: ToldWhat, m
     });
     change.events.push(Event::Told { what });
     if what == ToldWhat::SecondNotice {
-        todos::add(change, context, todos::New::of(Purpose::SecondNotice))?;
+        todos::settle(change, context, Purpose::SecondNotice, None);
     }
     Ok(())
 }
