@@ -345,9 +345,8 @@ fn under_way(case: &Case) -> Vec<(&ItemId, Said)> {
     let replies = case.replies.iter().filter(|reply| reply.answered.is_none());
     let papers = case.materials.iter();
     let papers = papers.filter(|paper| !paper.is_there() && paper.finder.is_some());
-    let asks = |todo: &&Todo| {
-        todo.done.is_none() && matches!(todo.purpose, Purpose::SecondNotice | Purpose::ApprovePlan)
-    };
+    let asks =
+        |todo: &&Todo| todo.done.is_none() && matches!(todo.purpose, Purpose::SecondNotice | Purpose::ApprovePlan);
     let todos = case.todos.iter().filter(asks);
     (steps.map(|step| (&step.head.id, step.name.clone())))
         .chain(replies.map(|reply| (&reply.head.id, reply.kind.said())))
