@@ -579,7 +579,7 @@ fn a_case_closes_over_what_is_under_way_only_with_a_reason_that_is_kept() {
         .act("zhao", r#"{"do":"approve_plan"}"#);
     timeline.act("li", r#"{"do":"start_step","item":"s2"}"#);
     timeline.act("li", r#"{"do":"needed_by","day":"2026-04-10"}"#);
-    let words = "s2 (转档案), r1 (索要材料), m1 (火化证), t6 (审批方案)";
+    let words = "s2 (转档案), r1 (索要材料), m1 (火化证), t6 (方案待审批)";
     for (who, close) in [
         ("li", r#"{"do":"close","as":"done","outcome":"办结"}"#),
         ("zhao", r#"{"do":"close","as":"withdrawn","reason":"居民撤回"}"#),
