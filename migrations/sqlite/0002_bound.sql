@@ -8,6 +8,9 @@ alter table cases add column live bigint not null default 1;
 update cases set live = 0 where status = 'closed';
 create index cases_live on cases (rules_gen) where live = 1;
 
+-- Agendas written before have no end: every open case is planned again, and its agenda written anew. What was decided stays decided.
+update cases set agenda_sum = 0, rules_gen = 0 where status <> 'closed';
+
 -- What the monthly summary counts: obstacles, feedback, closings, trips, each with its day; and who may be greeted.
 create table labels (
     case_id text not null,

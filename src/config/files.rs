@@ -425,6 +425,8 @@ pub(super) struct LayerEntry {
 #[serde(deny_unknown_fields)]
 pub(super) struct PoliciesFile {
     #[serde(default)]
+    pub tags: Vec<String>,
+    #[serde(default)]
     pub policy: BTreeMap<String, PolicyEntry>,
 }
 

@@ -157,6 +157,7 @@ fn read_rules(
     let benefit_names = Names::of(benefits_file.as_ref(), "benefit");
     let matters = rules::matters(&matter_files, &period_names, &office_names, &benefit_names, heard);
     let benefits = benefits_file.as_ref().map(|file| rules::benefits(file, heard));
+    let tags = policies_file.as_ref().map(|file| rules::tags(file, heard));
     let policies = policies_file.as_ref().map(|file| rules::policies(file, heard));
     let staff_names = Names::of(people_file.as_ref(), "staff");
     // A matter whose file could not be read has told its own problem; its name is known all the same.
@@ -193,6 +194,7 @@ fn read_rules(
             matters,
             benefits: benefits?,
             policies: policies?,
+            tags: tags?,
             knowledge: knowledge?,
             org: org?,
             rota: rota?,

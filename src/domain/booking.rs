@@ -113,6 +113,11 @@ impl<'a> Agenda<'a> {
         }
     }
 
+    /// Whether a unit has no extended-hours staff at all: no other time would help.
+    pub fn has_nobody_for(&self, unit: &UnitId) -> bool {
+        pool(self.rules, unit).next().is_none()
+    }
+
     /// Members of the pool who could take it, the least busy of that day first.
     pub fn free(&self, wish: &Wish<'_>) -> Vec<&'a Staff> {
         let mut free: Vec<&Staff> = pool(self.rules, &wish.case.unit)
@@ -190,6 +195,9 @@ impl<'a> Agenda<'a> {
             })
             .map(|staff| format!("{} ({})", staff.id, staff.name))
             .collect();
+        if self.has_nobody_for(&wish.case.unit) {
+            return nobody_to_go();
+        }
         if free.is_empty() {
             return Said::new(
                 "那时没有空闲的延时服务人员,请另选时间",
@@ -258,6 +266,14 @@ pub fn travel_minutes(rules: &Rulebook, office: Option<&Office>) -> u32 {
 /// Whoever goes along with people: the extended-hours staff of the nearest unit that has some.
 fn pool<'a>(rules: &'a Rulebook, unit: &UnitId) -> impl Iterator<Item = &'a Staff> + use<'a> {
     rules.org.with_role(unit, Role::ExtendedHoursStaff)
+}
+
+/// What to do where nobody serves extended hours.
+pub fn nobody_to_go() -> Said {
+    Said::new(
+        "本中心没有延时服务人员,请用 with 指明由谁陪同",
+        "no extended-hours staff at this centre; name who goes along with \"with\"",
+    )
 }
 
 fn overlaps(other: &Booking, from: Timestamp, to: Timestamp) -> bool {

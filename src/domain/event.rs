@@ -110,6 +110,12 @@ pub enum Event {
     Resumed,
     CaseClosed {
         r#as: String,
+        /// Why it was closed over what was still under way; nothing was in older records.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaving: Option<String>,
+        /// What was still under way.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<ItemId>,
     },
     CaseReopened,
     TaskDone {
@@ -201,6 +207,18 @@ pub enum Event {
     },
     StepAdded {
         item: ItemId,
+    },
+    StepDropped {
+        item: ItemId,
+        /// Why, in the words of whoever dropped it.
+        reason: String,
+    },
+    StepChanged {
+        item: ItemId,
+    },
+    /// The day by which everything has to be done; `None`: no such day any more.
+    NeededBy {
+        day: Option<Date>,
     },
     StepStarted {
         item: ItemId,
@@ -328,7 +346,11 @@ impl Event {
                 (format!("自 {since} 起等待"), format!("waiting since {since}"))
             }
             Self::Resumed => ("恢复办理".to_owned(), "resumed".to_owned()),
-            Self::CaseClosed { r#as: how } => (format!("办结({how})"), format!("closed as {how}")),
+            Self::CaseClosed {
+                r#as: how,
+                leaving,
+                left,
+            } => closed(how, leaving.as_deref(), left),
             Self::CaseReopened => ("重开".to_owned(), "reopened".to_owned()),
             Self::TaskDone { result, .. } => {
                 let result = result.said();
@@ -443,6 +465,19 @@ impl Event {
                 )
             }
             Self::StepAdded { item } => (format!("{item} 增加步骤"), format!("{item} step added")),
+            Self::StepDropped { item, reason } => (
+                format!("{item} 去掉这一步: {reason}"),
+                format!("{item} step dropped: {reason}"),
+            ),
+            Self::StepChanged { item } => (format!("{item} 步骤改了"), format!("{item} step changed")),
+            Self::NeededBy { day: Some(day) } => (
+                format!("方案须在{day}前办完"),
+                format!("the plan has to be done by {day}"),
+            ),
+            Self::NeededBy { day: None } => (
+                "方案不再有最晚日期".to_owned(),
+                "the plan has no last day any more".to_owned(),
+            ),
             Self::StepStarted { item } => (format!("{item} 开始办理"), format!("{item} started")),
             Self::StepExpedited { item, on: true } => (format!("{item} 加急"), format!("{item} expedited")),
             Self::StepExpedited { item, on: false } => {
@@ -532,6 +567,17 @@ impl Event {
             _ => None,
         }
     }
+}
+
+fn closed(how: &str, leaving: Option<&str>, left: &[ItemId]) -> (String, String) {
+    let (mut zh, mut en) = (format!("办结({how})"), format!("closed as {how}"));
+    if let Some(reason) = leaving {
+        let left: Vec<&str> = left.iter().map(ItemId::as_str).collect();
+        let left = left.join(", ");
+        zh.push_str(&format!(",未办完 {left}: {reason}"));
+        en.push_str(&format!(", leaving {left}: {reason}"));
+    }
+    (zh, en)
 }
 
 fn contacted(direction: Direction, kind: ContactKind) -> (String, String) {

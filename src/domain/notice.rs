@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::domain::calendar::Certainty;
-use crate::domain::case::{Case, Deadline, Item, Trigger};
+use crate::domain::case::{self, Case, Deadline, Item, MaterialState, Trigger};
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::Audience;
 use crate::domain::milestone::Milestone;
@@ -192,15 +192,25 @@ fn no_unit(case: &Case) -> Missing {
     }
 }
 
-/// What the resident still has to bring: the papers of the case; of one that keeps no list, those of its matter.
+/// What the matter needs: the papers of the case, those that the resident need not bring any more marked; of a case that keeps no list,
+/// those of its matter.
 pub fn materials_of(case: &Case, matter: Option<&Matter>) -> Vec<Said> {
     if case.materials.is_empty() {
         return matter.map_or_else(Vec::new, |matter| matter.materials.iter().map(material_words).collect());
     }
-    let wanted = case.materials.iter().filter(|material| !material.is_there());
-    wanted
-        .map(|material| words_of(&material.name, material.issuer.as_ref()))
-        .collect()
+    let needed = case.materials.iter().filter(|material| material.is_needed());
+    needed.map(marked).collect()
+}
+
+/// 身份证(我们已有)
+fn marked(material: &case::Material) -> Said {
+    let words = words_of(&material.name, material.issuer.as_ref());
+    let (zh, en) = match material.state {
+        MaterialState::HandedOver { .. } => ("已转交", "handed over"),
+        _ if material.is_there() => ("我们已有", "we have it"),
+        _ => return words,
+    };
+    Said::new(format!("{}({zh})", words.zh), format!("{} ({en})", words.en))
 }
 
 /// The days by which the resident has to act: deadlines that residents are reminded of, not those of an office. What is years away

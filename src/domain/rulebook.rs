@@ -30,6 +30,8 @@ pub struct Rulebook {
     pub matters: BTreeMap<MatterId, Matter>,
     pub benefits: BTreeMap<BenefitId, Benefit>,
     pub policies: BTreeMap<PolicyId, Policy>,
+    /// Tags of households that no policy needs to use yet.
+    pub tags: BTreeSet<String>,
     pub knowledge: Knowledge,
     pub org: Org,
     pub rota: Rota,

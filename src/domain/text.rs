@@ -108,26 +108,212 @@ pub fn mask_phone(number: &str) -> String {
     }
 }
 
-/// Words that give an illness, a death or poverty away to whoever looks at a telephone.
-pub const TELLING: [&str; 14] = [
+/// Words that give an illness, a death or poverty away to whoever looks at a telephone: no text of ours has them.
+pub const TELLING: [&str; 34] = [
     "残疾",
+    "重残",
+    "伤残",
     "瘫痪",
     "癌",
+    "肿瘤",
+    "化疗",
+    "透析",
     "精神",
-    "重病",
-    "病历",
+    "病",
     "诊断",
+    "鉴定",
     "医疗",
+    "住院",
+    "手术",
+    "处方",
     "低保",
     "低收入",
+    "困难",
+    "救助",
+    "失业",
     "去世",
     "死亡",
     "火化",
     "殡葬",
+    "丧",
+    "骨灰",
+    "遗属",
+    "抚恤",
+    "墓",
+    "离婚",
+    "服刑",
+    "刑满",
+    "戒毒",
 ];
 
-pub fn gives_away(text: &str) -> bool {
-    TELLING.iter().any(|word| text.contains(word))
+/// Papers and things that say nothing of anybody's life.
+const PLAIN_THINGS: [&str; 29] = [
+    "身份证",
+    "户口本",
+    "户口簿",
+    "居住证",
+    "社保卡",
+    "社会保障卡",
+    "医保卡",
+    "银行卡",
+    "存折",
+    "结婚证",
+    "房产证",
+    "不动产权证",
+    "驾驶证",
+    "营业执照",
+    "护照",
+    "照片",
+    "证件照",
+    "申请表",
+    "申请书",
+    "委托书",
+    "印章",
+    "公章",
+    "合同",
+    "回执",
+    "通知单",
+    "手机",
+    "笔",
+    "证件",
+    "材料",
+];
+
+/// What may stand beside them: how many, whose, which form.
+const PLAIN_ADDITIONS: [&str; 45] = [
+    "原件",
+    "复印件",
+    "副本",
+    "正本",
+    "正反面",
+    "首页",
+    "本人页",
+    "本人",
+    "夫妻",
+    "双方",
+    "代办人",
+    "家属",
+    "您",
+    "的",
+    "及",
+    "和",
+    "与",
+    "或",
+    "各",
+    "一",
+    "二",
+    "两",
+    "三",
+    "四",
+    "五",
+    "六",
+    "张",
+    "份",
+    "本",
+    "套",
+    "部",
+    "支",
+    "寸",
+    "彩色",
+    "白底",
+    "蓝底",
+    "红底",
+    "近期",
+    "免冠",
+    "已填好",
+    "已签字",
+    "签字",
+    "盖章",
+    "空白",
+    "电子版",
+];
+
+/// The same in English, in small letters.
+const PLAIN_WORDS: [&str; 45] = [
+    "identity",
+    "id",
+    "card",
+    "cards",
+    "household",
+    "register",
+    "residence",
+    "permit",
+    "bank",
+    "passbook",
+    "marriage",
+    "certificate",
+    "passport",
+    "photo",
+    "photos",
+    "photograph",
+    "photographs",
+    "copy",
+    "copies",
+    "original",
+    "originals",
+    "and",
+    "or",
+    "of",
+    "the",
+    "a",
+    "an",
+    "your",
+    "both",
+    "two",
+    "three",
+    "four",
+    "one",
+    "each",
+    "form",
+    "application",
+    "signed",
+    "driving",
+    "licence",
+    "business",
+    "phone",
+    "mobile",
+    "pen",
+    "seal",
+    "contract",
+];
+
+/// Whether a thing to bring may be named where anybody may read it: nothing is in it but what is known to tell nothing. A list of words
+/// that must not be there would miss the next one.
+pub fn is_plain(thing: &str) -> bool {
+    let mut rest = thing.trim();
+    let mut names_something = false;
+    while let Some(letter) = rest.chars().next() {
+        if letter.is_ascii_alphabetic() {
+            let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let word = rest[..end].to_ascii_lowercase();
+            if !PLAIN_WORDS.contains(&word.as_str()) {
+                return false;
+            }
+            names_something = true;
+            rest = &rest[end..];
+        } else if letter.is_ascii_digit() || " 、,,/()()".contains(letter) {
+            rest = &rest[letter.len_utf8()..];
+        } else if let Some(after) = without(rest, &PLAIN_THINGS) {
+            names_something = true;
+            rest = after;
+        } else if let Some(after) = without(rest, &PLAIN_ADDITIONS) {
+            names_something |= rest.starts_with("复印件") || rest.starts_with("原件");
+            rest = after;
+        } else {
+            return false;
+        }
+    }
+    names_something
+}
+
+/// The text after the longest of these words that it begins with.
+fn without<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
+    let longest = words
+        .iter()
+        .filter(|word| text.starts_with(**word))
+        .map(|word| word.len())
+        .max();
+    longest.map(|length| &text[length..])
 }
 
 /// 1月30日(周日) / 30 January (Sunday)
@@ -358,6 +544,39 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
+
+    #[test]
+    fn only_what_tells_nothing_is_plain() {
+        for plain in [
+            "身份证",
+            "户口本",
+            "照片两张",
+            "2寸照片(3张)",
+            "夫妻双方身份证原件和复印件",
+            "复印件",
+            "申请表一份",
+            "ID card, 2 photos",
+        ] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        let telling = [
+            "透析记录",
+            "失业证",
+            "丧葬费申请表",
+            "残疾证复印件",
+            "戒毒所证明",
+            "母亲的身份证",
+            "药费发票",
+            "两张",
+            "",
+            "chemotherapy record",
+            "death certificate",
+            "身份证HIV",
+        ];
+        for telling in telling {
+            assert!(!is_plain(telling), "{telling}");
+        }
+    }
 
     #[test]
     fn a_day_of_another_year_says_so() {

@@ -155,6 +155,10 @@ impl<'a> Desk<'a> {
             .map(|(case, entries)| (&case.id, &case.unit, entries.as_slice()))
             .collect();
         agenda_rows::replace(tx, &rows).await?;
+        // A case may be opened with something to be counted; most have nothing, and imports are long.
+        for case in &opened {
+            labels::insert(tx, case, &self.rules.zone).await?;
+        }
         let told = changes.iter().map(|change| (&change.case.id, change.events.as_slice()));
         events::append_all(tx, now, self.actor.id.as_str(), &told.collect::<Vec<_>>()).await?;
         Ok(changes)

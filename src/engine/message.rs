@@ -17,7 +17,7 @@ use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::recheck::Queued;
 use crate::domain::reminder::{MarkText, Recipient};
 use crate::domain::rulebook::{Loss, Matter};
-use crate::domain::text::{Said, day_words_on, gives_away, mask_name, mask_phone, time_words};
+use crate::domain::text::{Said, day_words_on, is_plain, mask_name, mask_phone, time_words};
 use crate::store::queue::Claimed;
 use crate::store::reminders::LedgerRow;
 use crate::template::{Brief, Call, Detail, Message, Reader, Words};
@@ -140,6 +140,7 @@ impl Facts<'_> {
             when: pick(self.when()),
             left: pick(self.left()),
             bring: if full { self.bring_openly() } else { Vec::new() },
+            bring_more: full && self.brings_more(),
             unit: pick(unit.map_or_else(Said::default, |unit| {
                 Said::new(unit.name.as_str(), unit.name_en.as_str())
             })),
@@ -273,8 +274,13 @@ impl Facts<'_> {
 
     /// What an SMS may name: a few things, and none that gives away more than the errand.
     fn bring_openly(&self) -> Vec<String> {
-        let harmless = |thing: &&String| !gives_away(thing);
-        self.bring().iter().filter(harmless).take(BRING_MAX).cloned().collect()
+        let plain = |thing: &&String| is_plain(thing);
+        self.bring().iter().filter(plain).take(BRING_MAX).cloned().collect()
+    }
+
+    /// Whether there is more to bring than an SMS may name.
+    fn brings_more(&self) -> bool {
+        self.bring().len() > self.bring_openly().len()
     }
 
     fn what(&self) -> String {

@@ -65,17 +65,22 @@ impl Store {
 /// Replaces the labels of a case.
 pub async fn replace(tx: &mut Tx, case: &Case, zone: &TimeZone) -> Result<(), StoreError> {
     const DELETE: &str = "delete from labels where case_id = $1";
+    sqlx::query(DELETE)
+        .bind(case.id.as_str())
+        .execute(&mut **tx)
+        .await
+        .during("clear old labels")?;
+    insert(tx, case, zone).await
+}
+
+/// Writes the labels of a case that has none yet.
+pub async fn insert(tx: &mut Tx, case: &Case, zone: &TimeZone) -> Result<(), StoreError> {
     const INSERT: &str = "
         insert into labels (case_id, kind, value, number, unit, owner, day)
         select
             value ->> 'case_id', value ->> 'kind', value ->> 'value', value ->> 'number', value ->> 'unit',
             value ->> 'owner', value ->> 'day'
         from json_each($1)";
-    sqlx::query(DELETE)
-        .bind(case.id.as_str())
-        .execute(&mut **tx)
-        .await
-        .during("clear old labels")?;
     let labels = labels(case, zone);
     if labels.is_empty() {
         return Ok(());

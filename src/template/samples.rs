@@ -113,6 +113,7 @@ fn brief(language: Language, reader: Reader, kind: ItemKind, twist: Twist, fill:
         } else {
             Vec::new()
         },
+        bring_more: full,
         unit: pick("陶然亭街道政务服务中心", "Taoranting service centre"),
         unit_short: "陶然亭".to_owned(),
         hall_phone: "010-00000000".to_owned(),

@@ -89,8 +89,10 @@ pub struct Brief {
     pub when: String,
     /// 还剩5天(3个工作日)
     pub left: String,
-    /// At most three things to bring.
+    /// At most three things to bring, of those that tell nothing.
     pub bring: Vec<String>,
+    /// There is more to bring than `bring` names.
+    pub bring_more: bool,
     /// 陶然亭街道政务服务中心
     pub unit: String,
     /// 陶然亭

@@ -82,6 +82,10 @@ const COMMANDS: &[&str] = &[
     r##"{"do":"draft_plan","needed_by":"@day","steps":[{"name":"~"},{"name":"~","office":"&","after":["1"],"takes_days":2}]}"##,
     r##"{"do":"draft_plan","steps":[{"name":"~","after":["2"]},{"name":"~","after":["1"]}]}"##,
     r##"{"do":"add_step","name":"~","after":["#s"],"expedite":true}"##,
+    r##"{"do":"drop_step","item":"#s","reason":"~"}"##,
+    r##"{"do":"change_step","item":"#s","takes_days":4,"after":["#s"]}"##,
+    r##"{"do":"needed_by","day":"@day"}"##,
+    r##"{"do":"needed_by","day":"none"}"##,
     r##"{"do":"approve_plan"}"##,
     r##"{"do":"start_step","item":"#s"}"##,
     r##"{"do":"step_done","item":"#s"}"##,
@@ -115,6 +119,7 @@ const COMMANDS: &[&str] = &[
     r##"{"do":"close","as":"done","outcome":"~"}"##,
     r##"{"do":"close","as":"withdrawn","reason":"~"}"##,
     r##"{"do":"close","as":"transferred","to":"~"}"##,
+    r##"{"do":"close","as":"done","outcome":"~","leaving":"~"}"##,
     r##"{"do":"close","as":"refused","reason":"~","alternative":"~"}"##,
     r##"{"do":"reopen"}"##,
 ];

@@ -5,15 +5,19 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use serde_json::json;
 use xixin::config::load;
 use xixin::domain::booking::Booking;
 use xixin::domain::calendar::OffDay;
 use xixin::domain::case::{Case, CaseFlag, EscortState, Purpose, StepOf};
 use xixin::domain::command::{Command, Refusal};
+use xixin::domain::event::Event;
 use xixin::domain::ids::ItemId;
 use xixin::domain::ids::StaffId;
 use xixin::domain::ladder::{Audience, ItemKind, Late, Way};
 use xixin::domain::milestone::Milestone;
+use xixin::domain::notice::materials_of;
+use xixin::domain::org::Role;
 use xixin::domain::plan::milestones::Dated;
 
 use crate::support::hall::Hall;
@@ -558,4 +562,228 @@ fn a_workday_without_anybody_on_duty_is_told() {
     let problems = load(folder.path(), &BTreeMap::new(), &|_, _, _| true).expect_err("the rota has a gap");
     let told: String = problems.iter().map(ToString::to_string).collect();
     assert!(told.contains("nobody is on duty on 2026-02-14"), "{told}");
+}
+
+#[test]
+fn a_case_closes_over_what_is_under_way_only_with_a_reason_that_is_kept() {
+    let mut timeline = desk(case(OPENED));
+    timeline.act("li", r#"{"do":"add_material","name":"火化证"}"#);
+    timeline.act("li", r#"{"do":"missing","item":"m1","finder":"wang"}"#);
+    timeline.act("li", r#"{"do":"ask","kind":"sub_request","of":"档案室","what":"查档"}"#);
+    timeline.act(
+        "li",
+        r#"{"do":"draft_plan","steps":[{"name":"转档案"},{"name":"补办"}]}"#,
+    );
+    timeline
+        .act("sun", r#"{"do":"approve_plan"}"#)
+        .act("zhao", r#"{"do":"approve_plan"}"#);
+    timeline.act("li", r#"{"do":"start_step","item":"s2"}"#);
+    timeline.act("li", r#"{"do":"needed_by","day":"2026-04-10"}"#);
+    let words = "s2 (转档案), r1 (索要材料), m1 (火化证), t6 (方案待审批)";
+    for (who, close) in [
+        ("li", r#"{"do":"close","as":"done","outcome":"办结"}"#),
+        ("zhao", r#"{"do":"close","as":"withdrawn","reason":"居民撤回"}"#),
+        ("li", r#"{"do":"close","as":"transferred","to":"区民政局"}"#),
+        (
+            "sun",
+            r#"{"do":"close","as":"refused","reason":"不归我们管","alternative":"找单位"}"#,
+        ),
+    ] {
+        let refusal = refused(&timeline, who, close);
+        assert_eq!(refusal.field.as_deref(), Some("leaving"), "{refusal}");
+        assert!(refusal.what.zh.ends_with(words), "{refusal}");
+    }
+    let closing = |leaving: &str| {
+        let close = format!(r#"{{"do":"close","as":"done","outcome":"办结","leaving":"{leaving}"}}"#);
+        timeline.try_act("li", serde_json::from_str(&close).unwrap())
+    };
+    assert_eq!(closing(" ").unwrap_err().field.as_deref(), Some("leaving"));
+    let change = closing("家属自行办理").unwrap();
+    let closed = &change.events[0];
+    let Event::CaseClosed { leaving, left, .. } = closed else {
+        panic!("{closed:?}")
+    };
+    assert_eq!(leaving.as_deref(), Some("家属自行办理"));
+    let left: Vec<&str> = left.iter().map(|id| id.as_str()).collect();
+    assert_eq!(left, ["s2", "r1", "m1", "t6"]);
+    let old: Event = serde_json::from_str(r#"{"event":"case_closed","as":"done"}"#).unwrap();
+    assert!(matches!(old, Event::CaseClosed { leaving: None, .. }), "{old:?}");
+}
+
+#[test]
+fn a_paper_that_is_added_holds_the_hand_over_back_until_it_is_there() {
+    let mut timeline = desk(case(OPENED));
+    let obtained = |item: &str| format!(r#"{{"do":"material","item":"{item}","state":"obtained"}}"#);
+    timeline
+        .act("li", r#"{"do":"add_material","name":"身份证"}"#)
+        .act("li", &obtained("m1"));
+    let open = |timeline: &Timeline| {
+        let todos = timeline.case.todos.iter();
+        let open = todos.filter(|todo| todo.purpose == Purpose::Handover && todo.done.is_none());
+        open.map(|todo| todo.head.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(open(&timeline), ["t1"]);
+    timeline.act("li", r#"{"do":"add_material","name":"户口本"}"#);
+    assert_eq!(open(&timeline), Vec::<String>::new());
+    timeline.act("li", &obtained("m2"));
+    assert_eq!(open(&timeline), ["t2"]);
+}
+
+#[test]
+fn whoever_is_told_a_second_time_has_been_told() {
+    let mut timeline = desk(case(OPENED));
+    let tell = r#"{"do":"tell","what":"one_time_notice","method":"当面"}"#;
+    timeline
+        .act("li", r#"{"do":"add_material","name":"身份证"}"#)
+        .act("li", tell);
+    timeline.act("li", r#"{"do":"add_material","name":"户口本"}"#);
+    let asked = |timeline: &Timeline| {
+        let todos = timeline.case.todos.iter();
+        let asked = todos.filter(|todo| todo.purpose == Purpose::SecondNotice);
+        asked.map(|todo| todo.done.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&timeline), [false]);
+    timeline.act("li", tell);
+    assert_eq!(asked(&timeline), [true]);
+}
+
+#[test]
+fn an_appointment_that_only_ends_at_another_hour_is_no_move() {
+    let mut case = case(OPENED);
+    appointment(&mut case, "wang", OPENED, "2026-03-10 09:30");
+    let mut timeline = desk(case);
+    let before = timeline.case.appointments[0].clone();
+    timeline.act(
+        "li",
+        r#"{"do":"move_appointment","item":"a1","start":"2026-03-10T09:30","end":"2026-03-10T11:00"}"#,
+    );
+    let after = timeline.case.appointments[0].clone();
+    assert_eq!((after.moves, after.set_at), (0, before.set_at));
+    assert_eq!(after.end, at("2026-03-10 11:00"));
+}
+
+#[test]
+fn a_household_may_have_tags_before_a_policy_uses_them_and_after() {
+    let mut timeline = desk(case(OPENED));
+    let watch = r#"{"do":"watch","tags":["重残","独居"]}"#;
+    let refusal = refused(&timeline, "li", watch);
+    assert!(refusal.fix.zh.contains("重残"), "{refusal}");
+    timeline.rules.tags.insert("独居".to_owned());
+    timeline.act("li", watch);
+    timeline.rules.tags.clear();
+    timeline.rules.policies.clear();
+    timeline.act("li", r#"{"do":"watch","tags":["重残"]}"#);
+}
+
+#[test]
+fn a_plan_that_changes_is_approved_again() {
+    let mut timeline = desk(case(OPENED));
+    timeline.act(
+        "li",
+        r#"{"do":"draft_plan","needed_by":"2026-03-20","steps":[{"name":"查档"},{"name":"转档案","after":["1"]},
+            {"name":"补办","after":["1","2"],"takes_days":3}]}"#,
+    );
+    let approve = |timeline: &mut Timeline| {
+        timeline
+            .act("sun", r#"{"do":"approve_plan"}"#)
+            .act("zhao", r#"{"do":"approve_plan"}"#);
+        assert!(timeline.case.plan.as_ref().unwrap().approved_at().is_some());
+    };
+    let is_draft = |timeline: &Timeline| timeline.case.plan.as_ref().unwrap().approved_at().is_none();
+    approve(&mut timeline);
+    timeline.act("li", r#"{"do":"start_step","item":"s1"}"#);
+    let drop = |item: &str| format!(r#"{{"do":"drop_step","item":"{item}","reason":"不需要"}}"#);
+    assert!(
+        refused(&timeline, "li", &drop("s1"))
+            .what
+            .en
+            .contains("has been started")
+    );
+    timeline.act("li", &drop("s2"));
+    assert!(is_draft(&timeline));
+    let plan = timeline.case.plan.as_ref().unwrap();
+    let after: Vec<&str> = plan
+        .step(&"s3".into())
+        .unwrap()
+        .after
+        .iter()
+        .map(|id| id.as_str())
+        .collect();
+    assert_eq!(after, ["s1"]);
+    approve(&mut timeline);
+    timeline.act("li", r#"{"do":"change_step","item":"s3","takes_days":9,"after":[]}"#);
+    assert!(is_draft(&timeline));
+    let circle = refused(&timeline, "li", r#"{"do":"change_step","item":"s3","after":["s3"]}"#);
+    assert_eq!(circle.field.as_deref(), Some("after"));
+    assert!(
+        refused(&timeline, "li", r#"{"do":"change_step","item":"s3"}"#)
+            .what
+            .en
+            .contains("same as before")
+    );
+    approve(&mut timeline);
+    timeline.act("li", r#"{"do":"needed_by","day":"none"}"#);
+    assert!(is_draft(&timeline));
+    assert_eq!(timeline.case.plan.as_ref().unwrap().needed_by, None);
+}
+
+#[test]
+fn a_consultation_that_drags_on_is_our_own_supervisors() {
+    let mut timeline = desk(case(OPENED));
+    timeline.act(
+        "li",
+        r#"{"do":"ask","kind":"consult","of":"区民政局","what":"会商","due":"2026-03-04"}"#,
+    );
+    timeline.run_until("2026-03-06 12:00");
+    let told = rows(&timeline, "r1", "");
+    assert_eq!(
+        told,
+        [
+            "2026-03-04 09:00  r1 asked → owner li email queued",
+            "2026-03-05 09:00  r1 overdue → owner li email queued",
+            "2026-03-06 09:00  r1 overdue → owner li email queued",
+            "2026-03-06 09:00  r1 tell-supervisor → supervisor sun email queued",
+        ]
+    );
+}
+
+#[test]
+fn where_nobody_serves_extended_hours_somebody_is_named() {
+    let mut timeline = desk(case(OPENED));
+    timeline
+        .rules
+        .org
+        .staff
+        .retain(|_, staff| staff.role != Role::ExtendedHoursStaff);
+    let refusal = refused(&timeline, "li", ESCORT);
+    assert_eq!(refusal.field.as_deref(), Some("with"));
+    assert!(
+        refusal.fix.en.contains("no extended-hours staff at this centre"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn the_list_of_papers_is_whole_and_says_what_the_hall_has() {
+    let mut timeline = desk(case(OPENED));
+    for name in ["身份证", "户口本", "照片"] {
+        timeline.act("li", &format!(r#"{{"do":"add_material","name":"{name}"}}"#));
+    }
+    timeline.act("li", r#"{"do":"material","item":"m1","state":"obtained"}"#);
+    timeline.act("li", r#"{"do":"not_needed","item":"m3","reason":"已有"}"#);
+    let listed = materials_of(&timeline.case, None);
+    let listed: Vec<String> = listed.iter().map(|said| said.to_string()).collect();
+    assert_eq!(listed, ["身份证(我们已有) / 身份证 (we have it)", "户口本 / 户口本"]);
+}
+
+#[tokio::test]
+async fn a_household_to_be_greeted_is_known_from_the_opening_on() {
+    let hall = Hall::open("2026-03-02 08:00").await;
+    let case = json!({
+        "resident": { "name": "沈小兰", "gender": "female", "phone": "13900000001" },
+        "matter": "cremation_certificate", "request": "补办。", "flags": ["keep_in_touch"],
+    });
+    hall.take_in("lin", case).await;
+    let greeted = hall.app.engine.store.to_greet(&["lin".into()], 10).await.unwrap();
+    assert_eq!(greeted, ["2026-000001"]);
 }

@@ -20,7 +20,7 @@ pub(super) use matters::matters;
 pub(super) use offices::offices;
 pub(super) use people::{nobody_there, org, plausible_email};
 pub(super) use periods::periods;
-pub(super) use policies::policies;
+pub(super) use policies::{policies, tags};
 pub(super) use rota::rota;
 pub(super) use schedule::schedule;
 

@@ -1,6 +1,6 @@
 //! `policies.toml`: the watch-list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Heard, Read, check_id, check_once, check_text, check_words};
 use crate::config::decode::Document;
@@ -20,6 +20,16 @@ pub(in crate::config) fn policies(read: &Read<PoliciesFile>, heard: Heard<'_>) -
         policies.insert(id.clone(), policy(id, entry));
     }
     policies
+}
+
+/// The tags that households may have although no policy uses them yet.
+pub(in crate::config) fn tags(read: &Read<PoliciesFile>, heard: Heard<'_>) -> BTreeSet<String> {
+    let tags = &read.value.tags;
+    for (index, tag) in tags.iter().enumerate() {
+        check_text(&read.document, &format!("tags[{index}]"), tag, heard);
+    }
+    check_once(&read.document, "tags", tags, heard);
+    tags.iter().map(|tag| tag.trim().to_owned()).collect()
 }
 
 fn policy(id: PolicyId, entry: &PolicyEntry) -> Policy {

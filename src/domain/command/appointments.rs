@@ -67,12 +67,16 @@ pub(super) fn move_appointment(
             Said::new("无需改期", "there is nothing to move"),
         ));
     }
-    appointment.moves += u32::from(appointment.start != start);
+    // Whoever comes at the same time as before has nothing to be told of.
+    let is_moved = appointment.start != start;
     appointment.start = start;
     appointment.end = end;
-    appointment.set_at = context.now;
-    appointment.passed_at = None;
-    appointment.acknowledged = None;
+    if is_moved {
+        appointment.moves += 1;
+        appointment.set_at = context.now;
+        appointment.passed_at = None;
+        appointment.acknowledged = None;
+    }
     change.events.push(Event::AppointmentMoved {
         item: item.clone(),
         start,

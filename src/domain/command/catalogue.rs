@@ -197,6 +197,23 @@ pub enum Command {
         needed_by: Option<String>,
     },
     AddStep(NewStep),
+    /// A step that was not started is not needed; those after it no longer wait for it.
+    DropStep {
+        item: ItemId,
+        reason: String,
+    },
+    /// What is left out stays as it is.
+    ChangeStep {
+        item: ItemId,
+        #[serde(default)]
+        takes_days: Option<u32>,
+        #[serde(default)]
+        after: Option<Vec<String>>,
+    },
+    /// The day by which the whole plan has to be done; `none`: no such day any more.
+    NeededBy {
+        day: String,
+    },
     ApprovePlan,
     StartStep {
         item: ItemId,
@@ -372,6 +389,9 @@ pub struct Close {
     /// The supervisor who agreed (refused).
     #[serde(default)]
     pub approved_by: Option<StaffId>,
+    /// Why it is closed over what is still under way, when something is.
+    #[serde(default)]
+    pub leaving: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

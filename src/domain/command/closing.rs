@@ -2,7 +2,7 @@
 
 use crate::domain::case::{
     Appointment, AppointmentState, AttemptResult, Case, CaseFlag, Closing, Contact, ContactKind, Deadline, Direction,
-    EscortState, Purpose, Reply, ReplyKind, Status,
+    EscortState, Purpose, Reply, ReplyKind, Status, Todo,
 };
 use crate::domain::command::callbacks::{log_call, mark_number_wrong};
 use crate::domain::command::open::{grant, known_staff};
@@ -211,6 +211,7 @@ pub(super) fn close(change: &mut Change, context: &Context<'_>, close: Close) ->
     nothing_left_open(&change.case, context)?;
     incidents::none_open(change)?;
     todos::none_binding(change)?;
+    let (leaving, left) = what_is_left(&change.case, close.leaving.as_deref())?;
     let closing = match close.r#as {
         CloseAs::Done => Closing::Done {
             outcome: fields::line("outcome", &close.outcome, fields::SHORT_MAX)?,
@@ -234,7 +235,11 @@ pub(super) fn close(change: &mut Change, context: &Context<'_>, close: Close) ->
         by: context.actor.id.clone(),
         closing,
     };
-    change.events.push(Event::CaseClosed { r#as: name.to_owned() });
+    change.events.push(Event::CaseClosed {
+        r#as: name.to_owned(),
+        leaving,
+        left,
+    });
     // Whoever was helped is asked some days later whether it is really done.
     if close.r#as == CloseAs::Done {
         todos::add(change, context, todos::New::of(Purpose::Revisit))?;
@@ -304,6 +309,50 @@ fn nothing_left_open(case: &Case, context: &Context<'_>) -> Result<(), Refusal> 
         ));
     }
     Ok(())
+}
+
+/// Work that others have in hand is never dropped without a word: whoever closes over it says why, and both stand in the record.
+fn what_is_left(case: &Case, leaving: Option<&str>) -> Result<(Option<String>, Vec<ItemId>), Refusal> {
+    let under_way = under_way(case);
+    if under_way.is_empty() {
+        return Ok((None, Vec::new()));
+    }
+    if let Some(reason) = leaving {
+        let reason = fields::line("leaving", reason, fields::SHORT_MAX)?;
+        return Ok((Some(reason), under_way.into_iter().map(|(id, _)| id.clone()).collect()));
+    }
+    let list = |pick: fn(&Said) -> &String| {
+        let named = under_way.iter().map(|(id, name)| format!("{id} ({})", pick(name)));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    Err(Refusal::at(
+        "leaving",
+        Said::new(
+            format!("还有没办完的事: {}", list(|name| &name.zh)),
+            format!("something is still under way: {}", list(|name| &name.en)),
+        ),
+        Said::new(
+            "先办完并登记;确需就此办结的,用 leaving 写明原因",
+            "finish it and record it first; to close all the same, give the reason with leaving",
+        ),
+    ))
+}
+
+/// What somebody has begun and not finished: steps, questions, papers that are looked for, decisions of supervisors.
+fn under_way(case: &Case) -> Vec<(&ItemId, Said)> {
+    let steps = case.plan.iter().flat_map(|plan| &plan.steps);
+    let steps = steps.filter(|step| step.started.is_some() && step.done.is_none());
+    let replies = case.replies.iter().filter(|reply| reply.answered.is_none());
+    let papers = case.materials.iter();
+    let papers = papers.filter(|paper| !paper.is_there() && paper.finder.is_some());
+    let asks =
+        |todo: &&Todo| todo.done.is_none() && matches!(todo.purpose, Purpose::SecondNotice | Purpose::ApprovePlan);
+    let todos = case.todos.iter().filter(asks);
+    (steps.map(|step| (&step.head.id, step.name.clone())))
+        .chain(replies.map(|reply| (&reply.head.id, reply.kind.said())))
+        .chain(papers.map(|paper| (&paper.head.id, paper.name.clone())))
+        .chain(todos.map(|todo| (&todo.head.id, todo.purpose.said())))
+        .collect()
 }
 
 /// 不予办理 needs a supervisor's word, a reason and another way to go.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::booking::{Agenda, Wish, travel_minutes};
+use crate::domain::booking::{Agenda, Wish, nobody_to_go, travel_minutes};
 use crate::domain::case::{CheckIn, Escort, EscortState, Head, Leg};
 use crate::domain::command::appointments::{DEFAULT_VISIT_MIN, office_is_open, things_to_bring};
 use crate::domain::command::items::{already_over, known_office, next_id, no_item};
@@ -344,6 +344,10 @@ fn who_goes(change: &Change, context: &Context<'_>, new: &NewEscort, times: Time
         is_escort: true,
     };
     let free = agenda.free(&wish);
+    if agenda.has_nobody_for(&change.case.unit) {
+        let what = Said::new("不知道由谁陪同", "nobody is named who goes along");
+        return Err(Refusal::at("with", what, nobody_to_go()));
+    }
     let Some(first) = free.first() else {
         return Err(Refusal::at(
             "with",

@@ -14,7 +14,8 @@ use crate::domain::text::Said;
 /// More than so many of anything on one case belong somewhere else.
 const MANY: usize = 200;
 
-/// 一次性告知 or an explanation, with how it was told. Told once more of another list, it is a second notice.
+/// 一次性告知 or an explanation, with how it was told. Told once more of another list, it is a second notice: what a supervisor was
+/// asked to see to is done with it.
 pub(super) fn tell(change: &mut Change, context: &Context<'_>, what: ToldWhat, method: &str) -> Result<(), Refusal> {
     let method = fields::line("method", method, fields::SHORT_MAX)?;
     let case = &mut change.case;
@@ -46,7 +47,7 @@ pub(super) fn tell(change: &mut Change, context: &Context<'_>, what: ToldWhat, m
     });
     change.events.push(Event::Told { what });
     if what == ToldWhat::SecondNotice {
-        todos::add(change, context, todos::New::of(Purpose::SecondNotice))?;
+        todos::settle(change, context, Purpose::SecondNotice, None);
     }
     Ok(())
 }
@@ -141,16 +142,20 @@ pub(super) fn watch(change: &mut Change, context: &Context<'_>, tags: &[String])
         change.events.push(Event::WatchEnded);
         return Ok(());
     }
-    let known: BTreeSet<&String> = context
-        .rules
-        .policies
-        .values()
-        .flat_map(|policy| &policy.tags)
-        .collect();
-    let suits = context.rules.matters.values().flat_map(|matter| &matter.suits);
-    let known: BTreeSet<&String> = known.into_iter().chain(suits).collect();
+    let rules = context.rules;
+    let of_policies = rules.policies.values().flat_map(|policy| &policy.tags);
+    let of_matters = rules.matters.values().flat_map(|matter| &matter.suits);
+    // What was noted of the household stays true when the policy that used it is over.
+    let noted = change.case.watch.iter().flat_map(|watch| &watch.tags);
+    let known: BTreeSet<&String> = of_policies.chain(of_matters).chain(&rules.tags).chain(noted).collect();
     if let Some(stranger) = tags.iter().find(|tag| !known.contains(tag)) {
-        return Err(unknown("tags", stranger, known.into_iter()));
+        let refusal = unknown("tags", stranger, known.into_iter());
+        let Said { zh, en } = &refusal.fix;
+        let fix = Said::new(
+            format!("{zh};新的标签请主管写进 policies.toml 的 tags"),
+            format!("{en}; a supervisor adds a new one to tags in policies.toml"),
+        );
+        return Err(Refusal { fix, ..refusal });
     }
     match &mut change.case.watch {
         Some(watch) => {

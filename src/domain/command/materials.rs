@@ -67,6 +67,8 @@ pub(super) fn add(
         item: material.head.id.clone(),
     });
     change.case.materials.push(material);
+    // All of them are handed over together: the hand-over waits for this one, and is asked for anew when it arrives.
+    todos::settle(change, context, Purpose::Handover, None);
     list_changed(change, context)
 }
 

@@ -236,6 +236,13 @@ pub fn apply(case: &Case, people: &People, command: Command, context: &Context<'
         Command::Hop(new) => replies::note_hop(&mut change, context, new)?,
         Command::DraftPlan { steps, needed_by } => plans::draft(&mut change, context, steps, needed_by.as_deref())?,
         Command::AddStep(new) => plans::add_step(&mut change, context, new)?,
+        Command::DropStep { item, reason } => plans::drop_step(&mut change, context, &item, &reason)?,
+        Command::ChangeStep {
+            item,
+            takes_days,
+            after,
+        } => plans::change_step(&mut change, context, &item, takes_days, after)?,
+        Command::NeededBy { day } => plans::needed_by(&mut change, context, &day)?,
         Command::ApprovePlan => plans::approve(&mut change, context)?,
         Command::StartStep { item } => plans::start(&mut change, context, &item)?,
         Command::StepDone { item } => plans::done(&mut change, context, &item)?,

@@ -85,8 +85,111 @@ pub(super) fn draft(
 pub(super) fn add_step(change: &mut Change, context: &Context<'_>, new: NewStep) -> Result<(), Refusal> {
     add(change, context, new)?;
     no_circle(change)?;
-    plan(change)?.approvals.clear();
+    ask_again(change, context)
+}
+
+/// A step is not needed after all, and nothing waits for it any more.
+pub(super) fn drop_step(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    reason: &str,
+) -> Result<(), Refusal> {
+    let reason = fields::line("reason", reason, fields::SHORT_MAX)?;
+    not_begun(step_mut(change, item)?)?;
+    let plan = plan(change)?;
+    if plan.steps.len() == 1 {
+        return Err(Refusal::at(
+            "item",
+            Said::new("这是方案的最后一步", "it is the only step of the plan"),
+            Said::new("先用 add_step 增加另一步", "add another one with add_step first"),
+        ));
+    }
+    plan.steps.retain(|step| step.head.id != *item);
+    for step in &mut plan.steps {
+        step.after.retain(|before| before != item);
+    }
+    change.events.push(Event::StepDropped {
+        item: item.clone(),
+        reason,
+    });
+    ask_again(change, context)
+}
+
+/// How long a step takes, or what it waits for, is other than was thought.
+pub(super) fn change_step(
+    change: &mut Change,
+    context: &Context<'_>,
+    item: &ItemId,
+    takes_days: Option<u32>,
+    after: Option<Vec<String>>,
+) -> Result<(), Refusal> {
+    let step = step_mut(change, item)?;
+    if step.done.is_some() {
+        return Err(already_over(item));
+    }
+    let before = (step.takes_days, step.after.clone());
+    if let Some(days) = takes_days {
+        step.takes_days = fields::within("takes_days", days, 0, DAYS_MAX)?;
+    }
+    if let Some(after) = after {
+        not_begun(step)?;
+        step.after = after.iter().map(|item| ItemId::from(item.trim())).collect();
+    }
+    if before == (step.takes_days, step.after.clone()) {
+        return Err(Refusal::at(
+            "item",
+            Said::new("这一步没有变化", "the step is the same as before"),
+            Said::new("写出 takes_days 或 after", "give takes_days or after"),
+        ));
+    }
+    no_circle(change)?;
+    change.events.push(Event::StepChanged { item: item.clone() });
+    ask_again(change, context)
+}
+
+/// The day by which the whole plan has to be done has changed.
+pub(super) fn needed_by(change: &mut Change, context: &Context<'_>, day: &str) -> Result<(), Refusal> {
+    let day = match day.trim() {
+        "none" => None,
+        text => Some(fields::day_to_come("day", text, context)?),
+    };
+    let plan = plan(change)?;
+    if plan.needed_by == day {
+        return Err(Refusal::at(
+            "day",
+            Said::new("最晚日期没有变化", "it is the same day as before"),
+            Said::new("无需更改", "there is nothing to change"),
+        ));
+    }
+    plan.needed_by = day;
+    change.events.push(Event::NeededBy { day });
+    ask_again(change, context)
+}
+
+/// A plan that has changed is another plan: both approve it anew.
+fn ask_again(change: &mut Change, context: &Context<'_>) -> Result<(), Refusal> {
+    let plan = plan(change)?;
+    if !plan.approvals.is_empty() {
+        plan.approvals.clear();
+        // It may be with the second of them; it begins with the first again.
+        todos::settle(change, context, Purpose::ApprovePlan, None);
+    }
     todos::add(change, context, todos::New::of(Purpose::ApprovePlan))
+}
+
+fn not_begun(step: &Step) -> Result<(), Refusal> {
+    if step.done.is_some() {
+        return Err(already_over(&step.head.id));
+    }
+    if step.started.is_some() {
+        return Err(Refusal::at(
+            "item",
+            Said::new("这一步已经开始", "the step has been started"),
+            Said::new("办完后用 step_done 登记", "record it with step_done when it is done"),
+        ));
+    }
+    Ok(())
 }
 
 /// Two people agree before anything starts: a supervisor and whoever directs the centre.

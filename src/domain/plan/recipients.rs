@@ -78,7 +78,10 @@ fn staff<'a>(rules: &'a Rulebook, case: &Case, item: Item<'_>, audience: Audienc
         }
         None if audience == Audience::Contact => match item.contact() {
             Some(contact) => org.acting_for(contact, on).into_iter().collect(),
-            None => org.with_role(&case.unit, Role::DistrictDept).collect(),
+            None => org
+                .with_role(&case.unit, Role::DistrictDept)
+                .filter_map(|staff| org.acting_for(&staff.id, on))
+                .collect(),
         },
         None => owner().into_iter().collect(),
     };

@@ -55,6 +55,7 @@ pub(crate) fn rulebook() -> Rulebook {
         matters: matters(),
         benefits: BTreeMap::new(),
         policies: BTreeMap::new(),
+        tags: BTreeSet::new(),
         knowledge: Knowledge::default(),
         org: org(),
         rota: Rota::default(),
