@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::command::{Command, Refusal};
 use crate::domain::ids::{CaseId, StaffId};
-use crate::domain::text::Said;
+use crate::domain::text::{Said, shown};
 use crate::engine::desk::{Desk, DeskError};
 use crate::store::Store;
 
@@ -49,6 +49,16 @@ pub async fn hand_over(
             Err(DeskError::Refused(refusal)) => done.refused.push((id, refusal.to_string())),
             Err(other) => return Err(other),
         }
+    }
+    if done.passed.is_empty() && done.refused.is_empty() {
+        return Err(DeskError::Refused(Refusal {
+            field: Some("--from".to_owned()),
+            what: Said::new(
+                format!("“{}”没有在办的事项", shown(from.as_str())),
+                format!("\"{}\" has nothing in hand", shown(from.as_str())),
+            ),
+            fix: Said::new("核对 people.toml 中的名称", "check the name in people.toml"),
+        }));
     }
     Ok(done)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Heard, Names, Read, check_id, check_known, check_once, check_range, check_text, check_words};
 use crate::config::decode::Document;
 use crate::config::files::{MatterFile, StepEntry};
+use crate::domain::command::STEPS_MAX;
 use crate::domain::ids::{BenefitId, MatterId, OfficeId, PeriodId};
 use crate::domain::rulebook::{Material, Matter, StepPreset};
 use crate::domain::text::Said;
@@ -72,6 +73,14 @@ pub(in crate::config) fn matters(
         }
         if let Some(benefit) = &entry.benefit {
             check_known(doc, "benefit", "benefit", benefit, benefits, heard);
+        }
+        if entry.step.len() > STEPS_MAX {
+            let what = format!("{} steps are more than a plan may have", entry.step.len());
+            heard.push(doc.at(
+                &format!("step[{STEPS_MAX}]"),
+                &what,
+                &format!("allowed: up to {STEPS_MAX}"),
+            ));
         }
         for (index, step) in entry.step.iter().enumerate() {
             check_step(doc, index, step, offices, heard);

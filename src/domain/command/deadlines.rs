@@ -10,7 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, PeriodId};
 use crate::domain::period::Start;
 use crate::domain::plan::milestones::Dated;
-use crate::domain::rulebook::{PeriodKind, Starts};
+use crate::domain::rulebook::{Loss, PeriodKind, Starts};
 use crate::domain::text::Said;
 
 pub(super) fn add_deadline(
@@ -128,6 +128,7 @@ pub(super) fn set_end(change: &mut Change, context: &Context<'_>, item: &ItemId,
             Said::new("无需重复登记", "there is nothing to change"),
         ));
     }
+    later_than_the_law(context, deadline, end)?;
     let changed = Deadline {
         fixed_end: Some(end),
         ..deadline.clone()
@@ -138,6 +139,30 @@ pub(super) fn set_end(change: &mut Change, context: &Context<'_>, item: &ItemId,
         end,
     });
     Ok(())
+}
+
+/// Who may not silence the last days of a right alone may not put them off alone either.
+fn later_than_the_law(context: &Context<'_>, deadline: &Deadline, end: Date) -> Result<(), Refusal> {
+    let dated = Dated::new(context.rules, Item::Deadline(deadline));
+    let is_lost = dated.kind.is_some_and(|kind| kind.loss == Loss::Irrecoverable);
+    let Some(counted) = dated.counted.filter(|counted| is_lost && counted.legal_end < end) else {
+        return Ok(());
+    };
+    if context.actor.role.is_supervisory() {
+        return Ok(());
+    }
+    let before = counted.legal_end;
+    Err(Refusal::at(
+        "end",
+        Said::new(
+            format!("此期限过期即失权,现为{before},不能自行推后"),
+            format!("the right is lost for ever with this deadline; it ends {before} and is not put off by one person"),
+        ),
+        Said::new(
+            "确有依据的,请主管用自己的身份(--as)登记",
+            "where there are grounds, a supervisor records it under their own name (--as)",
+        ),
+    ))
 }
 
 /// A deadline with another date, entered now. What was acknowledged was the date before.

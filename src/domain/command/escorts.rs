@@ -36,6 +36,9 @@ pub struct NewEscort {
     pub bring: Vec<String>,
 }
 
+/// Nobody is fetched so much earlier than was agreed.
+const EARLY: SignedDuration = SignedDuration::from_hours(2);
+
 /// The three times of an escort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
@@ -202,6 +205,16 @@ pub(super) fn check_in(
             "leg",
             Said::new("这一程已经确认过", "that leg was confirmed before"),
             Said::new("无需重复登记", "there is nothing to confirm"),
+        ));
+    }
+    if at < escort.pick_up.checked_sub(EARLY).unwrap_or(escort.pick_up) {
+        return Err(Refusal::at(
+            "at",
+            Said::new("还没到上门接的时间", "it is long before the pick-up"),
+            Said::new(
+                "填写实际时间;改了时间先用 move_escort",
+                "give the time it really was; use move_escort if the time has changed",
+            ),
         ));
     }
     let was_out = escort.is_checked(Leg::PickUp) || at >= escort.visit;
@@ -381,7 +394,14 @@ fn allowed(
         to: times.home_by,
         is_escort: true,
     };
-    Agenda::new(context.rules, &change.case, context.busy).allows(&wish)
+    let allowed = Agenda::new(context.rules, &change.case, context.busy).allows(&wish);
+    allowed.map_err(|refusal| match refusal.field.as_deref() {
+        Some("start") => Refusal {
+            field: Some("visit".to_owned()),
+            ..refusal
+        },
+        _ => refusal,
+    })
 }
 
 fn times(

@@ -24,7 +24,7 @@ pub use escorts::NewEscort;
 pub use fields::{parse_due, parse_local};
 pub use materials::MaterialStep;
 pub use open::{NewAppointment, NewCallback, NewCase, NewDeadline, NewPerson, NewRelative, Opened, open};
-pub use plans::NewStep;
+pub use plans::{NewStep, STEPS_MAX};
 pub use replies::{NewHop, NewReply};
 
 use jiff::Timestamp;

@@ -375,8 +375,17 @@ pub(super) fn grant(field: &str, reason: &str, context: &Context<'_>) -> Result<
 }
 
 pub(super) fn known_staff(field: &str, staff: &StaffId, context: &Context<'_>) -> Result<(), Refusal> {
-    if context.rules.org.staff.contains_key(staff) {
-        return Ok(());
+    let today = context.rules.zone.to_datetime(context.now).date();
+    if let Some(known) = context.rules.org.staff.get(staff) {
+        return if known.has_left(today) {
+            Err(Refusal::at(
+                field,
+                Said::new(format!("{staff} 已离岗"), format!("{staff} has left")),
+                Said::new("另选一位在岗的人", "name somebody who is there"),
+            ))
+        } else {
+            Ok(())
+        };
     }
     Err(unknown(field, staff.as_str(), context.rules.org.staff.keys()))
 }

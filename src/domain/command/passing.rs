@@ -51,6 +51,16 @@ pub(super) fn take_over(
     to: StaffId,
 ) -> Result<(), Refusal> {
     known_staff("to", &to, context)?;
+    if context.actor.id != *from && !context.actor.role.is_supervisory() {
+        return Err(Refusal::at(
+            "from",
+            Said::new("只能交接自己的事项", "only one's own cases can be handed over"),
+            Said::new(
+                "由本人或主管用自己的身份(--as)交接",
+                "whoever hands over does it, or a supervisor, under their own name (--as)",
+            ),
+        ));
+    }
     if *from == to {
         return Err(Refusal::at(
             "to",

@@ -31,7 +31,7 @@ pub struct NewStep {
 }
 
 /// No plan has more steps.
-const STEPS_MAX: usize = 30;
+pub const STEPS_MAX: usize = 30;
 /// How long a step takes when nobody says, in opening days.
 const DEFAULT_DAYS: u32 = 5;
 const DAYS_MAX: u32 = 250;
@@ -207,12 +207,21 @@ pub(super) fn approve(change: &mut Change, context: &Context<'_>) -> Result<(), 
             ),
         ));
     }
+    if !context.rules.org.is_within(&change.case.unit, &actor.unit) {
+        return Err(Refusal::new(
+            Said::new(
+                "方案由本案所在中心或区级批准",
+                "a plan is approved by the centre of its case, or the district",
+            ),
+            Said::new(
+                "请本中心的业务主管和主任批准",
+                "ask the supervisor and the director of that centre",
+            ),
+        ));
+    }
     let plan = plan(change)?;
-    if plan
-        .approvals
-        .iter()
-        .any(|one| one.role == actor.role || one.by == actor.id)
-    {
+    let mine = |one: &Approval| one.role == actor.role || one.by == actor.id;
+    if plan.approved_at().is_some() || plan.approvals.iter().any(mine) {
         return Err(Refusal::new(
             Said::new("此职已经批准过", "somebody in this office has approved it already"),
             Said::new("还需另一职批准", "the other office has to approve it too"),

@@ -9,6 +9,7 @@ use crate::domain::command::open::{known_staff, too_many};
 use crate::domain::command::{Change, Context, Refusal, closing, fields, plans};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, StaffId};
+use crate::domain::text::Said;
 
 /// A question to somebody else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +97,19 @@ pub(super) fn ask(change: &mut Change, context: &Context<'_>, new: NewReply) -> 
             new.kind,
         )?,
     };
+    if due < rules.zone.to_datetime(context.now).date() && new.due.is_none() {
+        return Err(Refusal::at(
+            "asked_on",
+            Said::new(
+                format!("从那天算,{due}就该有答复了"),
+                format!("counted from that day, the answer was due {due}"),
+            ),
+            Said::new(
+                "核对日期,或用 due 写明现在等到哪天",
+                "check the day, or give the day you wait for now as due",
+            ),
+        ));
+    }
     let id = next_id(change, 'r')?;
     change.events.push(Event::Asked {
         item: id.clone(),
