@@ -51,6 +51,7 @@ const COMMANDS: &[&str] = &[
     r##"{"do":"book_escort","what":"~","office":"&","visit":"@","pick_up":"@","home_by":"@","with":"%","from":"~"}"##,
     r##"{"do":"move_escort","item":"#e","visit":"@"}"##,
     r##"{"do":"move_escort","item":"#e","visit":"@","home_by":"@"}"##,
+    r##"{"do":"home_later","item":"#e","home_by":"@","reason":"~"}"##,
     r##"{"do":"check_in","item":"#e","leg":"pick_up","at":"@"}"##,
     r##"{"do":"check_in","item":"#e","leg":"pick_up"}"##,
     r##"{"do":"check_in","item":"#e","leg":"visit"}"##,
@@ -318,7 +319,15 @@ fn number(id: &str) -> Option<u32> {
 
 fn numbers_are_new(before: &Case, after: &Case) -> Result<(), TestCaseError> {
     let (old, new) = (ids(before), ids(after));
-    prop_assert!(old.is_subset(&new), "lost one of {old:?}: {new:?}");
+    // Only a step that nobody has begun can be dropped.
+    let begun = |id: &&String| {
+        !id.starts_with('s') || {
+            let step = before.plan.as_ref().and_then(|plan| plan.step(&id.as_str().into()));
+            step.is_none_or(|step| step.started.is_some())
+        }
+    };
+    let lost: Vec<&String> = old.difference(&new).filter(begun).collect();
+    prop_assert!(lost.is_empty(), "lost {lost:?} of {old:?}: {new:?}");
     prop_assert_eq!(
         new.len(),
         after.item_ids().count(),

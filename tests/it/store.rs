@@ -395,7 +395,7 @@ async fn a_long_list_is_taken_over_as_if_case_by_case() {
                  || ' ' || (select count(*) from agenda)",
         )
         .await;
-    assert_eq!(counts, ["620 300 300 300 620 1240"]);
+    assert_eq!(counts, ["620 300 300 300 620 1860"]);
     verify_chain(&hall, &hall.app.engine.store).await;
     // The next number follows.
     let next = promise(&hall, resident(1), "2026-04-09").await;

@@ -143,7 +143,11 @@ pub(super) fn set_end(change: &mut Change, context: &Context<'_>, item: &ItemId,
 
 /// Who may not silence the last days of a right alone may not put them off alone either.
 fn later_than_the_law(context: &Context<'_>, deadline: &Deadline, end: Date) -> Result<(), Refusal> {
-    let dated = Dated::new(context.rules, Item::Deadline(deadline));
+    let counted_from_its_date = Deadline {
+        fixed_end: None,
+        ..deadline.clone()
+    };
+    let dated = Dated::new(context.rules, Item::Deadline(&counted_from_its_date));
     let is_lost = dated.kind.is_some_and(|kind| kind.loss == Loss::Irrecoverable);
     let Some(counted) = dated.counted.filter(|counted| is_lost && counted.legal_end < end) else {
         return Ok(());

@@ -427,7 +427,8 @@ fn call(scene: &Scene<'_>, applied: &Applied<'_>, reason: Said, proto: &Decision
     if !due.iter().any(is_same) {
         let reason = Said::new("有电话要打,通知经办人", "tells whoever makes the call");
         // Whoever stands beside somebody who has fallen reads no mail.
-        let ways = if notice.priority >= Priority::Urgent {
+        let asked_for = applied.rung.by.as_slice() == [Way::Phone];
+        let ways = if asked_for && notice.priority >= Priority::Urgent {
             [Way::Sms, Way::Email]
         } else {
             [Way::Email, Way::Sms]

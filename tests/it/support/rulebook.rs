@@ -540,7 +540,7 @@ fn ladders() -> BTreeMap<xixin::domain::ids::LadderId, Ladder> {
         ladder("handling", ItemKind::Deadline, Late::Next, handling),
         ladder("soft", ItemKind::Deadline, Late::Now, soft),
         ladder("callback", ItemKind::Callback, Late::Now, callback),
-        ladder("appointment", ItemKind::Appointment, Late::Next, appointment),
+        ladder("appointment", ItemKind::Appointment, Late::Now, appointment),
     ];
     ladders.into_iter().map(|ladder| (ladder.id.clone(), ladder)).collect()
 }
