@@ -144,6 +144,9 @@ async fn an_e_mail_that_three_runs_died_over_is_left_to_a_person() {
     let case = visit(&hall, person, "2026-03-05 09:30").await;
     hall.clock.set(at(TEN));
     hall.plan().await;
+    // Only the message to the resident is on its way.
+    hall.sql("update reminders set state = 'cancelled' where state = 'queued' and recipient like 'staff:%'")
+        .await;
     let mut hall = hall;
     for _ in 0..3 {
         assert_eq!(

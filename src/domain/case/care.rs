@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::reply::chase_day;
@@ -11,7 +12,7 @@ use crate::domain::ids::ItemId;
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Milestones, Moment};
 use crate::domain::rulebook::Rulebook;
-use crate::domain::text::Said;
+use crate::domain::text::{Said, day_words_on};
 
 pub(super) const MILESTONES: &[Milestone] = &[Milestone::Received, Milestone::HandedOver, Milestone::Silent];
 
@@ -103,5 +104,10 @@ impl<'a> Followed<'a> for CareOf<'a> {
 
     fn label(&self) -> Said {
         Said::new("联系居民", "a word to the resident")
+    }
+
+    fn remark(&self, rules: &Rulebook, today: Date) -> Said {
+        let last = day_words_on(today, rules.zone.to_datetime(self.0.last_contact_at()).date());
+        Said::new(format!("上次联系{}", last.zh), format!("last in touch {}", last.en))
     }
 }
