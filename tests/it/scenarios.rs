@@ -95,6 +95,13 @@ fn every_file_is_played() {
 }
 
 #[test]
+fn every_story_of_the_window_has_a_file() {
+    let told = |n: &u32| STORIES.iter().any(|file| file.starts_with(&format!("s{n:02}_")));
+    let missing: Vec<u32> = (1..=58).filter(|n| !told(n)).collect();
+    assert!(missing.is_empty(), "no file tells the stories {missing:?}");
+}
+
+#[test]
 fn a_mistake_in_a_story_is_told_with_file_and_line() {
     const HEAD: &str =
         "story = \"S20\"\nsaid = \"快\"\nrule = { zh = \"快\", en = \"soon\" }\nstart = \"2026-02-10 09:00\"\n";
