@@ -308,7 +308,10 @@ async fn first_connection(pool: SqlitePoolOptions, options: &SqliteConnectOption
 /// Another process may be making the same database at the same moment; whoever comes second finds its work done when it looks again.
 async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     let mut done = MIGRATIONS.run(pool).await;
-    if matches!(done, Err(sqlx::migrate::MigrateError::ExecuteMigration(..))) {
+    for _ in MIGRATIONS.iter() {
+        if !matches!(done, Err(sqlx::migrate::MigrateError::ExecuteMigration(..))) {
+            break;
+        }
         done = MIGRATIONS.run(pool).await;
     }
     done.map_err(|source| match source {
