@@ -335,6 +335,8 @@ fn the_edges_of_the_calendar_are_errors_not_panics() {
         ("1900-01-01", "-1d", Mode::Civil),
         ("2200-06-01", "1y", Mode::RetentionNextYear),
         ("2191-05-05", "10y", Mode::RetentionNextYear),
+        // It would end inside, but it begins outside.
+        ("2200-01-01", "-2y", Mode::RetentionNextYear),
         ("2200-12-31T10:00", "24h", Mode::Elapsed),
         ("1900-01-01T08:00", "-9h", Mode::Elapsed),
         ("2200-12-31T16:00", "2bh", Mode::BusinessHours),

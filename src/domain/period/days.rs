@@ -29,7 +29,7 @@ impl Count<'_> {
 
     /// From 1 January of the next year, that day counted (会计档案管理办法 14).
     pub(super) fn retention_next_year(&mut self, day: Date) -> Result<Counted, PeriodError> {
-        let first = Date::new(day.year() + 1, 1, 1).map_err(|_| PeriodError::OutOfRange)?;
+        let first = in_range(Date::new(day.year() + 1, 1, 1).map_err(|_| PeriodError::OutOfRange)?)?;
         self.tell(|| {
             Said::new(
                 format!("自下一年1月1日起算: {first}"),
