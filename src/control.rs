@@ -51,6 +51,14 @@ pub enum Request {
         channel: Option<String>,
         who: String,
     },
+    /// Nothing leaves until somebody releases it.
+    Hold {
+        reason: String,
+        who: String,
+    },
+    Release {
+        who: String,
+    },
     /// One test message, through the daemon's own channels.
     SendTest {
         way: Way,

@@ -1,4 +1,4 @@
-//! What the running daemon answers: status, reload, pause and resume.
+//! What the running daemon answers: status, reload, pause and resume, hold and release.
 
 use std::time::Instant;
 
@@ -150,6 +150,14 @@ impl App {
                 (Some(name), Some(who)) => self.resume(name, &who).await,
                 _ => return malformed(),
             },
+            Request::Hold { reason, who } => match (text(&reason), text(&who)) {
+                (Some(reason), Some(who)) => self.hold(&reason, &who).await,
+                _ => return malformed(),
+            },
+            Request::Release { who } => match text(&who) {
+                Some(who) => self.release(&who).await,
+                None => return malformed(),
+            },
         };
         match done {
             Ok(said) => {
@@ -177,16 +185,47 @@ impl App {
         Ok(Said::new(format!("已暂停 {name}"), format!("paused {name}")))
     }
 
+    async fn hold(&self, reason: &str, who: &str) -> Result<Said, StoreError> {
+        let new = self.engine.store.hold(self.engine.clock.now(), who, reason).await?;
+        tracing::warn!("sending is on hold until somebody releases it");
+        Ok(if new {
+            Said::new(
+                "已扣留全部发送,须有人放行",
+                "everything is held until somebody releases it",
+            )
+        } else {
+            Said::new("先前已扣留", "it was held already")
+        })
+    }
+
+    async fn release(&self, who: &str) -> Result<Said, StoreError> {
+        let store = &self.engine.store;
+        let was = store.release(self.engine.clock.now(), who).await?;
+        let said = if was {
+            info!(who, "the hold is released");
+            Said::new("已放行", "released")
+        } else {
+            Said::new("本来没有扣留", "nothing was held")
+        };
+        self.still_stopped(said).await
+    }
+
     async fn resume(&self, name: &str, who: &str) -> Result<Said, StoreError> {
         let store = &self.engine.store;
         let was = store.resume(name).await?;
-        let left: Vec<String> = store.switches().await?.into_iter().map(|switch| switch.name).collect();
-        let mut said = if was {
+        let said = if was {
             info!(who, "sending goes on: {name}");
             Said::new(format!("已恢复 {name}"), format!("resumed {name}"))
         } else {
             Said::new(format!("{name} 本来没有暂停"), format!("{name} was not paused"))
         };
+        self.still_stopped(said).await
+    }
+
+    /// Adds what else keeps messages from leaving.
+    async fn still_stopped(&self, mut said: Said) -> Result<Said, StoreError> {
+        let switches = self.engine.store.switches().await?;
+        let left: Vec<String> = switches.into_iter().map(|switch| switch.name).collect();
         if !left.is_empty() {
             let left = left.join(", ");
             said = said.and(&Said::new(format!("仍暂停: {left}"), format!("still paused: {left}")));

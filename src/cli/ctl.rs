@@ -1,4 +1,4 @@
-//! `xixin ctl status|pause|resume|reload`: speaks to the running daemon. It works while a rule file is broken, as long as the
+//! `xixin ctl status|pause|resume|hold|release|reload`: speaks to the running daemon. It works while a rule file is broken, as long as the
 //! operators' settings can be read or `--socket` says where the daemon answers.
 
 use std::fmt::Write as _;
@@ -50,6 +50,19 @@ enum Verb {
         #[command(flatten)]
         who: Who,
     },
+    /// Holds everything until somebody releases it; planning goes on, nothing is lost / 扣留全部发送
+    Hold {
+        /// Why, for everybody who looks / 理由
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Lets what is held leave: after a restore, or after a hold / 放行
+    Release {
+        #[command(flatten)]
+        who: Who,
+    },
     /// Reads the configuration again; a bad one changes nothing / 重新载入配置
     Reload,
 }
@@ -90,6 +103,11 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
             channel,
             who: who.name(&place),
         },
+        Verb::Hold { reason, who } => Request::Hold {
+            reason,
+            who: who.name(&place),
+        },
+        Verb::Release { who } => Request::Release { who: who.name(&place) },
     };
     let answer = control::ask(&socket, &request, PATIENCE).await?;
     if args.json {

@@ -131,6 +131,17 @@ pub enum Event {
         opted_in: bool,
     },
     /// A message was refused for good, and staff were asked to phone instead.
+    /// Nothing leaves until a person releases it. Belongs to no case, as the next two.
+    SendingHeld {
+        hold: String,
+    },
+    SendingReleased {
+        hold: String,
+    },
+    /// A backup took the place of the database.
+    DatabaseRestored {
+        incarnation: String,
+    },
     MessageRefused {
         reminder: ReminderId,
     },
@@ -371,6 +382,12 @@ impl Event {
                     format!("relative {person} added, {en}"),
                 )
             }
+            Self::SendingHeld { hold } => (format!("扣留发送({hold})"), format!("sending held ({hold})")),
+            Self::SendingReleased { hold } => (format!("放行({hold})"), format!("released ({hold})")),
+            Self::DatabaseRestored { incarnation } => (
+                format!("数据库由备份恢复({incarnation})"),
+                format!("the database was restored from a backup ({incarnation})"),
+            ),
             Self::MessageRefused { reminder } => (
                 format!("提醒 {reminder} 被拒收,改打电话"),
                 format!("reminder {reminder} was refused: phone instead"),

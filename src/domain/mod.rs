@@ -10,6 +10,7 @@ pub mod booking;
 pub mod calendar;
 pub mod case;
 pub mod command;
+pub mod delivery;
 pub mod digest;
 pub mod event;
 pub mod ids;

@@ -354,6 +354,10 @@ impl State {
 }
 
 impl State {
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.iter().map(|(state, _)| *state)
+    }
+
     /// Whether the recipient has heard it, or may have: what went out, and calls that were made.
     pub fn was_heard(self) -> bool {
         matches!(

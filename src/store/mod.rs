@@ -7,6 +7,8 @@ pub mod agenda;
 pub mod calls;
 pub mod cases;
 pub mod events;
+pub mod fate;
+pub mod incarnation;
 pub mod inspect;
 pub mod interrupted;
 pub mod labels;
@@ -180,6 +182,7 @@ impl Store {
         let writer = first_connection(pool(1), &options).await.map_err(open_error)?;
         check_library(&writer).await?;
         migrate(&writer, path).await?;
+        incarnation::give(&writer).await?;
         let reader = pool(3)
             .connect_with(options.create_if_missing(false))
             .await

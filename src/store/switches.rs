@@ -1,19 +1,26 @@
 //! Ways that people have paused, and the hold on everything.
+//!
+//! A pause is taken back by whoever likes. A hold is xixin's own doubt, or a person's: it ends only when a person releases it, and who
+//! held and who released is part of the chain of events.
 
 use jiff::Timestamp;
 use sqlx::FromRow;
 
+use crate::domain::event::Event;
+use crate::domain::ids::CaseId;
 use crate::domain::ladder::Way;
-use crate::store::{During, Store, StoreError};
+use crate::store::{During, Store, StoreError, Tx, commit, events};
 
 /// The switch that stops every way.
 pub const ALL: &str = "all";
 /// Set by xixin itself when the time cannot be believed: then nothing is planned either.
 pub const CLOCK: &str = "clock";
+/// Nothing leaves until a person releases it: after a restore, after damage to the database, or because somebody wants it so.
+pub const HOLD: &str = "hold";
 
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, serde::Serialize)]
 pub struct Switch {
-    /// A way, or `all`.
+    /// A way, `all`, `clock` or `hold`.
     pub name: String,
     pub since_ms: i64,
     pub who: String,
@@ -22,7 +29,7 @@ pub struct Switch {
 
 impl Switch {
     pub fn stops(&self, way: Way) -> bool {
-        [ALL, CLOCK, way.name()].contains(&self.name.as_str())
+        [ALL, CLOCK, HOLD, way.name()].contains(&self.name.as_str())
     }
 }
 
@@ -37,19 +44,34 @@ impl Store {
 
     /// Pauses a way. A pause that stands already keeps its first reason.
     pub async fn pause(&self, name: &str, now: Timestamp, who: &str, reason: &str) -> Result<(), StoreError> {
-        const SQL: &str = "
-            insert into switches (name, since_ms, who, reason) values ($1, $2, $3, $4)
-            on conflict (name) do nothing";
         let mut tx = self.begin().await?;
-        sqlx::query(SQL)
-            .bind(name)
-            .bind(now.as_millisecond())
-            .bind(who)
-            .bind(reason)
+        set(&mut tx, name, now, who, reason).await?;
+        commit(tx, "pause sending").await
+    }
+
+    /// Holds everything until a person releases it; false when it is held already, which keeps its first reason.
+    pub async fn hold(&self, now: Timestamp, who: &str, reason: &str) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let new = hold(&mut tx, now, who, reason).await?;
+        commit(tx, "hold sending").await?;
+        Ok(new)
+    }
+
+    /// Ends the hold; false when there was none.
+    pub async fn release(&self, now: Timestamp, who: &str) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query("delete from switches where name = $1")
+            .bind(HOLD)
             .execute(&mut *tx)
             .await
-            .during("pause sending")?;
-        crate::store::commit(tx, "pause sending").await
+            .during("release sending")?;
+        let was_held = done.rows_affected() > 0;
+        if was_held {
+            let released = Event::SendingReleased { hold: HOLD.to_owned() };
+            events::append(&mut tx, now, &CaseId::from(""), who, &[released]).await?;
+        }
+        commit(tx, "release sending").await?;
+        Ok(was_held)
     }
 
     /// Takes a pause back; false when there was none. Whoever resumes everything says that the time is right, too.
@@ -61,7 +83,32 @@ impl Store {
             .execute(&mut *tx)
             .await
             .during("resume sending")?;
-        crate::store::commit(tx, "resume sending").await?;
+        commit(tx, "resume sending").await?;
         Ok(done.rows_affected() > 0)
     }
+}
+
+async fn set(tx: &mut Tx, name: &str, now: Timestamp, who: &str, reason: &str) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        insert into switches (name, since_ms, who, reason) values ($1, $2, $3, $4)
+        on conflict (name) do nothing";
+    let done = sqlx::query(SQL)
+        .bind(name)
+        .bind(now.as_millisecond())
+        .bind(who)
+        .bind(reason)
+        .execute(&mut **tx)
+        .await
+        .during("pause sending")?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The same hold as part of a larger change.
+pub async fn hold(tx: &mut Tx, now: Timestamp, who: &str, reason: &str) -> Result<bool, StoreError> {
+    let new = set(tx, HOLD, now, who, reason).await?;
+    if new {
+        let held = Event::SendingHeld { hold: HOLD.to_owned() };
+        events::append(tx, now, &CaseId::from(""), who, &[held]).await?;
+    }
+    Ok(new)
 }

@@ -20,6 +20,7 @@ mod documents;
 mod engine;
 mod escorts;
 mod following;
+mod hold;
 mod import;
 mod invitation;
 mod invites;

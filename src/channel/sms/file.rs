@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Sms;
+use super::{Known, Question, Sms};
 use crate::channel::outcome::Outcome;
 use crate::channel::spool;
 
@@ -48,7 +48,7 @@ impl FileGateway {
         };
         let bytes = serde_json::to_vec(&document).expect("three strings always serialise");
         Prepared {
-            name: format!("{}.json", spool::name_of(&sms.id)),
+            name: name(&sms.id),
             bytes: bytes.into(),
         }
     }
@@ -59,4 +59,16 @@ impl FileGateway {
         let written = tokio::task::spawn_blocking(move || spool::write(&dir.join(".tmp"), &dir, &name, &bytes)).await;
         spool::outcome_of(written.unwrap_or_else(|error| Err(std::io::Error::other(error))))
     }
+
+    /// A file that is there was written whole. One that is not may have been fetched by now, so its absence says nothing.
+    pub(super) async fn query(&self, question: &Question) -> Known {
+        match tokio::fs::try_exists(self.dir.join(name(&question.id))).await {
+            Ok(true) => Known::Taken { reference: None },
+            Ok(false) | Err(_) => Known::Unclear,
+        }
+    }
+}
+
+fn name(id: &str) -> String {
+    format!("{}.json", spool::name_of(id))
 }

@@ -5,6 +5,8 @@ mod file;
 mod http;
 mod template;
 
+use jiff::Timestamp;
+
 use super::Line;
 use super::build::BuildError;
 use super::outcome::{Blame, Fault, Outcome, Stage};
@@ -43,6 +45,30 @@ impl WireSms {
     }
 }
 
+/// What is asked of a gateway about a message whose fate nobody knows.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The id that was given to the gateway with the message.
+    pub id: String,
+    /// The number it went to.
+    pub to: String,
+    /// When it was sent: gateways keep their records by day.
+    pub sent: Timestamp,
+}
+
+/// What a gateway knows of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// It has taken it.
+    Taken { reference: Option<String> },
+    /// It has taken it and has given it up; why, in an office clerk's words.
+    Failed { reason: String },
+    /// It has certainly not taken it and never will: the message can be sent again.
+    NotTaken,
+    /// It does not say, or does not know yet.
+    Unclear,
+}
+
 /// How SMS leave.
 pub enum SmsGateway {
     Http(Box<HttpGateway>),
@@ -72,6 +98,22 @@ impl SmsGateway {
         match self {
             Self::Http(gateway) => gateway.probe().await,
             Self::File(_) => Ok(()),
+        }
+    }
+
+    /// Whether this gateway can be asked about a message of unknown fate.
+    pub fn can_query(&self) -> bool {
+        match self {
+            Self::Http(_) => false,
+            Self::File(_) => true,
+        }
+    }
+
+    /// Asks what became of a message. Whatever goes wrong with the question itself is [`Known::Unclear`].
+    pub async fn query(&self, question: &Question) -> Known {
+        match self {
+            Self::Http(_) => Known::Unclear,
+            Self::File(gateway) => gateway.query(question).await,
         }
     }
 
