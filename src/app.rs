@@ -5,6 +5,7 @@ mod place;
 mod watch;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,11 +28,12 @@ use crate::engine::{Engine, digests, lookout, planner, sender};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
-use crate::store::Store;
+use crate::store::sent::{Fit, SentLog};
 use crate::store::switches::CLOCK;
+use crate::store::{Store, commit, incarnation};
 use crate::template::Texts;
 
-pub use place::{Place, control_to_ask, database_path, lock_path};
+pub use place::{Place, control_to_ask, database_path, lock_path, sent_log_path};
 
 /// How long a stop waits for messages on the wire.
 const GRACE: Duration = Duration::from_secs(20);
@@ -39,6 +41,11 @@ const GRACE: Duration = Duration::from_secs(20);
 const POKE_MAX: Duration = Duration::from_secs(2);
 /// Before the start, the clock may lie this much behind what the ledger has seen.
 const CLOCK_BACK_MAX_H: i64 = 1;
+
+/// Why everything is held, in one line for people.
+const RESTORED: &str = "由备份恢复,核对后放行 / restored from a backup: look at what would leave, then release it";
+const OLDER: &str = "数据库比发送记录旧(可能被旧副本替换),核对后放行 / the database is older than sent.log, as if an old copy had been put in its place: \
+     look at what would leave, then release it";
 
 /// The scheduler's actors can hang; ending them may take this long.
 const TICKER_MAX: Duration = Duration::from_secs(2);
@@ -53,6 +60,49 @@ pub struct App {
     /// Known once this process serves.
     http: OnceLock<SocketAddr>,
     pulse: OnceLock<Pulse>,
+}
+
+/// What only one process on a database has: the daemon.
+struct Alone {
+    lock: Option<DaemonLock>,
+    sent: SentLog,
+}
+
+impl Alone {
+    /// For all the others.
+    fn none() -> Self {
+        Self {
+            lock: None,
+            sent: SentLog::of_none(),
+        }
+    }
+}
+
+/// Opens the log of what has left. A database that does not know of all that is in it has been restored, by whatever means: it holds
+/// everything until a person has looked.
+async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Result<SentLog> {
+    let failed = || format!("无法使用 {0} / {0} cannot be used", path.display());
+    let incarnation = store.incarnation().await?;
+    let (log, fit) = SentLog::open(path, &incarnation, store.sent_serial().await?).with_context(failed)?;
+    let name = match fit {
+        Fit::Same => return Ok(log),
+        Fit::Restored => {
+            store.hold(now, "xixin", RESTORED).await?;
+            incarnation
+        }
+        Fit::Older => {
+            let mut tx = store.begin().await?;
+            let name = incarnation::renew(&mut tx, now, "xixin", OLDER).await?;
+            commit(tx, "name the restored database").await?;
+            name
+        }
+    };
+    log.name(&name).with_context(failed)?;
+    error!(
+        sent_earlier = log.earlier_count(),
+        "the database is not the one that sent last; nothing is sent until somebody releases it with `xixin ctl release`"
+    );
+    Ok(log)
 }
 
 /// The rules by which a daemon works: channels opened, the generation noted.
@@ -86,7 +136,7 @@ impl App {
         let (loaded, texts) = place.load()?;
         let store = Store::look(&database_path(&loaded.settings)).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
-        Ok(Self::new(place, clock, store, rules, None).await)
+        Ok(Self::new(place, clock, store, rules, Alone::none()).await)
     }
 
     /// Loads the configuration and opens the database, made and brought up to date, for the verbs that write. It needs no secret,
@@ -95,7 +145,7 @@ impl App {
         let (loaded, texts) = place.load()?;
         let store = Store::open(&database_path(&loaded.settings)).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
-        Ok(Self::new(place, clock, store, rules, None).await)
+        Ok(Self::new(place, clock, store, rules, Alone::none()).await)
     }
 
     /// The same for the daemon itself: alone on its database, with channels that can send, and the rules noted as the ones in force.
@@ -113,13 +163,16 @@ impl App {
     ) -> anyhow::Result<Self> {
         let lock = DaemonLock::acquire(&lock_path(&loaded.settings))?;
         let store = Store::open(&database_path(&loaded.settings)).await?;
+        let sent = open_sent_log(&sent_log_path(&loaded.settings), &store, clock.now()).await?;
         let rules = rules_for_service(&place, loaded, texts, &store).await?;
-        Ok(Self::new(place, clock, store, rules, Some(lock)).await)
+        let alone = Alone { lock: Some(lock), sent };
+        Ok(Self::new(place, clock, store, rules, alone).await)
     }
 
-    async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules, lock: Option<DaemonLock>) -> Self {
+    async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules, alone: Alone) -> Self {
+        let Alone { lock, sent } = alone;
         let settings = rules.settings.clone();
-        let engine = Engine::new(store, rules, clock);
+        let engine = Engine::new(store, rules, clock, sent);
         engine.look_around().await;
         Self {
             engine,

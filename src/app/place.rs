@@ -99,6 +99,11 @@ pub fn database_path(settings: &Settings) -> PathBuf {
     settings.state_dir.join(file)
 }
 
+/// What has left, beside the database and not in it.
+pub fn sent_log_path(settings: &Settings) -> PathBuf {
+    settings.state_dir.join("sent.log")
+}
+
 pub fn lock_path(settings: &Settings) -> PathBuf {
     database_path(settings).with_extension("lock")
 }

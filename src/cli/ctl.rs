@@ -76,13 +76,16 @@ struct Who {
 
 impl Who {
     fn name(self, place: &Place) -> String {
-        let login = ["SUDO_USER", "LOGNAME", "USER"]
-            .into_iter()
-            .find_map(|name| place.environment.get(name).filter(|value| !value.is_empty()));
-        self.who
-            .or_else(|| login.cloned())
-            .unwrap_or_else(|| "operator".to_owned())
+        name(self.who, place)
     }
+}
+
+/// Who does it: as said, else by the login.
+pub(super) fn name(who: Option<String>, place: &Place) -> String {
+    let login = ["SUDO_USER", "LOGNAME", "USER"]
+        .into_iter()
+        .find_map(|name| place.environment.get(name).filter(|value| !value.is_empty()));
+    who.or_else(|| login.cloned()).unwrap_or_else(|| "operator".to_owned())
 }
 
 pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {

@@ -4,6 +4,7 @@
 //! 75 the database is busy, 78 the configuration is wrong or the database is of another version.
 
 mod ahead;
+mod backup;
 mod benefit;
 mod calendar;
 mod case;
@@ -113,6 +114,10 @@ enum Verb {
     Ctl(ctl::Args),
     /// Looks for anything that could keep reminders from leaving / 体检
     Doctor(doctor::Args),
+    /// Copies the database while the daemon works / 备份数据库
+    Backup(backup::BackupArgs),
+    /// Puts a backup in the place of the database; the daemon must be down / 由备份恢复
+    Restore(backup::RestoreArgs),
     /// Brings the database up to date / 升级数据库
     Migrate,
     /// Completions for a shell / 命令补全
@@ -195,6 +200,8 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::SendTest(args) => send_test::run(args, place).await,
         Verb::Ctl(args) => ctl::run(args, place).await,
         Verb::Doctor(args) => doctor::run(args, place).await,
+        Verb::Backup(args) => backup::make(args, place).await,
+        Verb::Restore(args) => backup::put_back(args, place).await,
         Verb::Migrate => migrate(place).await,
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "xixin", &mut std::io::stdout());

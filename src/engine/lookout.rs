@@ -68,9 +68,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether everything takes writes that has to be written before a message may leave.
+    async fn can_record(&self) -> bool {
+        let log = std::sync::Arc::clone(&self.sent);
+        let probed = tokio::task::spawn_blocking(move || log.probe()).await;
+        matches!(probed, Ok(Ok(()))) && self.store.can_write().await.is_ok()
+    }
+
     /// After a failure: whether the database takes writes again.
     async fn probe_storage(&self) {
-        if self.gate.storage_fault().is_some() && self.store.can_write().await.is_ok() {
+        if self.gate.storage_fault().is_some() && self.can_record().await {
             self.gate.set_storage_fault(None);
             if self.gate.storage_fault().is_none() {
                 warn!("the database can be written again; sending goes on");

@@ -14,6 +14,7 @@ pub mod desk;
 pub mod diff;
 pub mod digest_content;
 pub mod digests;
+mod earlier;
 pub mod foresee;
 pub mod gate;
 pub mod hand_over;
@@ -43,6 +44,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::domain::ids::{PersonId, ReminderId};
+use crate::store::sent::SentLog;
 use crate::store::{Store, StoreError};
 use live::Live;
 
@@ -60,6 +62,8 @@ pub struct Engine {
     pub bells: Arc<Bells>,
     pub gate: Arc<gate::Gate>,
     pub breakers: Arc<Breakers>,
+    /// What has left, outside the database.
+    pub sent: Arc<SentLog>,
     /// Held from counting a resident's SMS of the day until the next attempts are recorded, so that two batches cannot both find room
     /// under the same cap.
     sms_count: Arc<tokio::sync::Mutex<()>>,
@@ -74,7 +78,7 @@ pub struct Breakers {
 
 impl Engine {
     /// An engine at rest; its loops are started by whoever runs it.
-    pub fn new(store: Store, rules: live::Rules, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Store, rules: live::Rules, clock: Arc<dyn Clock>, sent: SentLog) -> Self {
         let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
         Self {
             store,
@@ -84,6 +88,7 @@ impl Engine {
             bells: Arc::default(),
             gate: Arc::default(),
             breakers: Arc::default(),
+            sent: Arc::new(sent),
             sms_count: Arc::default(),
         }
     }

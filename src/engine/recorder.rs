@@ -3,11 +3,12 @@
 //! An outcome that asks for another way (a refused address, a retry that would come too late) brings the row for it along in the same
 //! transaction, so nothing can fall between two ways.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::channel::outcome::{Blame, Outcome};
 use crate::domain::event::Event;
@@ -17,11 +18,13 @@ use crate::domain::plan::decide::CALL_TASK;
 use crate::domain::reminder::{Recipient, State};
 use crate::domain::retry::{PROVIDER_PAUSE_S, next_try};
 use crate::domain::text::Said;
+use crate::engine::earlier::key_of;
 use crate::engine::prepare::{Context, Settled};
 use crate::engine::settle::adding;
 use crate::engine::{Engine, new_reminder};
 use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
+use crate::store::sent::Key;
 use crate::store::{StoreError, commit, events, reminders};
 
 /// Between two tries at writing what could not be written.
@@ -42,8 +45,9 @@ pub enum Ended {
     Attempt(Box<Attempted>),
     /// A stop or a pause came before the message went on the wire: back to the queue, charged to nobody.
     NotBegun {
-        lease: Lease,
+        claimed: Box<Claimed>,
         attempt: NewAttempt,
+        way: Way,
         now: Timestamp,
     },
     /// Answers once everything before it has been recorded.
@@ -93,13 +97,22 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
                 Ended::Flush(done) => waiting.push(done),
                 Ended::Settled(settled) => work.settled(settled, engine.clock.now()),
                 Ended::Again(lease) => work.again(lease, None),
-                Ended::NotBegun { lease, attempt, now } => work.again(lease, Some(not_begun(attempt, now))),
+                Ended::NotBegun {
+                    claimed,
+                    attempt,
+                    way,
+                    now,
+                } => {
+                    work.ends.push((key_of(&claimed, way), false));
+                    work.again(Lease::of(&claimed), Some(not_begun(attempt, now)));
+                }
                 Ended::Attempt(attempted) => {
                     let doubts = doubts_before(&engine, &attempted).await;
                     work.attempted(&attempted, doubts);
                 }
             }
         }
+        note_in_log(&engine, std::mem::take(&mut work.ends)).await;
         write_until_done(&engine, &work).await;
         if !work.rows.is_empty() || !work.heirs.is_empty() {
             engine.bells.ring_senders();
@@ -121,6 +134,21 @@ async fn doubts_before(engine: &Engine, attempted: &Attempted) -> i64 {
             Ok(doubts) => return doubts,
             Err(error) => wait_for_database(engine, &error).await,
         }
+    }
+}
+
+/// Before the database: once a row is queued again it may be on its way, and the log would say of it that it never left.
+async fn note_in_log(engine: &Engine, ends: Vec<(Key, bool)>) {
+    if ends.is_empty() {
+        return;
+    }
+    let log = Arc::clone(&engine.sent);
+    let noted = tokio::task::spawn_blocking(move || log.ended(&ends)).await;
+    if let Err(error) = noted.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        warn!(
+            "outcomes cannot be noted in {}: {error}; after a restore a person is asked about them",
+            engine.sent.path().display()
+        );
     }
 }
 
@@ -146,6 +174,8 @@ async fn wait_for_database(engine: &Engine, error: &StoreError) {
 #[derive(Default)]
 struct Work {
     verdicts: Vec<Verdict>,
+    /// For `sent.log`: whether a provider took it.
+    ends: Vec<(Key, bool)>,
     /// Rows for another way.
     rows: Vec<NewReminder>,
     /// Rows for those who are meant instead by now.
@@ -205,6 +235,11 @@ impl Work {
             closed_ms: None,
             attempt: Some(attempt),
         };
+        match outcome {
+            Outcome::Accepted { .. } => self.ends.push((key_of(claimed, context.way), true)),
+            Outcome::Refused { .. } | Outcome::Deferred { .. } => self.ends.push((key_of(claimed, context.way), false)),
+            Outcome::Uncertain { .. } => {}
+        }
         let closed_ms = Some(now.as_millisecond());
         match judge(claimed, context, outcome, doubts, *now) {
             Next::Sent => {

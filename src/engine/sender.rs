@@ -4,7 +4,6 @@
 //! recorded is not sent: when the database fails, the gate closes until it takes writes again. While a provider is down, nothing but
 //! what is critical and has another way is touched. What has not begun when a stop or a pause comes goes back to the queue.
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use tracing::{error, warn};
 use crate::channel::outcome::Outcome;
 use crate::domain::ladder::Way;
 use crate::engine::breaker::{Breaker, Flow};
+use crate::engine::earlier::{key_of, sent_before};
 use crate::engine::live::Rules;
 use crate::engine::pace::Pace;
 use crate::engine::prepare::{Prepared, Ready, prepare};
@@ -28,7 +28,8 @@ use crate::engine::wire::Wire;
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
-use crate::store::queue::{Claim, Lease, NewAttempt};
+use crate::store::queue::{Begun, Claim, Lease, NewAttempt};
+use crate::store::sent::Key;
 
 /// E-mails claimed at once at the most.
 const MAILS: i64 = 256;
@@ -274,24 +275,62 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
     } else {
         None
     };
+    let (before, claimed) = sent_before(engine, &rules, way, claimed, now).await?;
     let Prepared { settled, ready } = prepare(engine, &rules, way, claimed, now).await?;
-    let attempts: Vec<NewAttempt> = ready.iter().map(|ready| ready.attempt.clone()).collect();
-    let started = if attempts.is_empty() {
-        HashSet::new()
+    let judged = |ready: &Ready| NewAttempt {
+        judged_ms: Some(now.as_millisecond()),
+        ..ready.attempt.clone()
+    };
+    let attempts: Vec<NewAttempt> = ready.iter().map(judged).collect();
+    let begun = if attempts.is_empty() {
+        Begun::default()
     } else {
-        engine.store.begin_attempts(way, &attempts, now).await?
+        // By the time of now, not of the judgement: a lease may have run down while many were rendered.
+        engine.store.begin_attempts(way, &attempts, engine.clock.now()).await?
     };
     drop(counting);
-    for settled in settled {
+    for settled in before.into_iter().chain(settled) {
         recorder.send(Ended::Settled(Box::new(settled))).await;
     }
-    let (going, changed): (Vec<Ready>, Vec<Ready>) =
-        ready.into_iter().partition(|ready| started.contains(&ready.attempt.id));
+    let (going, changed): (Vec<Ready>, Vec<Ready>) = ready
+        .into_iter()
+        .partition(|ready| begun.started.contains(&ready.attempt.id));
     for ready in changed {
-        // The case changed between the judgement and the attempt: judge it again.
+        // The case changed between the judgement and the attempt, or the lease has run down: judge it again.
         recorder.send(Ended::Again(Lease::of(&ready.claimed))).await;
     }
+    let going = note_in_log(engine, recorder, way, begun.serial, going).await;
     Ok(Started { way, rules, going })
+}
+
+/// Notes outside the database that these are about to leave. What cannot be noted there does not leave either.
+async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64, going: Vec<Ready>) -> Vec<Ready> {
+    if going.is_empty() {
+        return going;
+    }
+    let keys: Vec<Key> = going.iter().map(|ready| key_of(&ready.claimed, way)).collect();
+    let log = Arc::clone(&engine.sent);
+    let noted = tokio::task::spawn_blocking(move || log.starting(serial, &keys)).await;
+    let Err(error) = noted.unwrap_or_else(|error| Err(std::io::Error::other(error))) else {
+        return going;
+    };
+    error!(
+        "what is about to leave cannot be noted in {}: {error}; sending is on hold",
+        engine.sent.path().display()
+    );
+    engine.gate.set_storage_fault(Some(format!("sent.log: {error}")));
+    for Ready { claimed, attempt, .. } in going {
+        let now = engine.clock.now();
+        recorder
+            .send(Ended::NotBegun {
+                claimed: Box::new(claimed),
+                attempt,
+                way,
+                now,
+            })
+            .await;
+    }
+    Vec::new()
 }
 
 async fn send_one(
@@ -321,8 +360,15 @@ async fn send_one(
         })
     });
     let Some(outcome) = outcome else {
-        let (lease, now) = (Lease::of(&claimed), engine.clock.now());
-        recorder.send(Ended::NotBegun { lease, attempt, now }).await;
+        let (claimed, now) = (Box::new(claimed), engine.clock.now());
+        recorder
+            .send(Ended::NotBegun {
+                claimed,
+                attempt,
+                way,
+                now,
+            })
+            .await;
         return;
     };
     let ended = Attempted {

@@ -121,6 +121,7 @@ fn attempt(wire: &Wire, id: &str) -> NewAttempt {
         case_version: None,
         wire_id,
         wire_sha256,
+        judged_ms: None,
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn wire(
         case_version: None,
         wire_id,
         wire_sha256,
+        judged_ms: None,
     };
     Ok((wire, attempt))
 }

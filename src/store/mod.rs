@@ -4,6 +4,7 @@
 //! to a pool of their own.
 
 pub mod agenda;
+pub mod backup;
 pub mod calls;
 pub mod cases;
 pub mod events;
@@ -16,6 +17,7 @@ pub mod people;
 pub mod queue;
 pub mod reminders;
 pub mod runs;
+pub mod sent;
 pub mod switches;
 
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};

@@ -75,6 +75,9 @@ const _: () = assert!(
     "critical is 2 in SQL and in the index reminders_fallback"
 );
 
+/// A lease that ends sooner lets no attempt start: another run might take the reminder over while this one is at it.
+pub const LEASE_LEFT_MIN_MS: i64 = 20_000;
+
 /// An attempt that is about to start.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewAttempt {
@@ -85,6 +88,8 @@ pub struct NewAttempt {
     pub case_version: Option<i64>,
     pub wire_id: String,
     pub wire_sha256: String,
+    /// The instant as of which it was judged and rendered; `None` for what is not judged, such as a test message.
+    pub judged_ms: Option<i64>,
 }
 
 /// What came of a claimed reminder.
@@ -113,6 +118,15 @@ pub struct EndedAttempt {
     pub blame: Option<&'static str>,
     pub reference: Option<String>,
     pub reason: Option<String>,
+}
+
+/// Attempts that are recorded and may start now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Their ids.
+    pub started: HashSet<String>,
+    /// The number of this batch, of all that this database ever began.
+    pub serial: i64,
 }
 
 /// States in which somebody or something still has to act.
@@ -299,14 +313,9 @@ impl Store {
             .during("count the attempts in doubt")
     }
 
-    /// Records that these attempts start now, durably, before any of them has an effect. Returns the ids of the attempts that may
-    /// start: the lease must still be ours and the case unchanged since it was judged.
-    pub async fn begin_attempts(
-        &self,
-        way: Way,
-        attempts: &[NewAttempt],
-        now: Timestamp,
-    ) -> Result<HashSet<String>, StoreError> {
+    /// Records that these attempts start now, durably, before any of them has an effect. They may start when the lease is still ours
+    /// and has time left, and the case is unchanged since it was judged.
+    pub async fn begin_attempts(&self, way: Way, attempts: &[NewAttempt], now: Timestamp) -> Result<Begun, StoreError> {
         const FENCE: &str = "
             update reminders
             set state = 'attempting', tries = tries + 1, sent_ms = $2
@@ -320,19 +329,26 @@ impl Store {
             where reminders.id = new.id
               and reminders.state = 'claimed'
               and reminders.epoch = new.epoch
+              -- a test message is its maker's without a lease
+              and coalesce(reminders.lease_until_ms, $3) >= $3
               and (new.case_version is null
                    or new.case_version = (select version from cases where cases.id = reminders.case_id))
             returning reminders.id";
         const INSERT: &str = "
-            insert into attempts (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, outcome)
+            insert into attempts (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, outcome, judged_ms)
             select
                 value ->> 'id', value ->> 'reminder_id', value ->> 'epoch', $2, $3,
-                value ->> 'wire_id', value ->> 'wire_sha256', 'attempting'
+                value ->> 'wire_id', value ->> 'wire_sha256', 'attempting', value ->> 'judged_ms'
             from json_each($1)";
+        const SERIAL: &str = "
+            insert into meta (name, value) values ('sent_serial', '1')
+            on conflict (name) do update set value = cast(cast(meta.value as bigint) + 1 as text)
+            returning cast(value as bigint)";
         let mut tx = self.begin().await?;
         let started: Vec<String> = sqlx::query_scalar(FENCE)
             .bind(json(&attempts))
             .bind(now.as_millisecond())
+            .bind(now.as_millisecond().saturating_add(LEASE_LEFT_MIN_MS))
             .fetch_all(&mut *tx)
             .await
             .during("start attempts")?;
@@ -348,8 +364,13 @@ impl Store {
             .execute(&mut *tx)
             .await
             .during("record attempts")?;
+        let serial: i64 = sqlx::query_scalar(SERIAL)
+            .fetch_one(&mut *tx)
+            .await
+            .during("number a batch")?;
         commit(tx, "record attempts").await?;
-        Ok(starting.into_iter().map(|attempt| attempt.id.clone()).collect())
+        let started = starting.into_iter().map(|attempt| attempt.id.clone()).collect();
+        Ok(Begun { started, serial })
     }
 
     /// What is queued already for these cases and has not left yet.

@@ -36,6 +36,12 @@ impl Store {
             .during("read a stored value")
     }
 
+    /// The number of the last batch that began to be sent.
+    pub async fn sent_serial(&self) -> Result<i64, StoreError> {
+        let serial = self.meta("sent_serial").await?;
+        Ok(serial.and_then(|serial| serial.parse().ok()).unwrap_or(0))
+    }
+
     /// The generation of these rules: the stored one when the fingerprint is known already, else the next.
     pub async fn rules_generation(&self, fingerprint: &str) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;

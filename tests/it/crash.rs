@@ -192,6 +192,7 @@ async fn a_claim_that_nobody_follows_up_is_released_when_its_lease_is_over() {
         case_version: None,
         wire_id: "x".to_owned(),
         wire_sha256: "x".to_owned(),
+        judged_ms: None,
     };
     let started = engine
         .store

@@ -3,6 +3,7 @@
 
 mod admin;
 mod ahead;
+mod backup;
 mod bad_config;
 mod benefit_cli;
 mod calendar;

@@ -286,6 +286,7 @@ async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case() {
         case_version: Some(version),
         wire_id: "w".to_owned(),
         wire_sha256: "s".to_owned(),
+        judged_ms: None,
     };
     for (name, epoch, version) in [
         ("old lease", claimed.epoch - 1, version),

@@ -142,6 +142,20 @@ impl Hall {
         Self::start(dir, clock).await
     }
 
+    /// The process dies, `mend` is done to the files it leaves, and a new one starts on them.
+    pub(crate) async fn crash_and<F: Future<Output = ()>>(self, mend: impl FnOnce(PathBuf) -> F) -> Self {
+        let Self {
+            dir,
+            app,
+            clock,
+            recorder,
+        } = self;
+        app.engine.store.close().await;
+        drop((app, recorder));
+        mend(dir.path().join("state")).await;
+        Self::start(dir, clock).await
+    }
+
     /// Another process that looks at the same data by the same configuration.
     pub(crate) async fn beside(&self) -> App {
         App::open(self.place(), Arc::new(self.clock.clone())).await.unwrap()

@@ -1,0 +1,108 @@
+//! `xixin backup FILE` and `xixin restore FILE`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::app::{Place, database_path, lock_path};
+use crate::cli::{SaidArgs, say};
+use crate::clock::{Clock as _, SystemClock};
+use crate::lock::DaemonLock;
+use crate::store::StoreError;
+use crate::store::backup::{BackupError, Counts, backup, restore};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BackupArgs {
+    /// Where to; it must not exist yet / 备份文件,不得已存在
+    file: PathBuf,
+    #[command(flatten)]
+    said: SaidArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RestoreArgs {
+    /// The backup / 备份文件
+    file: PathBuf,
+    /// Who does it; the login name when left out / 经办人
+    #[arg(long = "as", env = "XIXIN_AS", value_name = "NAME")]
+    who: Option<String>,
+    #[command(flatten)]
+    said: SaidArgs,
+}
+
+/// A whole copy while the daemon works, looked at before it is called one.
+pub(super) async fn make(args: BackupArgs, place: Place) -> anyhow::Result<u8> {
+    let path = database_path(&place.settings()?);
+    if !path.exists() {
+        return Err(StoreError::Missing { path }.into());
+    }
+    let counts = backup(&path, &args.file).await?;
+    if args.said.json {
+        say(&json!({ "file": args.file, "counts": counts }).to_string());
+    } else {
+        let file = args.file.display();
+        say(&format!(
+            "已备份到 {file},已核对: {} / backed up to {file} and checked: {}",
+            zh(&counts),
+            en(&counts)
+        ));
+    }
+    Ok(0)
+}
+
+/// The daemon must be down: what it has in memory would be of another database.
+pub(super) async fn put_back(args: RestoreArgs, place: Place) -> anyhow::Result<u8> {
+    let settings = place.settings()?;
+    if !args.file.is_file() {
+        let source = std::io::ErrorKind::NotFound.into();
+        return Err(BackupError::File {
+            path: args.file,
+            source,
+        }
+        .into());
+    }
+    let _lock = DaemonLock::acquire(&lock_path(&settings))?;
+    let who = super::ctl::name(args.who, &place);
+    let done = restore(&database_path(&settings), &args.file, SystemClock.now(), &who).await?;
+    if args.said.json {
+        say(&json!({ "counts": done.counts, "kept": done.kept, "incarnation": done.incarnation }).to_string());
+        return Ok(0);
+    }
+    say(&format!(
+        "已恢复: {} / restored: {}",
+        zh(&done.counts),
+        en(&done.counts)
+    ));
+    if let Some(kept) = &done.kept {
+        let kept = kept.display();
+        say(&format!(
+            "原数据库保存在 {kept} / the database that was there is kept as {kept}"
+        ));
+    }
+    say(
+        "启动后全部扣留: 先看 xixin preview,再由人运行 xixin ctl release / after the start everything is held: look at `xixin preview`, then `xixin ctl release`",
+    );
+    Ok(0)
+}
+
+fn zh(counts: &Counts) -> String {
+    let Counts {
+        cases,
+        people,
+        reminders,
+        attempts,
+        events,
+    } = counts;
+    format!("案件{cases}、人员{people}、提醒{reminders}、发送{attempts}、事件{events}")
+}
+
+fn en(counts: &Counts) -> String {
+    let Counts {
+        cases,
+        people,
+        reminders,
+        attempts,
+        events,
+    } = counts;
+    format!("{cases} cases, {people} people, {reminders} reminders, {attempts} attempts, {events} events")
+}

@@ -1,0 +1,288 @@
+//! Backups: a whole copy made while the daemon works, looked at before it is called one; and its way back.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, incarnation, inspect, reading};
+
+/// Tables whose rows are counted before and after.
+const COUNTED: &str = "
+    select (select count(*) from cases), (select count(*) from people), (select count(*) from reminders),
+           (select count(*) from attempts), (select count(*) from events)";
+
+/// How many rows a database holds of what matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+pub struct Counts {
+    #[sqlx(rename = "(select count(*) from cases)")]
+    pub cases: i64,
+    #[sqlx(rename = "(select count(*) from people)")]
+    pub people: i64,
+    #[sqlx(rename = "(select count(*) from reminders)")]
+    pub reminders: i64,
+    #[sqlx(rename = "(select count(*) from attempts)")]
+    pub attempts: i64,
+    #[sqlx(rename = "(select count(*) from events)")]
+    pub events: i64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{path} 已存在,不会覆盖,请另取文件名 / exists and is not overwritten; name another file", path = path.display())]
+    Exists { path: PathBuf },
+    #[error("无法处理文件 {path} / the file {path} cannot be handled", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error(
+        "文件 {path} 不是完好的备份: {what};什么也没有改变 / the file {path} is no sound backup: {what}; nothing was changed",
+        path = path.display()
+    )]
+    Unsound { path: PathBuf, what: String },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::File { path, source }
+}
+
+/// Copies the database at `path` to `file` while others use it, and looks at the copy before it gets that name.
+pub async fn backup(path: &Path, file: &Path) -> Result<Counts, BackupError> {
+    if fs::symlink_metadata(file).is_ok() {
+        return Err(BackupError::Exists { path: file.to_owned() });
+    }
+    let draft = beside(file, "part");
+    // One that was left by a backup that was interrupted.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&draft)(error)),
+        _ => {}
+    }
+    let done = copy(path, &draft).await;
+    let done = match done {
+        Ok(counts) => publish(&draft, file).map(|()| counts),
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        // What is left of it is no backup; that it cannot be removed matters less than why there is none.
+        let _ = fs::remove_file(&draft);
+    }
+    done
+}
+
+async fn copy(path: &Path, draft: &Path) -> Result<Counts, BackupError> {
+    // SQLite fills an empty file that it finds, and would make one that everybody may read.
+    let mut make = OpenOptions::new();
+    make.write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)
+        .map_err(at(draft))?;
+    let pool = reading(path, 1).await?;
+    let copied = copy_from(&pool, draft).await;
+    pool.close().await;
+    let (before, after) = copied?;
+    File::open(draft).and_then(|file| file.sync_all()).map_err(at(draft))?;
+    let counts = check(draft).await?;
+    let all = |counts: &Counts| {
+        let Counts {
+            cases,
+            people,
+            reminders,
+            attempts,
+            events,
+        } = *counts;
+        [cases, people, reminders, attempts, events]
+    };
+    // Whoever works meanwhile adds rows and, seldom, removes some.
+    let between = all(&before).into_iter().zip(all(&after)).zip(all(&counts));
+    if between
+        .into_iter()
+        .any(|((before, after), found)| found < before.min(after) || found > before.max(after))
+    {
+        let what = "行数与数据库不符 / it does not hold as many rows as the database".to_owned();
+        return Err(BackupError::Unsound {
+            path: draft.to_owned(),
+            what,
+        });
+    }
+    Ok(counts)
+}
+
+async fn copy_from(pool: &SqlitePool, draft: &Path) -> Result<(Counts, Counts), BackupError> {
+    let before = counts(pool).await?;
+    sqlx::query("vacuum into $1")
+        .bind(draft.to_str().unwrap_or_default())
+        .execute(pool)
+        .await
+        .during("copy the database")?;
+    Ok((before, counts(pool).await?))
+}
+
+async fn counts(pool: &SqlitePool) -> Result<Counts, StoreError> {
+    sqlx::query_as(COUNTED).fetch_one(pool).await.during("count the rows")
+}
+
+/// The name appears at once and whole, and replaces nothing.
+fn publish(draft: &Path, file: &Path) -> Result<(), BackupError> {
+    fs::hard_link(draft, file).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Exists { path: file.to_owned() },
+        _ => at(file)(error),
+    })?;
+    fs::remove_file(draft).map_err(at(draft))?;
+    sync_dir(file)
+}
+
+/// Looks whether a file is a database of ours that is whole. It changes nothing.
+pub async fn check(file: &Path) -> Result<Counts, BackupError> {
+    if !file.is_file() {
+        return Err(at(file)(io::ErrorKind::NotFound.into()));
+    }
+    let unsound = |what: String| BackupError::Unsound {
+        path: file.to_owned(),
+        what,
+    };
+    let pool = reading(file, 1).await?;
+    let found = look(&pool).await;
+    pool.close().await;
+    let (damage, counts) = found.map_err(|error| match error {
+        StoreError::Database { source, .. } => unsound(source.to_string()),
+        other => BackupError::Store(other),
+    })?;
+    match damage.first() {
+        Some(first) => Err(unsound(first.clone())),
+        None => Ok(counts),
+    }
+}
+
+async fn look(pool: &SqlitePool) -> Result<(Vec<String>, Counts), StoreError> {
+    let damage: Vec<String> = sqlx::query_scalar("pragma integrity_check(20)")
+        .fetch_all(pool)
+        .await
+        .during("check the database")?;
+    let damage: Vec<String> = damage.into_iter().filter(|line| line != "ok").collect();
+    if let inspect::Version::Newer { found, .. } = inspect::version(pool).await? {
+        let what = format!("它由更新的 xixin 写成(迁移{found}) / a newer xixin wrote it (migration {found})");
+        return Ok((vec![what], counts(pool).await?));
+    }
+    Ok((damage, counts(pool).await?))
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    pub counts: Counts,
+    /// Where the database that was there before is kept; `None` when there was none.
+    pub kept: Option<PathBuf>,
+    pub incarnation: String,
+}
+
+/// Puts a backup in the place of the database at `path`. The caller holds the daemon's lock. The backup stays as it is; the database
+/// that was there is kept beside it; the new one has a name of its own and holds everything until a person releases it.
+///
+/// Whatever interrupts this, there is a whole database at `path` afterwards, the old or the new one, or it is said what is missing.
+pub async fn restore(path: &Path, file: &Path, now: Timestamp, who: &str) -> Result<Restored, BackupError> {
+    let counts = check(file).await?;
+    let kept = beside(path, &format!("before-{}", now.strftime("%Y%m%dT%H%M%SZ")));
+    if fs::symlink_metadata(&kept).is_ok() {
+        return Err(BackupError::Exists { path: kept });
+    }
+    let staged = beside(path, "restoring");
+    for old in with_journals(&staged) {
+        match fs::remove_file(&old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&old)(error)),
+            _ => {}
+        }
+    }
+    let mut make = OpenOptions::new();
+    let mut target = make
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&staged)
+        .map_err(at(&staged))?;
+    let mut source = File::open(file).map_err(at(file))?;
+    io::copy(&mut source, &mut target).map_err(at(&staged))?;
+    drop(target);
+    let incarnation = rename_database(&staged, now, who).await?;
+    File::open(&staged)
+        .and_then(|file| file.sync_all())
+        .map_err(at(&staged))?;
+
+    let was_there = path.exists();
+    if was_there {
+        settle(path).await;
+        fs::hard_link(path, &kept)
+            .or_else(|_| fs::copy(path, &kept).map(drop))
+            .map_err(at(&kept))?;
+        for (from, to) in with_journals(path).into_iter().zip(with_journals(&kept)).skip(1) {
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&from)(error)),
+                _ => {}
+            }
+        }
+    }
+    fs::rename(&staged, path).map_err(at(path))?;
+    sync_dir(path)?;
+    Ok(Restored {
+        counts,
+        kept: was_there.then_some(kept),
+        incarnation,
+    })
+}
+
+async fn rename_database(staged: &Path, now: Timestamp, who: &str) -> Result<String, BackupError> {
+    let store = Store::open(staged).await?;
+    let reason = "由备份恢复,核对后放行 / restored from a backup: look at what would leave, then release it";
+    let renewed = async {
+        let mut tx = store.begin().await?;
+        let name = incarnation::renew(&mut tx, now, who, reason).await?;
+        commit(tx, "name the restored database").await?;
+        Ok::<_, StoreError>(name)
+    }
+    .await;
+    store.close().await;
+    Ok(renewed?)
+}
+
+/// Brings what is in the write-ahead log into the database, so that one file is all of it. One that is damaged stays as it is: its log
+/// is kept with it.
+async fn settle(path: &Path) {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_MAX);
+    if let Ok(mut connection) = options.connect().await {
+        let _ = sqlx::query("pragma wal_checkpoint(truncate)")
+            .execute(&mut connection)
+            .await;
+        let _ = connection.close().await;
+    }
+}
+
+/// A name beside a file: `xixin.db` and `part` make `xixin.db.part`.
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(what);
+    name.into()
+}
+
+/// A database and what SQLite keeps beside it.
+fn with_journals(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        name.into()
+    })
+}
+
+/// A new name in a directory is durable only once the directory is (fsync(2)).
+fn sync_dir(path: &Path) -> Result<(), BackupError> {
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
+}

@@ -1,0 +1,317 @@
+//! `sent.log`: what has left, outside the database, so that a database restored from a backup sends nothing a second time.
+//!
+//! Before a batch has any effect, the key of each of its messages is appended and made durable, once for the batch; what came of them
+//! follows without haste, because a lost outcome only means that a person asks. A key is a hash of what makes a reminder the same
+//! reminder (case, mark, recipient, way): nothing in the file tells whom it was for or what it said.
+//!
+//! ```text
+//! @0199…         the database with this name begins to send
+//! #17            the 17th batch of that database
+//! +9f86d081…     is about to be sent
+//! =9f86d081…     was taken by the provider
+//! -9f86d081…     was not taken: it may be sent again
+//! ```
+//!
+//! The number of the last batch is in the database as well, written with the attempts. A database that knows of fewer batches than the
+//! log is an older one that somebody has put in its place, however that was done.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+/// Half of a SHA-256: enough that no two keys of one hall are ever the same.
+pub type Key = [u8; 16];
+
+/// The key of a message.
+pub fn key(case: &str, mark: &str, recipient: &str, way: &str) -> Key {
+    let mut hash = Sha256::new();
+    for part in [case, mark, recipient, way] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut key = Key::default();
+    key.copy_from_slice(&hash.finalize()[..16]);
+    key
+}
+
+/// What the log says of a message that a database before this one sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// A provider took it.
+    Sent,
+    /// It was about to be sent; nothing says what became of it.
+    Doubtful,
+}
+
+/// How the log and the database that is opened now go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// This database wrote the end of the log, or there was none.
+    Same,
+    /// A database with another name did: this one was restored.
+    Restored,
+    /// This database did, but it does not know of the last batches: an older copy of it was put in its place.
+    Older,
+}
+
+/// The log of a process that sends.
+#[derive(Debug)]
+pub struct SentLog {
+    path: PathBuf,
+    /// `None` in a process that sends nothing: there every attempt to send fails.
+    file: Option<Mutex<File>>,
+    earlier: HashMap<Key, Earlier>,
+}
+
+/// What a log file holds.
+#[derive(Debug, Default)]
+struct Read {
+    /// The names in it, in order.
+    names: Vec<String>,
+    /// The highest number of a batch below the last name.
+    serial: i64,
+    /// All that was written below names before the last one.
+    earlier: HashMap<Key, Earlier>,
+    /// The same below the last name.
+    current: HashMap<Key, Earlier>,
+    /// Whether the last line is whole.
+    whole: bool,
+}
+
+impl SentLog {
+    /// For a process that looks and writes, but sends nothing.
+    pub fn of_none() -> Self {
+        Self {
+            path: PathBuf::new(),
+            file: None,
+            earlier: HashMap::new(),
+        }
+    }
+
+    /// Opens the log for the database that is called `incarnation` and has recorded `serial` batches. Nothing is written yet.
+    pub fn open(path: &Path, incarnation: &str, serial: i64) -> io::Result<(Self, Fit)> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        let mut read = read(&mut file)?;
+        if !read.whole {
+            // A power cut tore the last line: what is written next must not become part of it.
+            file.write_all(b"\n")?;
+        }
+        let fit = match read.names.last() {
+            None => Fit::Same,
+            Some(last) if last == incarnation && read.serial <= serial => Fit::Same,
+            Some(_) if read.names.iter().any(|name| name == incarnation) => Fit::Older,
+            Some(_) => Fit::Restored,
+        };
+        if fit != Fit::Same {
+            read.earlier.extend(read.current);
+        }
+        let log = Self {
+            path: path.to_owned(),
+            file: Some(Mutex::new(file)),
+            earlier: read.earlier,
+        };
+        if read.names.is_empty() {
+            log.name(incarnation)?;
+        }
+        Ok((log, fit))
+    }
+
+    /// From here on it is the database with this name that sends.
+    pub fn name(&self, incarnation: &str) -> io::Result<()> {
+        self.append(&format!("@{incarnation}\n"), true)
+    }
+
+    /// How many messages databases before this one have sent, or may have.
+    pub fn earlier_count(&self) -> usize {
+        self.earlier.len()
+    }
+
+    /// What became of a message in a database before this one.
+    pub fn earlier(&self, key: &Key) -> Option<Earlier> {
+        self.earlier.get(key).copied()
+    }
+
+    /// Notes durably that these are about to be sent. Blocks.
+    pub fn starting(&self, serial: i64, keys: &[Key]) -> io::Result<()> {
+        let mut text = format!("#{serial}\n");
+        for key in keys {
+            line(&mut text, '+', key);
+        }
+        self.append(&text, true)
+    }
+
+    /// Notes what came of messages: whether a provider took them. Blocks.
+    pub fn ended(&self, ends: &[(Key, bool)]) -> io::Result<()> {
+        let mut text = String::new();
+        for (key, taken) in ends {
+            line(&mut text, if *taken { '=' } else { '-' }, key);
+        }
+        self.append(&text, false)
+    }
+
+    /// Whether the log takes what sending has to note.
+    pub fn probe(&self) -> io::Result<()> {
+        self.append("\n", true)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn append(&self, text: &str, durably: bool) -> io::Result<()> {
+        let file = self.file.as_ref().ok_or_else(|| {
+            io::Error::other("this process was not started to send, so it has no sent.log to note messages in")
+        })?;
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(text.as_bytes())?;
+        if durably { file.sync_data() } else { Ok(()) }
+    }
+}
+
+fn line(text: &mut String, sign: char, key: &Key) {
+    text.push(sign);
+    text.push_str(&hex::encode(key));
+    text.push('\n');
+}
+
+fn read(file: &mut File) -> io::Result<Read> {
+    let mut found = Read {
+        whole: true,
+        ..Read::default()
+    };
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::new(file.take(u64::MAX));
+    let mut raw = Vec::new();
+    while reader.read_until(b'\n', &mut raw)? > 0 {
+        found.whole = raw.pop_if(|last| *last == b'\n').is_some();
+        if found.whole
+            && let Ok(text) = std::str::from_utf8(&raw)
+        {
+            found.take(text);
+        }
+        raw.clear();
+    }
+    Ok(found)
+}
+
+impl Read {
+    /// Lines that nobody can read are those that a power cut left.
+    fn take(&mut self, text: &str) {
+        let mut letters = text.chars();
+        let (sign, rest) = (letters.next(), letters.as_str());
+        match sign {
+            Some('@') => {
+                self.names.push(rest.to_owned());
+                self.serial = 0;
+                self.earlier.extend(self.current.drain());
+            }
+            Some('#') => self.serial = self.serial.max(rest.parse().unwrap_or(0)),
+            Some(sign @ ('+' | '=' | '-')) => {
+                let mut key = Key::default();
+                if hex::decode_to_slice(rest, &mut key).is_err() {
+                    return;
+                }
+                match sign {
+                    '+' => drop(self.current.insert(key, Earlier::Doubtful)),
+                    '=' => drop(self.current.insert(key, Earlier::Sent)),
+                    _ => {
+                        self.current.remove(&key);
+                        // What an earlier database could not send, this one may.
+                        self.earlier.remove(&key);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn k(name: &str) -> Key {
+        key("2026-000001", name, "person:p-1", "sms")
+    }
+
+    #[test]
+    fn only_what_another_database_sent_counts_as_sent_earlier() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sent.log");
+        let (log, fit) = SentLog::open(&path, "one", 0).unwrap();
+        assert_eq!(fit, Fit::Same);
+        log.starting(1, &[k("sent"), k("cut"), k("refused")]).unwrap();
+        log.ended(&[(k("sent"), true), (k("refused"), false)]).unwrap();
+        // The same database again: what it has sent is in its own ledger.
+        let (log, fit) = SentLog::open(&path, "one", 1).unwrap();
+        assert_eq!((fit, log.earlier(&k("sent"))), (Fit::Same, None));
+
+        let (log, fit) = SentLog::open(&path, "two", 0).unwrap();
+        assert_eq!(fit, Fit::Restored);
+        log.name("two").unwrap();
+        for log in [log, SentLog::open(&path, "two", 0).unwrap().0] {
+            assert_eq!(log.earlier(&k("sent")), Some(Earlier::Sent));
+            assert_eq!(log.earlier(&k("cut")), Some(Earlier::Doubtful));
+            assert_eq!(log.earlier(&k("refused")), None);
+            assert_eq!(log.earlier(&k("never")), None);
+        }
+    }
+
+    #[test]
+    fn a_database_that_knows_of_fewer_batches_than_the_log_is_an_older_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sent.log");
+        let (log, _) = SentLog::open(&path, "one", 0).unwrap();
+        log.starting(1, &[k("a")]).unwrap();
+        log.starting(2, &[k("b")]).unwrap();
+        assert_eq!(
+            SentLog::open(&path, "one", 3).unwrap().1,
+            Fit::Same,
+            "the last batch was never noted"
+        );
+        assert_eq!(SentLog::open(&path, "one", 2).unwrap().1, Fit::Same);
+        let (log, fit) = SentLog::open(&path, "one", 1).unwrap();
+        assert_eq!((fit, log.earlier(&k("b"))), (Fit::Older, Some(Earlier::Doubtful)));
+        // The database that was put aside comes back.
+        log.name("two").unwrap();
+        assert_eq!(SentLog::open(&path, "one", 2).unwrap().1, Fit::Older);
+    }
+
+    #[test]
+    fn a_torn_end_costs_its_own_line_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sent.log");
+        let (log, _) = SentLog::open(&path, "one", 0).unwrap();
+        log.starting(1, &[k("a"), k("b")]).unwrap();
+        drop(log);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let (log, _) = SentLog::open(&path, "two", 0).unwrap();
+            log.name("two").unwrap();
+            log.starting(1, &[k("c")]).unwrap();
+            let (log, _) = SentLog::open(&path, "three", 0).unwrap();
+            assert_eq!(log.earlier(&k("c")), Some(Earlier::Doubtful), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_was_not_started_to_send_cannot() {
+        assert!(SentLog::of_none().starting(1, &[k("a")]).is_err());
+    }
+
+    #[test]
+    fn parts_of_a_key_cannot_run_into_each_other() {
+        assert_ne!(key("ab", "c", "", ""), key("a", "bc", "", ""));
+    }
+}

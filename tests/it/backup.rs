@@ -1,0 +1,228 @@
+//! Backups made while the daemon works, and what leaves after each of them was restored: nothing before a person has released it, and
+//! nothing twice.
+
+use std::path::{Path, PathBuf};
+
+use xixin::domain::ladder::Way;
+use xixin::engine::sender;
+use xixin::store::backup::{BackupError, backup, check, restore};
+
+use crate::support::daemon::Installation;
+use crate::support::hall::Hall;
+use crate::support::intake::{brief_visit, resident};
+use crate::support::rulebook::at;
+
+const NINE: &str = "2026-03-04 09:00";
+const TEN: &str = "2026-03-04 10:00";
+const CASES: u32 = 60;
+
+/// A morning with many visits on the next day: staff hear of them at nine, residents at ten.
+async fn busy() -> Hall {
+    let hall = Hall::open_quiet("2026-03-04 08:50", "").await;
+    hall.without_digest("2026-03-04").await;
+    for number in 0..CASES {
+        let start = format!("2026-03-05 {:02}:{:02}", 9 + number / 12, number % 12 * 5);
+        brief_visit(&hall, resident(number), &start).await;
+    }
+    hall
+}
+
+fn database(state: &Path) -> PathBuf {
+    state.join("xixin.db")
+}
+
+/// Backups at many instants of a morning's work: between claims, attempts, outcomes and plans, whatever is under way.
+async fn work_and_back_up(hall: &Hall, count: usize) -> Vec<PathBuf> {
+    let (path, dir) = (hall.app.engine.store.path().to_owned(), hall.dir.path().to_owned());
+    let backing_up = tokio::spawn(async move {
+        let mut files = Vec::new();
+        for number in 0..count {
+            let file = dir.join(format!("backup-{number}.db"));
+            backup(&path, &file).await.unwrap();
+            files.push(file);
+        }
+        files
+    });
+    for (time, way) in [(NINE, Way::Email), (TEN, Way::Sms)] {
+        hall.clock.set(at(time));
+        hall.plan().await;
+        while sender::step(&hall.app.engine, way, &hall.recorder, at(time))
+            .await
+            .unwrap()
+            .claimed
+            > 0
+        {}
+    }
+    backing_up.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_backup_of_a_busy_morning_is_restored_nothing_leaves_twice() {
+    let hall = busy().await;
+    let files = work_and_back_up(&hall, 20).await;
+    let left = hall.take_left().len();
+    assert!(left >= 2 * usize::try_from(CASES).unwrap(), "{left}");
+    let mut hall = hall;
+    let mut saw = std::collections::BTreeSet::new();
+    for file in files {
+        let sent = check(&file).await.unwrap().attempts;
+        saw.insert(sent);
+        hall = hall
+            .crash_and(|state| async move {
+                restore(&database(&state), &file, at(TEN), "lin").await.unwrap();
+            })
+            .await;
+        hall.app.engine.look_around().await;
+        hall.run_until("2026-03-04 10:30").await;
+        assert_eq!(hall.take_left(), [], "held");
+        assert!(hall.app.engine.store.release(at(TEN), "gu").await.unwrap());
+        hall.app.engine.look_around().await;
+        hall.run_until("2026-03-04 10:40").await;
+        assert_eq!(hall.take_left(), [], "a backup with {sent} attempts");
+        let queued = "select id from reminders where state in ('queued', 'claimed', 'attempting')";
+        assert_eq!(hall.column(queued).await, Vec::<String>::new());
+        hall.clock.set(at(TEN));
+    }
+    assert!(saw.len() > 1, "the backups were made at different instants: {saw:?}");
+}
+
+#[tokio::test]
+async fn without_the_log_nothing_leaves_before_somebody_has_looked() {
+    let hall = busy().await;
+    let file = hall.dir.path().join("before.db");
+    backup(hall.app.engine.store.path(), &file).await.unwrap();
+    hall.run_until(TEN).await;
+    assert!(!hall.take_left().is_empty());
+    let hall = hall
+        .crash_and(|state| async move {
+            restore(&database(&state), &file, at(TEN), "lin").await.unwrap();
+            std::fs::remove_file(state.join("sent.log")).unwrap();
+        })
+        .await;
+    hall.app.engine.look_around().await;
+    hall.run_until("2026-03-04 12:00").await;
+    assert_eq!(hall.take_left(), []);
+    let why = hall.app.engine.gate.closed(Way::Sms).unwrap();
+    assert!(why.en.contains("restored from a backup"), "{}", why.en);
+}
+
+#[tokio::test]
+async fn an_old_copy_that_somebody_put_in_place_by_hand_is_noticed_and_held() {
+    let hall = busy().await;
+    let name = hall.app.engine.store.incarnation().await.unwrap();
+    let file = hall.dir.path().join("before.db");
+    backup(hall.app.engine.store.path(), &file).await.unwrap();
+    hall.run_until(TEN).await;
+    hall.take_left();
+    let hall = hall
+        .crash_and(|state| async move {
+            for end in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(state.join(format!("xixin.db{end}")));
+            }
+            std::fs::copy(file, database(&state)).unwrap();
+        })
+        .await;
+    assert_ne!(hall.app.engine.store.incarnation().await.unwrap(), name);
+    hall.run_until("2026-03-04 10:30").await;
+    assert_eq!(hall.take_left(), []);
+    hall.app.engine.store.release(at(TEN), "gu").await.unwrap();
+    hall.app.engine.look_around().await;
+    hall.settle().await;
+    assert_eq!(hall.take_left(), []);
+}
+
+#[tokio::test]
+async fn what_may_have_left_before_the_restore_goes_to_a_person() {
+    let hall = busy().await;
+    let file = hall.dir.path().join("before.db");
+    backup(hall.app.engine.store.path(), &file).await.unwrap();
+    hall.run_until(TEN).await;
+    hall.take_left();
+    let hall = hall
+        .crash_and(|state| async move {
+            restore(&database(&state), &file, at(TEN), "lin").await.unwrap();
+            // The power went before any outcome was noted.
+            let log = std::fs::read_to_string(state.join("sent.log")).unwrap();
+            let starts: String = log
+                .lines()
+                .filter(|line| !line.starts_with('='))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            std::fs::write(state.join("sent.log"), starts).unwrap();
+        })
+        .await;
+    hall.app.engine.store.release(at(TEN), "gu").await.unwrap();
+    hall.app.engine.look_around().await;
+    hall.settle().await;
+    // Only the word to whoever has to phone instead leaves.
+    assert!(
+        hall.take_left().iter().all(|left| left.subject.contains("电话")),
+        "no message a second time"
+    );
+    let count = |sql: &'static str| hall.column(sql);
+    let doubts = count("select cast(count(*) as text) from reminders where way = 'sms' and state = 'uncertain'").await;
+    assert_eq!(doubts, [CASES.to_string()]);
+    let calls = count("select cast(count(*) as text) from reminders where way = 'phone' and state = 'task'").await;
+    assert_eq!(calls, [CASES.to_string()]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_sound_backup_changes_nothing() {
+    let hall = busy().await;
+    let path = hall.app.engine.store.path().to_owned();
+    let dir = hall.dir.path().to_owned();
+    let good = dir.join("good.db");
+    backup(&path, &good).await.unwrap();
+    let again = backup(&path, &good).await;
+    assert!(matches!(again, Err(BackupError::Exists { .. })), "{again:?}");
+
+    let bytes = std::fs::read(&good).unwrap();
+    let mut torn = bytes.clone();
+    let middle = torn.len() / 2;
+    torn[middle..middle + 4096].fill(0x5a);
+    for (name, content) in [
+        ("torn.db", torn),
+        ("short.db", bytes[..bytes.len() / 2].to_vec()),
+        ("text.db", b"hello".to_vec()),
+    ] {
+        let file = dir.join(name);
+        std::fs::write(&file, content).unwrap();
+        let refused = restore(&path, &file, at(TEN), "lin").await;
+        assert!(
+            matches!(refused, Err(BackupError::Unsound { .. })),
+            "{name}: {refused:?}"
+        );
+    }
+    let hall = hall.crash().await;
+    assert_eq!(
+        hall.column("select id from cases").await.len(),
+        usize::try_from(CASES).unwrap()
+    );
+    assert_eq!(hall.app.engine.store.switches().await.unwrap(), []);
+}
+
+#[test]
+fn the_verbs_back_up_a_working_daemon_and_restore_only_when_it_is_down() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    let file = installation.state().join("backup.db");
+    let file = file.to_str().unwrap();
+    let told = installation.run(&["backup", file]).good();
+    assert!(told.contains("backed up to") && told.contains("0 cases"), "{told}");
+    let again = installation.run(&["backup", file]);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(
+        again.err.contains("已存在") && again.err.contains("not overwritten"),
+        "{again:?}"
+    );
+    assert_eq!(installation.run(&["restore", file]).code, 73);
+    daemon.signal(&["TERM"]);
+    daemon.ended();
+    let told = installation.run(&["restore", file, "--as", "lin"]).good();
+    assert!(told.contains("the database that was there is kept as"), "{told}");
+    let _daemon = installation.serve();
+    let status = installation.run(&["ctl", "status"]).good();
+    assert!(status.contains("hold — lin: 由备份恢复"), "{status}");
+    let released = installation.run(&["ctl", "release", "--as", "gu"]).good();
+    assert!(released.contains("released"), "{released}");
+}
