@@ -199,7 +199,7 @@ async fn a_claim_that_nobody_follows_up_is_released_when_its_lease_is_over() {
         .begin_attempts(Way::Email, &[attempt], at("2026-03-04 09:03"))
         .await
         .unwrap();
-    assert!(started.is_empty());
+    assert!(started.started.is_empty());
 }
 
 #[tokio::test]

@@ -274,7 +274,7 @@ async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case() {
     let store = &hall.app.engine.store;
     let now = at("2026-03-04 09:00");
     let claimed = store
-        .claim_due(Way::Email, Claim::Due, now, 1, "h", now)
+        .claim_due(Way::Email, Claim::Due, now, 1, "h", at("2026-03-04 09:01"))
         .await
         .unwrap()
         .remove(0);
@@ -296,18 +296,25 @@ async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case() {
             .begin_attempts(Way::Email, &[attempt(name, epoch, version)], now)
             .await
             .unwrap();
-        assert!(started.is_empty(), "{name}");
+        assert!(started.started.is_empty(), "{name}");
     }
+    let late = now + SignedDuration::from_millis(40_001);
     let started = store
-        .begin_attempts(Way::Email, &[attempt("a", claimed.epoch, version)], now)
+        .begin_attempts(Way::Email, &[attempt("late", claimed.epoch, version)], late)
         .await
         .unwrap();
-    assert_eq!(started.into_iter().collect::<Vec<_>>(), ["a"]);
+    assert!(started.started.is_empty(), "less than 20 s of the lease are left");
+    let in_time = now + SignedDuration::from_secs(40);
+    let started = store
+        .begin_attempts(Way::Email, &[attempt("a", claimed.epoch, version)], in_time)
+        .await
+        .unwrap();
+    assert_eq!(started.started.into_iter().collect::<Vec<_>>(), ["a"]);
     let again = store
-        .begin_attempts(Way::Email, &[attempt("b", claimed.epoch, version)], now)
+        .begin_attempts(Way::Email, &[attempt("b", claimed.epoch, version)], in_time)
         .await
         .unwrap();
-    assert!(again.is_empty(), "once");
+    assert!(again.started.is_empty(), "once");
     assert_eq!(hall.column("select id from attempts").await, ["a"]);
 }
 
