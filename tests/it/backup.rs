@@ -9,7 +9,7 @@ use xixin::store::backup::{BackupError, backup, check, restore};
 
 use crate::support::daemon::Installation;
 use crate::support::hall::Hall;
-use crate::support::intake::{brief_visit, resident};
+use crate::support::intake::{brief_start, brief_visit, resident};
 use crate::support::rulebook::at;
 
 const NINE: &str = "2026-03-04 09:00";
@@ -21,8 +21,7 @@ async fn busy() -> Hall {
     let hall = Hall::open_quiet("2026-03-04 08:50", "").await;
     hall.without_digest("2026-03-04").await;
     for number in 0..CASES {
-        let start = format!("2026-03-05 {:02}:{:02}", 9 + number / 12, number % 12 * 5);
-        brief_visit(&hall, resident(number), &start).await;
+        brief_visit(&hall, resident(number), &brief_start(number)).await;
     }
     hall
 }
