@@ -1,6 +1,7 @@
 //! Builds the service from a live configuration; start and stop order in one place.
 
 mod answer;
+mod holds;
 mod place;
 mod watch;
 
@@ -24,7 +25,7 @@ use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Engine, digests, lookout, planner, sender};
+use crate::engine::{Engine, digests, heartbeat, lookout, planner, sender};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
@@ -317,6 +318,11 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
     let digesting = digests::run(engine.clone(), lifecycle.beat("digests"), lifecycle.soft());
     lifecycle.spawn("digests", async move {
         digesting.await;
+        Ok(())
+    });
+    let proving = heartbeat::run(engine.clone(), lifecycle.beat("heartbeat"), lifecycle.soft());
+    lifecycle.spawn("heartbeat", async move {
+        proving.await;
         Ok(())
     });
     for way in [Way::Email, Way::Sms] {

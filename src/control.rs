@@ -56,9 +56,14 @@ pub enum Request {
         reason: String,
         who: String,
     },
+    /// Ends that hold, or the one of the blast guard with this id.
     Release {
+        id: Option<String>,
+        reason: Option<String>,
         who: String,
     },
+    /// What waits, and for what.
+    Holds,
     /// One test message, through the daemon's own channels.
     SendTest {
         way: Way,

@@ -50,6 +50,12 @@ pub fn metrics() -> &'static PrometheusHandle {
         // An error means that somebody else counts already; then these stay empty.
         if metrics::set_global_recorder(recorder).is_ok() {
             metrics::describe_counter!(ATTEMPTS, "Attempts at sending, by way and outcome");
+            // From the start on, so that the first one is a step and not a beginning.
+            for way in ["email", "sms"] {
+                for outcome in ["accepted", "refused", "deferred", "uncertain"] {
+                    metrics::counter!(ATTEMPTS, "way" => way, "outcome" => outcome).increment(0);
+                }
+            }
         }
         handle
     })

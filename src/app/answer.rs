@@ -119,6 +119,8 @@ impl App {
             Ok(mut all) => {
                 let paused = all["paused"].as_array().into_iter().flatten();
                 all["paused"] = paused.map(|switch| switch["name"].clone()).collect();
+                let waits = all["waits"].as_array().into_iter().flatten();
+                all["waits"] = waits.map(|wait| wait["id"].clone()).collect();
                 info!(state = %all, "the state of this daemon");
             }
             Err(error) => error!(error = %crate::telemetry::chain(&error), "the state cannot be read"),
@@ -154,9 +156,24 @@ impl App {
                 (Some(reason), Some(who)) => self.hold(&reason, &who).await,
                 _ => return malformed(),
             },
-            Request::Release { who } => match text(&who) {
+            Request::Release { id: None, who, .. } => match text(&who) {
                 Some(who) => self.release(&who).await,
                 None => return malformed(),
+            },
+            Request::Release {
+                id: Some(id),
+                reason,
+                who,
+            } => match (reason.as_deref().and_then(text), text(&who)) {
+                (Some(reason), Some(who)) => match self.release_one(&id, &reason, &who).await {
+                    Ok(answer) => return answer,
+                    Err(error) => Err(error),
+                },
+                _ => return malformed(),
+            },
+            Request::Holds => match self.holds().await {
+                Ok(answer) => return answer,
+                Err(error) => Err(error),
             },
         };
         match done {

@@ -9,6 +9,7 @@ mod failure;
 pub mod invitation;
 pub mod maildir;
 pub mod outcome;
+pub(crate) mod ping;
 pub mod sms;
 mod spool;
 mod stream;

@@ -1,4 +1,4 @@
-//! `xixin ctl status|pause|resume|hold|release|reload`: speaks to the running daemon. It works while a rule file is broken, as long as the
+//! `xixin ctl status|pause|resume|hold|holds|release|reload`: speaks to the running daemon. It works while a rule file is broken, as long as the
 //! operators' settings can be read or `--socket` says where the daemon answers.
 
 use std::fmt::Write as _;
@@ -58,8 +58,16 @@ enum Verb {
         #[command(flatten)]
         who: Who,
     },
-    /// Lets what is held leave: after a restore, or after a hold / 放行
+    /// Everything that keeps messages from leaving: holds, caps, pauses / 暂扣了什么
+    Holds,
+    /// Lets what is held leave: after a restore, or after a hold; what the blast guard holds takes two supervisors / 放行
     Release {
+        /// One hold of the blast guard, as `ctl holds` names it / 批量保护的单号
+        #[arg(requires = "reason")]
+        id: Option<String>,
+        /// Why, for everybody who looks / 理由
+        #[arg(long)]
+        reason: Option<String>,
         #[command(flatten)]
         who: Who,
     },
@@ -110,7 +118,12 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
             reason,
             who: who.name(&place),
         },
-        Verb::Release { who } => Request::Release { who: who.name(&place) },
+        Verb::Release { id, reason, who } => Request::Release {
+            id,
+            reason,
+            who: who.name(&place),
+        },
+        Verb::Holds => Request::Holds,
     };
     let answer = control::ask(&socket, &request, PATIENCE).await?;
     if args.json {
@@ -148,6 +161,9 @@ fn in_words(answer: &Answer, status: bool) -> String {
     let _ = write!(text, "{} / {}", answer.zh, answer.en);
     if status && answer.ok {
         text.push_str(&status_in_words(&answer.data));
+    }
+    for wait in list(&answer.data, "holds") {
+        let _ = write!(text, "\n{}", wait_in_words(wait));
     }
     text
 }
@@ -187,14 +203,8 @@ fn status_in_words(data: &Value) -> String {
         );
         line("队列", "queue", &value);
     }
-    for switch in list(data, "paused") {
-        let value = format!(
-            "{} — {}: {}",
-            word(&switch["name"]),
-            word(&switch["who"]),
-            word(&switch["reason"])
-        );
-        line("已暂停", "paused", &value);
+    for wait in list(data, "waits") {
+        line("暂扣", "held", wait_in_words(wait).trim_start());
     }
     for provider in list(data, "providers").filter(|provider| !provider["trouble"].is_null()) {
         let value = format!("{}: {}", word(&provider["way"]), word(&provider["trouble"]));
@@ -206,6 +216,27 @@ fn status_in_words(data: &Value) -> String {
     if let Some(fault) = data["storage_fault"].as_str() {
         line("数据库不能写入", "the database cannot be written", fault);
     }
+    text
+}
+
+/// One reason for which messages wait, as `ctl status` and `ctl holds` show it.
+fn wait_in_words(wait: &Value) -> String {
+    let mut text = format!("  {}", word(&wait["id"]));
+    if let Some(count) = wait["count"].as_i64() {
+        let _ = write!(text, "  {count}条");
+    }
+    let (zh, en) = (word(&wait["zh"]), word(&wait["en"]));
+    match wait["who"].as_str() {
+        Some(who) if wait["kind"] == "paused" => {
+            let _ = write!(text, " — {who}: {zh}");
+            return text;
+        }
+        Some(who) => {
+            let _ = write!(text, " — {who} 已核准,还须另一位 / has agreed, a second one is needed");
+        }
+        None => {}
+    }
+    let _ = write!(text, " — {zh} / {en}");
     text
 }
 

@@ -21,6 +21,7 @@ pub(super) struct ScheduleFile {
     pub digest: DigestSection,
     pub hours: HoursSection,
     pub caps: Caps,
+    pub guard: GuardSection,
     pub people: PeopleSection,
     pub callback: CallbackSection,
     pub appointment: AppointmentSection,
@@ -56,6 +57,19 @@ pub(super) struct HoursSection {
 pub(super) struct Caps {
     pub sms_per_resident_per_day: u32,
     pub sms_per_topic_per_day: u32,
+    pub messages_per_resident_per_day: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GuardSection {
+    pub run_min: u32,
+    pub run_times: u32,
+    pub same_text: u32,
+    pub first: u32,
+    pub failures_percent: u32,
+    pub new_text_first: u32,
+    pub new_text_wait_minutes: u32,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::secret::SecretSource;
+use crate::domain::ladder::Way;
 
 /// `xixin.toml` merged with `conf.d/*.toml` and `XIXIN__…` variables over the built-in defaults.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -21,6 +22,7 @@ pub struct Settings {
     pub http: Http,
     pub mail: Mail,
     pub sms: Sms,
+    pub heartbeat: Heartbeat,
     pub reload: Reload,
     pub log: Log,
 }
@@ -156,6 +158,28 @@ pub enum ErrorClass {
     Recipient,
     /// The provider cannot take anything now: wait, charging nobody.
     Provider,
+}
+
+/// A reminder to an address of one's own that proves that reminders leave.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// An e-mail address or a number of the operators; empty for none.
+    pub to: String,
+    pub every_minutes: u32,
+    /// Asked for whenever one has got through.
+    pub url: Option<String>,
+}
+
+impl Heartbeat {
+    /// The way canaries go; `None` when nobody wants one.
+    pub fn way(&self) -> Option<Way> {
+        match self.to.as_str() {
+            "" => None,
+            address if address.contains('@') => Some(Way::Email),
+            _ => Some(Way::Sms),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

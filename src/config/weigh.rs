@@ -7,6 +7,7 @@ use super::problem::Problem;
 use super::rules::{check_line, plausible_email};
 use super::secret::SecretSource;
 use super::settings::{MailTransport, Settings, SmsHttp, SmsTransport, SmtpTls, zone};
+use crate::domain::ladder::Way;
 
 /// Hears all of it, each where it was written.
 pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Problem>) {
@@ -38,6 +39,7 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
     let pair_is_whole = !origin.has_replaced("mail.smtp.user") && !origin.has_replaced("mail.smtp.password");
     weigh_mail(settings, pair_is_whole, &mut wrong);
     weigh_sms(settings, &mut wrong);
+    weigh_heartbeat(settings, &mut wrong);
 }
 
 type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);
@@ -85,6 +87,36 @@ fn weigh_mail(settings: &Settings, pair_is_whole: bool, wrong: Wrong<'_>) {
     }
     check_secret("mail.smtp.password", smtp.password.as_ref(), wrong);
     check_folder("mail.maildir.dir", &mail.maildir.dir, wrong);
+}
+
+/// A canary that cannot leave would be an alarm for ever.
+fn weigh_heartbeat(settings: &Settings, wrong: Wrong<'_>) {
+    let heartbeat = &settings.heartbeat;
+    let every = u64::from(heartbeat.every_minutes);
+    check_range("heartbeat.every_minutes", every, 1, 1440, wrong);
+    let is_number = heartbeat.to.len() >= 5 && heartbeat.to.bytes().all(|byte| byte.is_ascii_digit());
+    let is_off = match heartbeat.way() {
+        Some(Way::Email) => settings.mail.transport == MailTransport::None,
+        Some(_) => settings.sms.transport == SmsTransport::None,
+        None => false,
+    };
+    if heartbeat.way().is_some() && !is_number && !plausible_email(&heartbeat.to) {
+        let what = format!("\"{}\" is no address", heartbeat.to);
+        wrong(
+            "heartbeat.to",
+            &what,
+            "allowed: an e-mail address, the digits of a number, or \"\" for no canary",
+        );
+    } else if is_off {
+        let fix = "set up mail.transport or sms.transport, or give \"\" for no canary";
+        wrong("heartbeat.to", "the way to it is switched off", fix);
+    }
+    if let Some(url) = &heartbeat.url
+        && !url.starts_with("http://")
+        && !url.starts_with("https://")
+    {
+        wrong("heartbeat.url", "it is no address of the web", "start it with https://");
+    }
 }
 
 fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {

@@ -13,6 +13,7 @@ pub mod command;
 pub mod delivery;
 pub mod digest;
 pub mod event;
+pub mod guard;
 pub mod ids;
 pub mod knowledge;
 pub mod label;

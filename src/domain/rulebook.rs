@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use crate::domain::benefit::Benefit;
 use crate::domain::calendar::Calendar;
 use crate::domain::case::{Purpose, ReplyKind};
+use crate::domain::guard::GuardRule;
 use crate::domain::ids::{BenefitId, LadderId, MatterId, OfficeId, PeriodId, PolicyId, UnitId};
 use crate::domain::knowledge::Knowledge;
 use crate::domain::ladder::Ladder;
@@ -139,6 +140,9 @@ pub struct Schedule {
     pub sending_hours: SendingHours,
     pub sms_per_resident_per_day: u32,
     pub sms_per_topic_per_day: u32,
+    /// By whatever way, over all cases.
+    pub messages_per_resident_per_day: u32,
+    pub guard: GuardRule,
     /// From this age on, residents are phoned first; messages are copies.
     pub phone_first_from_age: u16,
     /// Anything later than this many minutes says in its reason how late and why.

@@ -1,4 +1,4 @@
-//! The caps of the day: how many SMS one resident gets, over all cases.
+//! The caps of the day: how many messages one resident gets, over all cases, and how many of them are SMS.
 
 use jiff::Timestamp;
 use jiff::civil::Time;
@@ -9,8 +9,9 @@ use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::live::Rules;
 use crate::engine::prepare::Context;
-use crate::engine::settle::{Judged, settle, wait};
-use crate::store::queue::Claimed;
+use crate::engine::settle::{Judged, settle, wait_for};
+use crate::store::holds::CAP;
+use crate::store::queue::{Claimed, Told};
 
 /// What the caps of the day say about a message.
 pub(crate) enum Cap {
@@ -20,60 +21,83 @@ pub(crate) enum Cap {
     Closed(Box<Judged>),
 }
 
-/// At most so many SMS a day to one resident, over all cases, and one per topic. What is critical goes through and says so, and so does
-/// what puts right an earlier message: whoever was told of a time must not wait for it in vain. The rest waits for the morning, or
-/// becomes a call when the morning is too late.
+/// At most so many messages a day to one resident, fewer of them SMS, and one SMS per topic. What is critical goes through and says so,
+/// and so does what puts right an earlier message: whoever was told of a time must not wait for it in vain. The rest waits for the
+/// morning, or becomes a call when the morning is too late.
 pub(crate) fn cap(
     rules: &Rules,
     way: Way,
     row: &Claimed,
-    sms_today: &mut Vec<(String, String)>,
+    told_today: &mut Vec<Told>,
     context: &Context,
     now: Timestamp,
 ) -> Cap {
-    if way != Way::Sms || !matches!(context.recipient, Recipient::Person(_)) {
+    if !matches!(context.recipient, Recipient::Person(_)) {
         return Cap::Free;
     }
     let schedule = &rules.rulebook.schedule;
-    let count = |keep: &dyn Fn(&(String, String)) -> bool| {
-        u32::try_from(sms_today.iter().filter(|sent| keep(sent)).count()).unwrap_or(u32::MAX)
+    let count = |keep: &dyn Fn(&Told) -> bool| {
+        let kept = told_today.iter().filter(|told| told.recipient == row.recipient);
+        u32::try_from(kept.filter(|told| keep(told)).count()).unwrap_or(u32::MAX)
     };
-    let all = count(&|sent| sent.0 == row.recipient);
-    let topic = count(&|sent| sent.0 == row.recipient && sent.1 == row.case_id);
-    let over = all >= schedule.sms_per_resident_per_day || topic >= schedule.sms_per_topic_per_day;
+    let is_sms = |told: &Told| told.way == Way::Sms.name();
+    let sms = || count(&is_sms) >= schedule.sms_per_resident_per_day;
+    let topic = || count(&|told| is_sms(told) && told.case_id == row.case_id) >= schedule.sms_per_topic_per_day;
+    let over_all = count(&|_| true) >= schedule.messages_per_resident_per_day;
+    let over = over_all || (way == Way::Sms && (sms() || topic()));
+    let used_up = used_up(way, over_all);
     let critical = row.priority >= Priority::Critical as i64;
     if !over || critical || puts_right(rules, row) {
-        sms_today.push((row.recipient.clone(), row.case_id.clone()));
-        let said = if critical {
-            Said::new(
-                "今天给此人的短信已到上限,因事关失权仍发出",
-                "this person's SMS of the day are used up; it goes all the same, because a right can be lost",
+        told_today.push(Told {
+            recipient: row.recipient.clone(),
+            case_id: row.case_id.clone(),
+            way: way.name().to_owned(),
+        });
+        let all_the_same = if critical {
+            (
+                ",因事关失权仍发出",
+                "; it goes all the same, because a right can be lost",
             )
         } else {
-            Said::new(
-                "今天给此人的短信已到上限,因更正此前告知的时间仍发出",
-                "this person's SMS of the day are used up; it goes all the same, because it puts right what they were told",
+            (
+                ",因更正此前告知的时间仍发出",
+                "; it goes all the same, because it puts right what they were told",
             )
         };
-        return if over { Cap::Passed(said) } else { Cap::Free };
+        return if over {
+            Cap::Passed(adding(&used_up, all_the_same))
+        } else {
+            Cap::Free
+        };
     }
     let zone = &rules.rulebook.zone;
     let today = zone.to_datetime(now).date();
     let midnight = instant(today.tomorrow().unwrap_or(today), Time::midnight(), zone);
     let until = schedule.sending_hours.next_allowed(midnight, zone);
     if until.as_millisecond() < row.valid_until_ms {
-        let said = Said::new(
-            "今天给此人的短信已到上限,明早再发",
-            "this person's SMS of the day are used up; it waits for the morning",
-        );
-        return Cap::Closed(Box::new(wait(row, until, said)));
+        let said = adding(&used_up, (",明早再发", "; it waits for the morning"));
+        return Cap::Closed(Box::new(wait_for(row, until, &said, CAP.to_owned())));
     }
-    let said = Said::new("今天给此人的短信已到上限", "this person's SMS of the day are used up");
-    let verdict = settle(row, State::Cancelled, said.clone(), now);
+    let verdict = settle(row, State::Cancelled, used_up.clone(), now);
     Cap::Closed(Box::new(Judged::Settled {
         verdict,
-        next: Some((context.clone(), said)),
+        next: Some((context.clone(), used_up)),
     }))
+}
+
+fn used_up(way: Way, over_all: bool) -> Said {
+    if way == Way::Sms && !over_all {
+        Said::new("今天给此人的短信已到上限", "this person's SMS of the day are used up")
+    } else {
+        Said::new(
+            "今天给此人的信息已到上限",
+            "this person's messages of the day are used up",
+        )
+    }
+}
+
+fn adding(said: &Said, (zh, en): (&str, &str)) -> Said {
+    Said::new(format!("{}{zh}", said.zh), format!("{}{en}", said.en))
 }
 
 /// Whether it goes only to those who have heard of the matter before.

@@ -20,6 +20,7 @@ use crate::domain::reminder::{MarkText, Recipient};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, day_words};
 use crate::engine::live::Rules;
+use crate::engine::waits::Wait;
 use crate::engine::{Engine, digests};
 use crate::store::agenda::Place;
 use crate::store::cases::StoredCase;
@@ -260,6 +261,7 @@ async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[St
     };
     let mut troubles: Vec<Said> = troubles.iter().map(trouble).collect();
     troubles.extend(lost_digests(engine, page, reader, &units).await?);
+    troubles.splice(0..0, engine.waits().await?.iter().filter_map(wait_words));
     let digest_at = |day| instant(day, book.schedule.digest_at, &book.zone);
     let yesterday = digest_at(book.calendar.previous_workday(page.day));
     let (sent, failed) = store.outcome_counts(&units, yesterday, digest_at(page.day)).await?;
@@ -273,6 +275,35 @@ async fn roll_up(engine: &Engine, page: &Page<'_>, reader: &Staff, covered: &[St
         sent: count(sent),
         failed: count(failed),
         calendar_ends: calendar_ends(book, page.day),
+    })
+}
+
+/// What holds messages, for whoever can release it. What waits for the morning is nobody's trouble.
+fn wait_words(wait: &Wait) -> Option<Said> {
+    if ["cap", "alone"].contains(&wait.kind) {
+        return None;
+    }
+    if wait.kind == "canary" {
+        return Some(Said::new(wait.zh.as_str(), wait.en.as_str()));
+    }
+    let (id, who) = (&wait.id, wait.who.as_deref().unwrap_or_default());
+    Some(if wait.kind == "paused" {
+        Said::new(
+            format!("发送已停({id},{who}): {}", wait.zh),
+            format!("sending is stopped ({id}, {who}): {}", wait.en),
+        )
+    } else {
+        let count = wait.count.unwrap_or(0);
+        Said::new(
+            format!(
+                "暂扣{count}条(单号 {id}): {}。放行: xixin ctl release {id} --reason 理由",
+                wait.zh
+            ),
+            format!(
+                "{count} messages are held ({id}): {}; to release them: xixin ctl release {id} --reason WHY",
+                wait.en
+            ),
+        )
     })
 }
 

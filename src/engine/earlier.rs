@@ -42,6 +42,7 @@ pub(crate) async fn sent_before(
                     verdict,
                     next: None,
                     heirs: Vec::new(),
+                    held: None,
                 });
             }
             Some(Earlier::Doubtful) => {
@@ -62,6 +63,7 @@ pub(crate) async fn sent_before(
                     verdict,
                     next,
                     heirs: Vec::new(),
+                    held: None,
                 });
             }
         }

@@ -16,6 +16,7 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
         beat.now();
         engine.look_around().await;
         engine.release_expired().await;
+        engine.wake_held().await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(POLL) => {}
@@ -34,6 +35,24 @@ impl Engine {
             Err(error) => error!(error = %chain(&error), "cannot read what is paused"),
         }
         self.probe_storage().await;
+    }
+
+    /// What cannot be held any longer goes to people.
+    pub async fn wake_held(&self) {
+        match self.store.wake_held(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(woken) => {
+                warn!(
+                    woken,
+                    "{woken} held messages will soon be of no use; people tell them instead"
+                );
+                self.bells.ring_senders();
+            }
+            Err(error) => {
+                error!(error = %chain(&error), "what is held cannot be looked at");
+                self.note_store_error(&error);
+            }
+        }
     }
 
     async fn release_expired(&self) {

@@ -17,7 +17,10 @@ pub mod digests;
 mod earlier;
 pub mod foresee;
 pub mod gate;
+pub mod guard;
+mod guard_notice;
 pub mod hand_over;
+pub mod heartbeat;
 mod invite;
 pub mod live;
 pub mod lookout;
@@ -34,6 +37,7 @@ pub mod status;
 pub mod takeover;
 pub mod test_message;
 pub mod ticker;
+pub mod waits;
 mod wire;
 
 use std::sync::Arc;
@@ -64,9 +68,11 @@ pub struct Engine {
     pub breakers: Arc<Breakers>,
     /// What has left, outside the database.
     pub sent: Arc<SentLog>,
-    /// Held from counting a resident's SMS of the day until the next attempts are recorded, so that two batches cannot both find room
-    /// under the same cap.
-    sms_count: Arc<tokio::sync::Mutex<()>>,
+    pub guard: Arc<guard::Guard>,
+    pub heartbeat: Arc<heartbeat::Heartbeat>,
+    /// Held from counting a resident's messages of the day until the next attempts are recorded, so that two batches cannot both find
+    /// room under the same cap.
+    told_count: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One breaker per provider.
@@ -89,7 +95,9 @@ impl Engine {
             gate: Arc::default(),
             breakers: Arc::default(),
             sent: Arc::new(sent),
-            sms_count: Arc::default(),
+            guard: Arc::default(),
+            heartbeat: Arc::default(),
+            told_count: Arc::default(),
         }
     }
 

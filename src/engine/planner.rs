@@ -18,7 +18,7 @@ use crate::domain::plan::{People, plan};
 use crate::domain::reminder::{Decided, Verdict};
 use crate::engine::calls::follow;
 use crate::engine::live::Rules;
-use crate::engine::{Engine, POLL, new_reminder};
+use crate::engine::{Engine, POLL, heartbeat, new_reminder};
 use crate::lifecycle::Beat;
 use crate::store::calls::{self, CallChange, OpenCall};
 use crate::store::cases::{Planned, StoredCase, ToPlan};
@@ -88,6 +88,7 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreErro
     if engine.gate.time_in_doubt() {
         return Ok(Planning::default());
     }
+    heartbeat::plan(engine, now).await?;
     let rules = engine.live.get();
     let mut batch = engine.store.due_for_planning(now, BATCH).await?;
     if batch.is_empty() {

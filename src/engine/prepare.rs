@@ -1,7 +1,7 @@
 //! From claimed rows to bytes: every reminder is judged once more from current facts, rendered and built. One that fails does so
 //! alone: also one whose case cannot be read, or that makes this program itself fail.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt as _;
@@ -19,15 +19,17 @@ use crate::domain::plan::{People, duration_words};
 use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::cap::{Cap, cap};
+use crate::engine::guard::{Ask, held};
 use crate::engine::invite::invitation;
 use crate::engine::live::Rules;
-use crate::engine::settle::{Judged, cancel, failed, settle, unjudged, wait};
+use crate::engine::settle::{Held, Judged, cancel, failed, settle, unjudged, wait};
 use crate::engine::wire::{Wire, domain, wire};
-use crate::engine::{Engine, calendar_news, digests, message, new_reminder};
+use crate::engine::{Engine, calendar_news, digests, guard_notice, heartbeat, message, new_reminder};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
+use crate::store::holds::Counted;
 use crate::store::people::Around;
-use crate::store::queue::{Claimed, NewAttempt, Verdict};
+use crate::store::queue::{Claimed, NewAttempt, Told, Verdict};
 use crate::store::reminders::{LedgerRow, NewReminder};
 
 /// A batch, judged.
@@ -43,6 +45,19 @@ pub struct Settled {
     pub next: Option<Box<(Claimed, Context, Said)>>,
     /// Rows for those who are meant instead by now.
     pub heirs: Vec<NewReminder>,
+    /// What it waits for.
+    pub held: Option<Held>,
+}
+
+impl Settled {
+    fn new(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            next: None,
+            heirs: Vec::new(),
+            held: None,
+        }
+    }
 }
 
 /// A message that can leave as soon as its attempt is recorded.
@@ -51,6 +66,8 @@ pub struct Ready {
     pub attempt: NewAttempt,
     pub wire: Wire,
     pub context: Context,
+    /// As what the guard has counted it; `None` for messages of no case, which it does not ask about.
+    pub counted: Option<Counted>,
 }
 
 /// What is needed to find another way when this one fails, and what the ledger should say when it does not.
@@ -71,7 +88,8 @@ struct Facts {
     unreadable: HashMap<CaseId, StoreError>,
     /// Open call tasks of the cases whose callers are to be told.
     tasks: Vec<LedgerRow>,
-    sms_today: Vec<(String, String)>,
+    /// What the residents and relatives of the batch have been told today.
+    told_today: Vec<Told>,
 }
 
 impl Facts {
@@ -89,7 +107,8 @@ pub async fn prepare(
     claimed: Vec<Claimed>,
     now: Timestamp,
 ) -> Result<Prepared, StoreError> {
-    let mut facts = load(engine, rules, way, &claimed, now).await?;
+    let mut facts = load(engine, rules, &claimed, now).await?;
+    let approved = approved(engine, &claimed).await?;
     let mut prepared = Prepared {
         settled: Vec::new(),
         ready: Vec::new(),
@@ -103,57 +122,98 @@ pub async fn prepare(
             catch_unwind(AssertUnwindSafe(|| judge(rules, way, &row, &mut facts, now)))
                 .unwrap_or_else(|_| failed(&row, now))
         };
+        let is_approved = approved.contains(&row.id);
+        let (judged, counted) = guarded(engine, rules, (way, &row, is_approved), judged, now);
         match judged {
             Judged::Settled { verdict, next } => {
                 let next = next.map(|(context, said)| Box::new((row, context, said)));
-                let heirs = Vec::new();
-                prepared.settled.push(Settled { verdict, next, heirs });
+                prepared.settled.push(Settled {
+                    next,
+                    ..Settled::new(verdict)
+                });
             }
-            Judged::PassedOn { verdict, heirs } => {
-                let next = None;
-                prepared.settled.push(Settled { verdict, next, heirs });
-            }
+            Judged::Held { verdict, held, heirs } => prepared.settled.push(Settled {
+                heirs,
+                held: Some(held),
+                ..Settled::new(verdict)
+            }),
+            Judged::PassedOn { verdict, heirs } => prepared.settled.push(Settled {
+                heirs,
+                ..Settled::new(verdict)
+            }),
             Judged::Go {
                 rendered,
                 invitation,
                 to,
                 context,
                 version,
-            } => match wire(
-                rules,
-                way,
-                &row,
-                &to,
-                facts.unit_of(&row),
-                (rendered, invitation.map(|one| *one)),
-            ) {
-                Ok((wire, attempt)) => {
-                    let attempt = NewAttempt {
-                        case_version: version,
-                        ..attempt
-                    };
-                    prepared.ready.push(Ready {
+            } => {
+                let unit = facts.unit_of(&row);
+                match wire(rules, way, &row, &to, unit, (rendered, invitation.map(|one| *one))) {
+                    Ok((wire, attempt)) => prepared.ready.push(Ready {
                         claimed: row,
-                        attempt,
+                        attempt: NewAttempt {
+                            case_version: version,
+                            ..attempt
+                        },
                         wire,
                         context,
-                    });
+                        counted,
+                    }),
+                    Err(said) => {
+                        if let Some(counted) = &counted {
+                            engine.guard.give_back(way, counted);
+                        }
+                        let verdict = settle(&row, State::Refused, said.clone(), now);
+                        prepared.settled.push(Settled {
+                            next: Some(Box::new((row, context, said))),
+                            ..Settled::new(verdict)
+                        });
+                    }
                 }
-                Err(said) => {
-                    let verdict = settle(&row, State::Refused, said.clone(), now);
-                    prepared.settled.push(Settled {
-                        verdict,
-                        next: Some(Box::new((row, context, said))),
-                        heirs: Vec::new(),
-                    });
-                }
-            },
+            }
         }
     }
     Ok(prepared)
 }
 
-/// A digest, or a letter on moved dates.
+/// Those that two people have released from a hold.
+async fn approved(engine: &Engine, claimed: &[Claimed]) -> Result<HashSet<String>, StoreError> {
+    if !engine.guard.any_approved() {
+        return Ok(HashSet::new());
+    }
+    let ids: Vec<&str> = claimed.iter().map(|row| row.id.as_str()).collect();
+    Ok(engine.store.approved_of(&ids).await?.into_iter().collect())
+}
+
+/// Asks the guard about a message that could go. Those of no case are few, whatever happens: one a day to each member of staff.
+fn guarded(
+    engine: &Engine,
+    rules: &Rules,
+    (way, row, approved): (Way, &Claimed, bool),
+    judged: Judged,
+    now: Timestamp,
+) -> (Judged, Option<Counted>) {
+    let Judged::Go { rendered, context, .. } = &judged else {
+        return (judged, None);
+    };
+    if row.case_id.is_empty() {
+        return (judged, None);
+    }
+    let ask = Ask {
+        way,
+        row,
+        rendered,
+        context,
+        approved,
+    };
+    match held(rules, row, context, engine.guard.ask(&ask, now), now) {
+        Ok(counted) => (judged, Some(counted)),
+        Err(stopped) => (*stopped, None),
+    }
+}
+
+/// A digest, a letter on moved dates, a word about a hold, or a canary.
 async fn of_no_case(
     engine: &Engine,
     rules: &Rules,
@@ -163,18 +223,21 @@ async fn of_no_case(
 ) -> Result<Judged, StoreError> {
     if row.text == calendar_news::TEXT {
         calendar_news::prepare(engine, rules, way, row, now).await
+    } else if row.text == guard_notice::TEXT {
+        guard_notice::prepare(engine, rules, way, row, now).await
+    } else if row.text == heartbeat::TEXT {
+        Ok(heartbeat::prepare(rules, way, row, now))
     } else {
         digests::prepare(engine, rules, way, row, now).await
     }
 }
 
-async fn load(
-    engine: &Engine,
-    rules: &Rules,
-    way: Way,
-    claimed: &[Claimed],
-    now: Timestamp,
-) -> Result<Facts, StoreError> {
+/// Whether a recipient is a resident or a relative.
+pub(crate) fn is_person(recipient: &str) -> bool {
+    matches!(Recipient::parse(recipient), Some(Recipient::Person(_)))
+}
+
+async fn load(engine: &Engine, rules: &Rules, claimed: &[Claimed], now: Timestamp) -> Result<Facts, StoreError> {
     let ids: Vec<CaseId> = claimed
         .iter()
         .filter(|row| !row.case_id.is_empty())
@@ -198,20 +261,21 @@ async fn load(
     } else {
         engine.store.tasks_of(&with_calls.iter().collect::<Vec<_>>()).await?
     };
-    let sms_today = if way == Way::Sms {
-        let recipients: Vec<&str> = claimed.iter().map(|row| row.recipient.as_str()).collect();
+    let recipients: Vec<&str> = claimed.iter().map(|row| row.recipient.as_str()).collect();
+    let recipients: Vec<&str> = recipients.into_iter().filter(|one| is_person(one)).collect();
+    let told_today = if recipients.is_empty() {
+        Vec::new()
+    } else {
         let zone = &rules.rulebook.zone;
         let midnight = instant(zone.to_datetime(now).date(), Time::midnight(), zone);
-        engine.store.sms_since(&recipients, midnight).await?
-    } else {
-        Vec::new()
+        engine.store.told_since(&recipients, midnight).await?
     };
     Ok(Facts {
         cases,
         people,
         tasks,
         unreadable,
-        sms_today,
+        told_today,
     })
 }
 
@@ -258,7 +322,7 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
             };
         }
     };
-    match cap(rules, way, row, &mut facts.sms_today, &context, now) {
+    match cap(rules, way, row, &mut facts.told_today, &context, now) {
         Cap::Free => {}
         Cap::Passed(said) => context.note = context.note.and(&said),
         Cap::Closed(judged) => return *judged,

@@ -3,6 +3,7 @@
 //! An outcome that asks for another way (a refused address, a retry that would come too late) brings the row for it along in the same
 //! transaction, so nothing can fall between two ways.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,12 @@ use crate::domain::text::Said;
 use crate::engine::earlier::key_of;
 use crate::engine::prepare::{Context, Settled};
 use crate::engine::settle::adding;
-use crate::engine::{Engine, new_reminder};
+use crate::engine::{Engine, guard_notice, new_reminder};
+use crate::store::holds::{self, Hold, Marked};
 use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
 use crate::store::sent::Key;
-use crate::store::{StoreError, commit, events, reminders};
+use crate::store::{StoreError, Tx, commit, events, reminders};
 
 /// Between two tries at writing what could not be written.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -109,12 +111,13 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
                 Ended::Attempt(attempted) => {
                     let doubts = doubts_before(&engine, &attempted).await;
                     work.attempted(&attempted, doubts);
+                    work.count(&engine, &attempted);
                 }
             }
         }
         note_in_log(&engine, std::mem::take(&mut work.ends)).await;
         write_until_done(&engine, &work).await;
-        if !work.rows.is_empty() || !work.heirs.is_empty() {
+        if !work.rows.is_empty() || !work.heirs.is_empty() || !work.opened.is_empty() || !work.first.is_empty() {
             engine.bells.ring_senders();
         }
         for done in waiting {
@@ -180,6 +183,11 @@ struct Work {
     rows: Vec<NewReminder>,
     /// Rows for those who are meant instead by now.
     heirs: Vec<NewReminder>,
+    /// What reminders wait for, and the holds that are new.
+    marked: Vec<Marked>,
+    opened: Vec<Hold>,
+    /// Outcomes among the first of the day by way: how many, and how many of them failed.
+    first: BTreeMap<&'static str, (i64, i64)>,
     /// Messages that were refused, so that staff phone instead: part of the story of their case.
     refused: Vec<(CaseId, ReminderId, Timestamp)>,
 }
@@ -187,6 +195,14 @@ struct Work {
 impl Work {
     fn settled(&mut self, settled: Box<Settled>, now: Timestamp) {
         let refused = settled.verdict.state == State::Refused.name();
+        if let Some(held) = settled.held {
+            self.marked.push(Marked {
+                id: settled.verdict.id.clone(),
+                hold: held.why,
+            });
+            self.opened
+                .extend(held.opened.filter(|hold| !self.opened.contains(hold)));
+        }
         self.verdicts.push(settled.verdict);
         self.heirs.extend(settled.heirs);
         if let Some(next) = settled.next {
@@ -207,6 +223,19 @@ impl Work {
             closed_ms: None,
             attempt,
         });
+    }
+
+    /// What the guard makes of it. Messages of no case are not its business.
+    fn count(&mut self, engine: &Engine, attempted: &Attempted) {
+        if attempted.claimed.case_id.is_empty() {
+            return;
+        }
+        let way = attempted.context.way;
+        if let Some(failed) = engine.guard.ended(way, Some(&attempted.outcome)) {
+            let first = self.first.entry(way.name()).or_default();
+            first.0 += 1;
+            first.1 += i64::from(failed);
+        }
     }
 
     fn attempted(&mut self, attempted: &Attempted, doubts: i64) {
@@ -302,11 +331,31 @@ impl Work {
         record(&mut tx, &self.verdicts).await?;
         reminders::add(&mut tx, &self.rows.iter().collect::<Vec<_>>()).await?;
         reminders::add_heirs(&mut tx, &self.heirs).await?;
+        self.write_held(engine, &mut tx).await?;
         for (case, reminder, at) in &self.refused {
             let reminder = reminder.clone();
             events::append(&mut tx, *at, case, ACTOR, &[Event::MessageRefused { reminder }]).await?;
         }
         commit(tx, "record outcomes").await
+    }
+}
+
+impl Work {
+    /// What is held, with the word about it to whoever may release it and to whoever phones meanwhile.
+    async fn write_held(&self, engine: &Engine, tx: &mut Tx) -> Result<(), StoreError> {
+        let day = engine.guard.day();
+        for (way, (ended, failed)) in &self.first {
+            holds::count_ended(tx, &day, way, *ended, *failed).await?;
+        }
+        holds::mark(tx, &self.marked).await?;
+        if self.opened.is_empty() {
+            return Ok(());
+        }
+        holds::open(tx, &self.opened, engine.clock.now()).await?;
+        let callers = self.heirs.iter().filter_map(|row| row.assignee.as_deref());
+        let callers: BTreeSet<&str> = callers.collect();
+        let words = guard_notice::rows(&engine.live.get().rulebook, &self.opened, &callers, engine.clock.now());
+        reminders::add(tx, &words.iter().collect::<Vec<_>>()).await.map(drop)
     }
 }
 

@@ -4,6 +4,7 @@
 //! recorded is not sent: when the database fails, the gate closes until it takes writes again. While a provider is down, nothing but
 //! what is critical and has another way is touched. What has not begun when a stop or a pause comes goes back to the queue.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,13 @@ use crate::engine::breaker::{Breaker, Flow};
 use crate::engine::earlier::{key_of, sent_before};
 use crate::engine::live::Rules;
 use crate::engine::pace::Pace;
-use crate::engine::prepare::{Prepared, Ready, prepare};
+use crate::engine::prepare::{Prepared, Ready, is_person, prepare};
 use crate::engine::recorder::{Attempted, Ended, Recorder};
 use crate::engine::wire::Wire;
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
+use crate::store::holds::Counted;
 use crate::store::queue::{Begun, Claim, Lease, NewAttempt};
 use crate::store::sent::Key;
 
@@ -39,6 +41,8 @@ const SMS: i64 = 32;
 const BATCHES: usize = 3;
 /// Between two looks at the queue at the least.
 const SHORTEST: Duration = Duration::from_millis(5);
+/// Between two looks whether the first messages of a day have ended.
+const SHORT: Duration = Duration::from_millis(100);
 /// How long a claim is ours, in seconds.
 const LEASE_S: i64 = 60;
 /// Claims are prolonged this often while their batch is prepared: many digests take longer than a lease.
@@ -73,6 +77,8 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
                     batches.spawn(async move { send_at_pace(&engine, batch, &recorder, &pace, &stop).await });
                     continue;
                 }
+                // The outcomes of the first messages of the day are waited for.
+                Ok(None) if engine.guard.room(way).is_some() => pause = SHORT,
                 Ok(None) => {}
                 Err(error) => pause = hold(&engine, &error),
             }
@@ -110,7 +116,11 @@ fn hold(engine: &Engine, error: &StoreError) -> Duration {
 }
 
 /// How many batches may be under way: to see whether a provider is back, one message, and only when nothing else is on its way there.
+/// The first messages of a day go in one batch, too.
 fn room(engine: &Engine, way: Way) -> usize {
+    if engine.guard.room(way).is_some() {
+        return 1;
+    }
     match breaker(engine, way).flow(engine.clock.now()) {
         Flow::Probe => 1,
         Flow::Free | Flow::Until(_) => BATCHES,
@@ -168,6 +178,14 @@ pub struct Batch {
 }
 
 async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+    engine.know_the_day(now).await?;
+    let most = engine
+        .guard
+        .room(way)
+        .map_or(most, |room| most.min(i64::try_from(room).unwrap_or(most)));
+    if most == 0 {
+        return Ok(None);
+    }
     let (claim, limit) = match breaker(engine, way).flow(now) {
         Flow::Free => (Claim::Due, most),
         Flow::Probe => (Claim::Probe, 1),
@@ -270,24 +288,15 @@ struct Started {
 async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Result<Started, StoreError> {
     let Batch { way, rules, claimed } = batch;
     let now = engine.clock.now();
-    let counting = if way == Way::Sms {
-        Some(engine.sms_count.lock().await)
+    let counting = if claimed.iter().any(|row| is_person(&row.recipient)) {
+        Some(engine.told_count.lock().await)
     } else {
         None
     };
+    engine.know_the_day(now).await?;
     let (before, claimed) = sent_before(engine, &rules, way, claimed, now).await?;
     let Prepared { settled, ready } = prepare(engine, &rules, way, claimed, now).await?;
-    let judged = |ready: &Ready| NewAttempt {
-        judged_ms: Some(now.as_millisecond()),
-        ..ready.attempt.clone()
-    };
-    let attempts: Vec<NewAttempt> = ready.iter().map(judged).collect();
-    let begun = if attempts.is_empty() {
-        Begun::default()
-    } else {
-        // By the time of now, not of the judgement: a lease may have run down while many were rendered.
-        engine.store.begin_attempts(way, &attempts, engine.clock.now()).await?
-    };
+    let begun = begin(engine, way, &ready, now).await?;
     drop(counting);
     for settled in before.into_iter().chain(settled) {
         recorder.send(Ended::Settled(Box::new(settled))).await;
@@ -296,6 +305,9 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
         .into_iter()
         .partition(|ready| begun.started.contains(&ready.attempt.id));
     for ready in changed {
+        if let Some(counted) = &ready.counted {
+            engine.guard.give_back(way, counted);
+        }
         // The case changed between the judgement and the attempt, or the lease has run down: judge it again.
         recorder.send(Ended::Again(Lease::of(&ready.claimed))).await;
     }
@@ -319,7 +331,16 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
         engine.sent.path().display()
     );
     engine.gate.set_storage_fault(Some(format!("sent.log: {error}")));
-    for Ready { claimed, attempt, .. } in going {
+    for Ready {
+        claimed,
+        attempt,
+        counted,
+        ..
+    } in going
+    {
+        if counted.is_some() {
+            engine.guard.ended(way, None);
+        }
         let now = engine.clock.now();
         recorder
             .send(Ended::NotBegun {
@@ -331,6 +352,33 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
             .await;
     }
     Vec::new()
+}
+
+/// Records the attempts, and what they add to the counts of the guard. When that fails, what they had taken in the counts is given back.
+async fn begin(engine: &Engine, way: Way, ready: &[Ready], now: Timestamp) -> Result<Begun, StoreError> {
+    if ready.is_empty() {
+        return Ok(Begun::default());
+    }
+    let judged = |ready: &Ready| NewAttempt {
+        judged_ms: Some(now.as_millisecond()),
+        ..ready.attempt.clone()
+    };
+    let attempts: Vec<NewAttempt> = ready.iter().map(judged).collect();
+    let counted = ready.iter().filter_map(|ready| {
+        let counted = ready.counted.clone()?;
+        Some((ready.claimed.id.clone(), counted))
+    });
+    let counted: HashMap<String, Counted> = counted.collect();
+    let day = engine.guard.day();
+    // By the time of now, not of the judgement: a lease may have run down while many were rendered.
+    let at = engine.clock.now();
+    let begun = engine.store.begin_counted(way, &attempts, (&day, &counted), at).await;
+    if begun.is_err() {
+        for counted in counted.values() {
+            engine.guard.give_back(way, counted);
+        }
+    }
+    begun
 }
 
 async fn send_one(
@@ -346,6 +394,7 @@ async fn send_one(
         attempt,
         wire,
         context,
+        counted,
     } = ready;
     // A fault of this program must not take the rest of the batch along.
     let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire, stop))
@@ -360,6 +409,9 @@ async fn send_one(
         })
     });
     let Some(outcome) = outcome else {
+        if counted.is_some() {
+            engine.guard.ended(way, None);
+        }
         let (claimed, now) = (Box::new(claimed), engine.clock.now());
         recorder
             .send(Ended::NotBegun {

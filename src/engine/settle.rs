@@ -7,6 +7,7 @@ use crate::domain::reminder::State;
 use crate::domain::text::Said;
 use crate::engine::prepare::Context;
 use crate::store::StoreError;
+use crate::store::holds::Hold;
 use crate::store::queue::{Claimed, Verdict};
 use crate::store::reminders::NewReminder;
 use crate::template::Rendered;
@@ -20,6 +21,12 @@ pub(crate) enum Judged {
         verdict: Verdict,
         next: Option<(Context, Said)>,
     },
+    /// It waits, and people can see for what.
+    Held {
+        verdict: Verdict,
+        held: Held,
+        heirs: Vec<NewReminder>,
+    },
     /// Somebody else is meant by now.
     PassedOn { verdict: Verdict, heirs: Vec<NewReminder> },
     Go {
@@ -30,6 +37,14 @@ pub(crate) enum Judged {
         context: Context,
         version: Option<i64>,
     },
+}
+
+/// What a reminder waits for.
+pub struct Held {
+    /// The id of a hold, or the name of a rule that lets it go on by itself.
+    pub(crate) why: String,
+    /// The hold, which may be new.
+    pub(crate) opened: Option<Hold>,
 }
 
 pub(crate) fn settle(row: &Claimed, state: State, said: Said, now: Timestamp) -> Verdict {
@@ -54,13 +69,25 @@ pub(crate) fn cancel(row: &Claimed, said: Said, now: Timestamp) -> Judged {
 }
 
 pub(crate) fn wait(row: &Claimed, until: Timestamp, said: Said) -> Judged {
-    let reason = adding(row, &said);
-    let verdict = Verdict {
+    let verdict = waiting(row, until, &said);
+    Judged::Settled { verdict, next: None }
+}
+
+/// As `wait`, and people can see for what.
+pub(crate) fn wait_for(row: &Claimed, until: Timestamp, said: &Said, why: String) -> Judged {
+    Judged::Held {
+        verdict: waiting(row, until, said),
+        held: Held { why, opened: None },
+        heirs: Vec::new(),
+    }
+}
+
+fn waiting(row: &Claimed, until: Timestamp, said: &Said) -> Verdict {
+    Verdict {
         not_before_ms: Some(until.as_millisecond()),
         closed_ms: None,
-        ..settle(row, State::Queued, reason, until)
-    };
-    Judged::Settled { verdict, next: None }
+        ..settle(row, State::Queued, adding(row, said), until)
+    }
 }
 
 /// The reason of a row with one more thing said, once.

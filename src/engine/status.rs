@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::engine::Engine;
+use crate::engine::waits::Wait;
 use crate::store::StoreError;
 use crate::store::switches::Switch;
 
@@ -16,7 +17,10 @@ pub struct Status {
     pub next_wake: Option<String>,
     pub next_digest: String,
     pub queue: Vec<QueueCount>,
+    /// Pauses by name, who and why.
     pub paused: Vec<Switch>,
+    /// Everything that keeps messages from leaving, the pauses included.
+    pub waits: Vec<Wait>,
     pub storage_fault: Option<String>,
     pub providers: Vec<Provider>,
 }
@@ -54,6 +58,7 @@ pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
             .map(|(way, state, count)| QueueCount { way, state, count })
             .collect(),
         paused: engine.store.switches().await?,
+        waits: engine.waits().await?,
         storage_fault: engine.gate.storage_fault(),
         providers: vec![
             Provider {

@@ -26,7 +26,7 @@ pub struct Health {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// `database`, `loop`, `sending` or `provider`.
+    /// `database`, `loop`, `sending`, `provider` or `canary`.
     pub what: &'static str,
     /// The loop or the way; empty for the database.
     pub which: &'static str,
@@ -64,6 +64,11 @@ pub async fn health(engine: &Engine, pulse: &Pulse) -> Health {
             );
             warnings.push(trouble("provider", way.name(), said));
         }
+    }
+    let settings = &engine.live.get().settings.heartbeat;
+    if engine.heartbeat.is_late(settings, engine.clock.now()) {
+        let said = Said::new("自检信息没有送出", "no canary gets through");
+        warnings.push(trouble("canary", "", said));
     }
     Health {
         ready: problems.is_empty(),

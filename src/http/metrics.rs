@@ -7,7 +7,7 @@ use std::time::Instant;
 use metrics::{describe_gauge, gauge};
 
 use crate::domain::ladder::Way;
-use crate::engine::{Engine, sender};
+use crate::engine::{Engine, sender, waits};
 use crate::lifecycle::Pulse;
 use crate::store::StoreError;
 use crate::store::queue::LIVE_STATES;
@@ -25,10 +25,11 @@ pub(super) async fn render(engine: &Engine, pulse: &Pulse) -> Result<String, Sto
 
 async fn measure(engine: &Engine, pulse: &Pulse) -> Result<(), StoreError> {
     let now_ms = engine.clock.now().as_millisecond();
-    let (counts, waits, next_wake) = tokio::try_join!(
+    let (counts, oldest, next_wake, waits) = tokio::try_join!(
         engine.store.queue_counts(),
         engine.store.queue_waits(),
-        engine.store.next_wake()
+        engine.store.next_wake(),
+        engine.waits()
     )?;
     let seconds_since = |ms: Option<i64>| ms.map_or(0.0, |ms| (now_ms - ms).max(0) as f64 / 1000.0);
 
@@ -54,13 +55,34 @@ async fn measure(engine: &Engine, pulse: &Pulse) -> Result<(), StoreError> {
     );
     describe_gauge!("xixin_provider_up", "0 while a provider takes nothing");
     for way in [Way::Email, Way::Sms] {
-        let wait = waits.iter().find(|wait| wait.way == way.name());
+        let wait = oldest.iter().find(|wait| wait.way == way.name());
         gauge!("xixin_due_unsent_seconds_max", "way" => way.name())
             .set(seconds_since(wait.map(|wait| wait.not_before_ms)));
         gauge!("xixin_oldest_due_age_seconds", "way" => way.name()).set(seconds_since(wait.map(|wait| wait.due_ms)));
         gauge!("xixin_sending_open", "way" => way.name()).set(one_if(engine.gate.closed(way).is_none()));
         gauge!("xixin_provider_up", "way" => way.name()).set(one_if(sender::breaker(engine, way).trouble().is_none()));
     }
+    describe_gauge!(
+        "xixin_held",
+        "Messages that wait, by what for: a hold of the blast guard, a changed text, a cap of the day, a doubt about each one"
+    );
+    describe_gauge!("xixin_holds_open", "Reasons for which messages wait, by kind");
+    for kind in waits::KINDS {
+        let of = waits.iter().filter(|wait| wait.kind == kind);
+        gauge!("xixin_holds_open", "kind" => kind).set(of.clone().count() as f64);
+        let held: i64 = of.filter_map(|wait| wait.count).sum();
+        gauge!("xixin_held", "kind" => kind).set(held as f64);
+    }
+    describe_gauge!(
+        "xixin_canary_age_seconds",
+        "How long it is that a canary got through; 0 without one"
+    );
+    describe_gauge!("xixin_canary_late", "1 when no canary gets through");
+    let (heartbeat, settings) = (&engine.heartbeat, &engine.live.get().settings.heartbeat);
+    let now = engine.clock.now();
+    let age = heartbeat.age(settings, now).map_or(0.0, |age| age.as_secs_f64());
+    gauge!("xixin_canary_age_seconds").set(age);
+    gauge!("xixin_canary_late").set(one_if(heartbeat.is_late(settings, now)));
     describe_gauge!(
         "xixin_planner_lag_seconds",
         "How long the next case has been waiting to be planned"

@@ -6,9 +6,11 @@
 pub mod agenda;
 pub mod backup;
 pub mod calls;
+pub(crate) mod canary;
 pub mod cases;
 pub mod events;
 pub mod fate;
+pub mod holds;
 pub mod incarnation;
 pub mod inspect;
 pub mod interrupted;

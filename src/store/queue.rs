@@ -3,7 +3,7 @@
 //! A claim is a lease; its epoch fences the *start* of an attempt. The outcome of an attempt is recorded whatever happened to the
 //! lease: a late acceptance is still true.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use sqlx::FromRow;
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::{Priority, Way};
 use crate::store::cases::json;
+use crate::store::holds::{self, Counted, Tally};
 use crate::store::{During, Store, StoreError, Tx, commit, instant_of};
 
 /// A reminder claimed for sending.
@@ -40,6 +41,14 @@ pub struct Waiting {
     pub way: String,
     pub not_before_ms: i64,
     pub decided_ms: i64,
+}
+
+/// A message to a resident or relative.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Told {
+    pub recipient: String,
+    pub case_id: String,
+    pub way: String,
 }
 
 /// The right to send one reminder, until somebody else takes it over.
@@ -316,6 +325,17 @@ impl Store {
     /// Records that these attempts start now, durably, before any of them has an effect. They may start when the lease is still ours
     /// and has time left, and the case is unchanged since it was judged.
     pub async fn begin_attempts(&self, way: Way, attempts: &[NewAttempt], now: Timestamp) -> Result<Begun, StoreError> {
+        self.begin_counted(way, attempts, ("", &HashMap::new()), now).await
+    }
+
+    /// The same, and what starts is counted by the guard, as `counted` says of each reminder, on the local day.
+    pub async fn begin_counted(
+        &self,
+        way: Way,
+        attempts: &[NewAttempt],
+        (day, counted): (&str, &HashMap<String, Counted>),
+        now: Timestamp,
+    ) -> Result<Begun, StoreError> {
         const FENCE: &str = "
             update reminders
             set state = 'attempting', tries = tries + 1, sent_ms = $2
@@ -368,6 +388,8 @@ impl Store {
             .fetch_one(&mut *tx)
             .await
             .during("number a batch")?;
+        let tally = Tally::of(starting.iter().filter_map(|attempt| counted.get(&attempt.reminder_id)));
+        holds::count(&mut tx, day, way.name(), &tally, now).await?;
         commit(tx, "record attempts").await?;
         let started = starting.into_iter().map(|attempt| attempt.id.clone()).collect();
         Ok(Begun { started, serial })
@@ -388,18 +410,20 @@ impl Store {
             .during("read what is queued")
     }
 
-    /// SMS already sent or under way to each of these recipients since `since`, with the cases they were about.
-    pub async fn sms_since(&self, recipients: &[&str], since: Timestamp) -> Result<Vec<(String, String)>, StoreError> {
+    /// What these residents and relatives have been told since `since` or are about to be.
+    pub async fn told_since(&self, recipients: &[&str], since: Timestamp) -> Result<Vec<Told>, StoreError> {
+        // The last condition says nothing new, but only by it SQLite finds the partial index.
         const SQL: &str = "
-            select recipient, case_id from reminders
-            where way = 'sms' and sent_ms >= $2 and recipient in (select value from json_each($1))
-              and state in ('attempting', 'accepted', 'delivered', 'uncertain', 'no_receipt')";
+            select recipient, case_id, way from reminders
+            where recipient in (select value from json_each($1)) and sent_ms >= $2
+              and state in ('attempting', 'accepted', 'delivered', 'uncertain', 'no_receipt')
+              and sent_ms is not null and substr(recipient, 1, 7) = 'person:'";
         sqlx::query_as(SQL)
             .bind(json(&recipients))
             .bind(since.as_millisecond())
             .fetch_all(self.reader())
             .await
-            .during("count the SMS of the day")
+            .during("count the messages of the day")
     }
 }
 

@@ -216,6 +216,8 @@ impl Store {
             from reminders as r indexed by reminders_trouble
             cross join cases as c on c.id = r.case_id
             where r.state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt')
+              -- what many wait for is told once, not for each of them
+              and not (r.state = 'held' and r.hold is not null)
               and r.decided_ms >= $1
               and c.unit in (select value from json_each($2))
             order by r.decided_ms desc, r.id

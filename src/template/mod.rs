@@ -21,12 +21,13 @@ mod values;
 
 pub use values::{Brief, Call, Detail, Message, Reader, Words};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::BANNED;
 use crate::config::problem::Problem;
@@ -74,6 +75,8 @@ pub struct Texts {
     environment: Environment<'static>,
     /// The files that are whole.
     whole: BTreeSet<Slot>,
+    /// A fingerprint of each text over all its files.
+    sums: BTreeMap<TextId, String>,
 }
 
 impl Texts {
@@ -84,6 +87,7 @@ impl Texts {
         let mut texts = Self {
             environment: environment(),
             whole: BTreeSet::new(),
+            sums: sums(&sources),
         };
         for (slot, source) in &sources {
             match check::source(&mut texts.environment, slot, source) {
@@ -92,6 +96,11 @@ impl Texts {
             }
         }
         (texts, problems)
+    }
+
+    /// Every text with a fingerprint of its files, so that a changed one is noticed.
+    pub fn sums(&self) -> &BTreeMap<TextId, String> {
+        &self.sums
     }
 
     /// Whether an audience can be written to by this way, in every language.
@@ -222,6 +231,22 @@ impl Texts {
             what: error.kind().to_string(),
         })
     }
+}
+
+fn sums(sources: &BTreeMap<Slot, String>) -> BTreeMap<TextId, String> {
+    let mut hashes: BTreeMap<TextId, Sha256> = BTreeMap::new();
+    for (slot, source) in sources {
+        if let Slot::Text { text, .. } = slot {
+            let hash = hashes.entry(text.clone()).or_default();
+            // The lengths keep neighbours apart.
+            for part in [slot.path().as_str(), source] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+    }
+    let sum = |(text, hash): (TextId, Sha256)| (text, hex::encode(hash.finalize()));
+    hashes.into_iter().map(sum).collect()
 }
 
 /// No loader, so nothing outside the folder can be included; no way round the escaping of HTML; no way to print all values.

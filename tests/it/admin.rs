@@ -45,7 +45,7 @@ fn metrics_name_ways_states_and_loops_and_never_people() {
     for label in labels.flat_map(|labels| labels.split("\",")) {
         let (name, _) = label.split_once('=').unwrap();
         assert!(
-            ["way", "state", "loop", "outcome", "version"].contains(&name),
+            ["way", "state", "loop", "outcome", "version", "kind"].contains(&name),
             "{label}"
         );
     }
@@ -161,4 +161,34 @@ fn doctor_lists_every_problem_of_the_configuration_and_goes_on() {
         "{report:?}"
     );
     assert!(report.out.contains("database"), "{report:?}");
+}
+
+/// The names in the table of ARCHITECTURE.md, each with a unit.
+fn documented() -> std::collections::BTreeSet<String> {
+    let text = include_str!("../../ARCHITECTURE.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `xixin_"));
+    rows.map(|row| {
+        let (name, rest) = row.split_once("` | ").unwrap();
+        let cells: Vec<&str> = rest.trim_end_matches(" |").split(" | ").collect();
+        assert!(cells.len() == 3 && cells.iter().all(|cell| !cell.is_empty()), "{row}");
+        format!("xixin_{name}")
+    })
+    .collect()
+}
+
+#[test]
+fn every_figure_is_documented_with_its_unit_and_every_documented_one_is_there() {
+    let installation = Installation::new();
+    let daemon = installation.serve();
+    let (_, text) = http(&daemon.http, "GET", "/metrics");
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let measured: std::collections::BTreeSet<String> =
+        types.map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(measured, documented());
+    for name in &measured {
+        assert!(
+            text.contains(&format!("# HELP {name} ")),
+            "{name} does not say what it is"
+        );
+    }
 }

@@ -21,6 +21,8 @@ mod documents;
 mod engine;
 mod escorts;
 mod following;
+mod guard;
+mod heartbeat;
 mod hold;
 mod import;
 mod invitation;

@@ -4,8 +4,9 @@ use jiff::SignedDuration;
 
 use super::{Heard, Ladders, Read, check_ladder, check_range};
 use crate::config::decode::Document;
-use crate::config::files::{ReplySection, ScheduleFile, TodoSection};
+use crate::config::files::{GuardSection, ReplySection, ScheduleFile, TodoSection};
 use crate::domain::case::{Purpose, ReplyKind};
+use crate::domain::guard::GuardRule;
 use crate::domain::ids::LadderId;
 use crate::domain::ladder::ItemKind;
 use crate::domain::period::{Mode, PeriodRule, PeriodUnit};
@@ -38,6 +39,8 @@ pub(in crate::config) fn schedule(read: &Read<ScheduleFile>, ladders: &Ladders, 
         },
         sms_per_resident_per_day: file.caps.sms_per_resident_per_day,
         sms_per_topic_per_day: file.caps.sms_per_topic_per_day,
+        messages_per_resident_per_day: file.caps.messages_per_resident_per_day,
+        guard: guard(&file.guard),
         phone_first_from_age: file.people.phone_first_from_age,
         late_after_minutes: file.hours.late_after_minutes,
         acknowledgement_lasts: file.people.acknowledgement_lasts.0,
@@ -81,6 +84,18 @@ pub(in crate::config) fn schedule(read: &Read<ScheduleFile>, ladders: &Ladders, 
         greetings: file.greeting.on.clone(),
         extended_hours: (file.hours.extended.0.from, file.hours.extended.0.to),
         business_hours: (business.from, business.to),
+    }
+}
+
+fn guard(section: &GuardSection) -> GuardRule {
+    GuardRule {
+        run_min: section.run_min,
+        run_times: section.run_times,
+        same_text: section.same_text,
+        first: section.first,
+        failures_percent: section.failures_percent,
+        new_text_first: section.new_text_first,
+        new_text_wait_minutes: section.new_text_wait_minutes,
     }
 }
 
@@ -177,6 +192,7 @@ fn check_windows(read: &Read<ScheduleFile>, heard: Heard<'_>) {
 fn check_numbers(read: &Read<ScheduleFile>, heard: Heard<'_>) {
     let ScheduleFile {
         caps,
+        guard,
         hours,
         people,
         callback,
@@ -205,6 +221,19 @@ fn check_numbers(read: &Read<ScheduleFile>, heard: Heard<'_>) {
         ("case.pressing_after_contacts", case.pressing_after_contacts, 1, 1000),
         ("caps.sms_per_resident_per_day", caps.sms_per_resident_per_day, 1, 20),
         ("caps.sms_per_topic_per_day", caps.sms_per_topic_per_day, 1, 20),
+        (
+            "caps.messages_per_resident_per_day",
+            caps.messages_per_resident_per_day,
+            1,
+            20,
+        ),
+        ("guard.run_min", guard.run_min, 1, 1_000_000),
+        ("guard.run_times", guard.run_times, 1, 100),
+        ("guard.same_text", guard.same_text, 1, 1_000_000),
+        ("guard.first", guard.first, 5, 200),
+        ("guard.failures_percent", guard.failures_percent, 1, 100),
+        ("guard.new_text_first", guard.new_text_first, 1, 100),
+        ("guard.new_text_wait_minutes", guard.new_text_wait_minutes, 1, 1440),
         ("hours.late_after_minutes", hours.late_after_minutes, 1, 1440),
         (
             "people.phone_first_from_age",

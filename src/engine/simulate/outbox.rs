@@ -18,11 +18,11 @@ use crate::domain::reminder::{Recipient, State, Verdict};
 use crate::domain::text::Said;
 use crate::engine::cap::{Cap, cap};
 use crate::engine::live::Rules;
-use crate::engine::prepare::{Context, context, passed_on, queued};
+use crate::engine::prepare::{Context, context, is_person, passed_on, queued};
 use crate::engine::recorder::another_way;
 use crate::engine::settle::{Judged, adding};
 use crate::engine::simulate::{End, Happening, Step, who};
-use crate::store::queue::{Claimed, Waiting};
+use crate::store::queue::{Claimed, Told, Waiting};
 use crate::store::reminders::NewReminder;
 use crate::store::{Store, StoreError, instant_of};
 
@@ -36,8 +36,8 @@ pub(super) struct Outbox<'a> {
     today: Date,
     queue: BTreeMap<Turn, Row>,
     happened: Vec<Happening>,
-    /// SMS of `counted_on`: by recipient, the cases they were about.
-    sms: HashMap<String, Vec<(String, String)>>,
+    /// What residents were told on `counted_on`, by recipient.
+    told: HashMap<String, Vec<Told>>,
     counted_on: Date,
     /// Rows that came of others: case, mark, recipient and way.
     gone_on: HashSet<[String; 4]>,
@@ -71,7 +71,7 @@ impl<'a> Outbox<'a> {
             today,
             queue: BTreeMap::new(),
             happened: Vec::new(),
-            sms: HashMap::new(),
+            told: HashMap::new(),
             counted_on: today,
             gone_on: HashSet::new(),
             rows: 0,
@@ -228,12 +228,12 @@ impl<'a> Outbox<'a> {
             facts = Some(found);
         }
         self.count_anew(now);
-        if row.way == Way::Sms && !self.sms.contains_key(&claimed.recipient) {
-            let sent = self.sent_before(&claimed.recipient).await?;
-            self.sms.insert(claimed.recipient.clone(), sent);
+        if is_person(&claimed.recipient) && !self.told.contains_key(&claimed.recipient) {
+            let told = self.told_before(&claimed.recipient).await?;
+            self.told.insert(claimed.recipient.clone(), told);
         }
-        let sms = self.sms.entry(claimed.recipient.clone()).or_default();
-        match cap(self.rules, row.way, &claimed, sms, &about, now) {
+        let told = self.told.entry(claimed.recipient.clone()).or_default();
+        match cap(self.rules, row.way, &claimed, told, &about, now) {
             Cap::Free => {}
             Cap::Passed(said) => about.note = about.note.and(&said),
             Cap::Closed(judged) => return self.closed(row, &claimed, *judged, facts, now).await,
@@ -254,8 +254,10 @@ impl<'a> Outbox<'a> {
         facts: Option<Facts>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Judged::Settled { verdict, next } = judged else {
-            return Ok(());
+        let (verdict, next) = match judged {
+            Judged::Settled { verdict, next } => (verdict, next),
+            Judged::Held { verdict, .. } => (verdict, None),
+            Judged::PassedOn { .. } | Judged::Go { .. } => return Ok(()),
         };
         if let Some(until) = verdict.not_before_ms {
             row.say(Said::new(
@@ -333,18 +335,18 @@ impl<'a> Outbox<'a> {
     fn count_anew(&mut self, now: Timestamp) {
         let day = self.rules.rulebook.zone.to_datetime(now).date();
         if day != self.counted_on {
-            self.sms.clear();
+            self.told.clear();
             self.counted_on = day;
         }
     }
 
     /// What this recipient has really got today.
-    async fn sent_before(&self, recipient: &str) -> Result<Vec<(String, String)>, StoreError> {
+    async fn told_before(&self, recipient: &str) -> Result<Vec<Told>, StoreError> {
         if self.counted_on != self.today {
             return Ok(Vec::new());
         }
         let midnight = instant(self.today, Time::midnight(), &self.rules.rulebook.zone);
-        self.store.sms_since(&[recipient], midnight).await
+        self.store.told_since(&[recipient], midnight).await
     }
 }
 

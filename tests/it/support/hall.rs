@@ -195,6 +195,10 @@ impl Hall {
         found.unwrap()
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("config")
     }

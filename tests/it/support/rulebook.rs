@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use xixin::config::shipped_rulebook;
 use xixin::domain::calendar::{Calendar, CalendarSource, DayOverride, OffDay};
 use xixin::domain::case::{Appointment, AppointmentState, Beginning, Callback, Case, Deadline, Due, Party, Trigger};
+use xixin::domain::guard::GuardRule;
 use xixin::domain::knowledge::Knowledge;
 use xixin::domain::ladder::{Audience, ItemKind, Ladder, Late, Priority, Rung, Until, Way};
 use xixin::domain::office::{Office, OfficeDays, Window};
@@ -80,6 +81,16 @@ pub(crate) fn schedule() -> Schedule {
         },
         sms_per_resident_per_day: 2,
         sms_per_topic_per_day: 1,
+        messages_per_resident_per_day: 3,
+        guard: GuardRule {
+            run_min: 50,
+            run_times: 5,
+            same_text: 100,
+            first: 20,
+            failures_percent: 20,
+            new_text_first: 5,
+            new_text_wait_minutes: 10,
+        },
         phone_first_from_age: 65,
         late_after_minutes: 15,
         acknowledgement_lasts: "3wd".parse().unwrap(),
