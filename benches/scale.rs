@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use serde_json::{Value, json};
 use support::{AT_ONCE, House, Loops, local, promise_calls};
-use xixin::app::{App, database_path};
+use xixin::app::App;
 use xixin::clock::{Clock, SystemClock};
 use xixin::engine::planner;
+use xixin::store::commit;
+use xixin::vault::Place;
 
 const SETTINGS: &str = "[mail]\ntransport = \"maildir\"\n[sms]\ntransport = \"file\"\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nfilter = \"warn\"\n";
 /// A daemon that is not ready by then will never be.
@@ -125,31 +126,57 @@ async fn multiply(app: &App, count: usize) {
         .expect("it is an instant");
     promise_calls(app, &[local(due)[..10].to_owned()], now).await;
     while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
-    let options = SqliteConnectOptions::new().filename(database_path(&app.engine.live.get().settings));
-    let pool = SqlitePool::connect_with(options).await.expect("the database is there");
-    // `json_each` has columns of its own called id and value.
-    let copied = [
-        (
-            "cases",
-            "insert into cases select 'c-' || n.value, replace(c.facts, c.id, 'c-' || n.value), c.version, c.wake_ms, \
-             c.rules_gen, c.agenda_sum, c.unit, c.owner, c.matter, c.resident, c.status, c.priority, c.opened_ms \
-             from cases as c, json_each($1) as n where c.id not like 'c-%'",
-        ),
-        (
-            "agenda",
-            "insert into agenda select 'c-' || n.value, a.item, a.kind, a.unit, a.assignee, a.day, a.start_ms \
-             from agenda as a, json_each($1) as n where a.case_id not like 'c-%'",
-        ),
-    ];
-    for start in (1..count).step_by(50_000) {
-        let numbers: Value = (start..count.min(start + 50_000)).collect::<Vec<_>>().into();
-        for (table, sql) in copied {
-            let done = sqlx::query(sql).bind(numbers.to_string()).execute(&pool).await;
+    let store = &app.engine.store;
+    let first = store
+        .open_after("", 1)
+        .await
+        .expect("the database can be read")
+        .cases
+        .remove(0);
+    let facts = serde_json::to_string(&first.case).expect("facts are a plain document");
+    let numbers: Vec<String> = (1..count).map(|n| format!("c-{n}")).collect();
+    for chunk in numbers.chunks(10_000) {
+        let mut tx = store.begin().await.expect("the database can be written");
+        let mut rows = Vec::with_capacity(chunk.len());
+        for id in chunk {
+            let place = Place {
+                table: "cases",
+                column: "facts",
+                row: id,
+            };
+            let facts = facts.replace(first.case.id.as_str(), id);
+            let sealed = tx.seal(Some(&first.case.party.person), place, &facts).await;
+            rows.push(json!({ "id": id, "facts": sealed.expect("the resident has a key") }));
+        }
+        for (table, sql) in COPIED {
+            let done = sqlx::query(sql)
+                .bind(Value::from(rows.clone()).to_string())
+                .bind(first.case.id.as_str())
+                .execute(&mut *tx)
+                .await;
             done.unwrap_or_else(|error| panic!("rows of {table} can be copied: {error}"));
         }
+        commit(tx, "copy cases").await.expect("the database can be written");
     }
-    pool.close().await;
 }
+
+/// The rows of one case under other numbers. `json_each` has columns of its own called id and value.
+const COPIED: [(&str, &str); 2] = [
+    (
+        "cases",
+        "insert into cases (id, facts, version, wake_ms, rules_gen, agenda_sum, unit, owner, matter, resident, status, live, \
+         priority, opened_ms) \
+         select n.value ->> 'id', n.value ->> 'facts', c.version, c.wake_ms, c.rules_gen, c.agenda_sum, c.unit, c.owner, \
+         c.matter, c.resident, c.status, c.live, c.priority, c.opened_ms \
+         from cases as c, json_each($1) as n where c.id = $2",
+    ),
+    (
+        "agenda",
+        "insert into agenda (case_id, item, kind, unit, assignee, day, start_ms, end_ms, office) \
+         select n.value ->> 'id', a.item, a.kind, a.unit, a.assignee, a.day, a.start_ms, a.end_ms, a.office \
+         from agenda as a, json_each($1) as n where a.case_id = $2",
+    ),
+];
 
 /// Reloads changed rules over so many cases; meanwhile a reminder falls due every 20 ms.
 async fn reload(count: usize) {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod holds;
+mod keys;
 mod place;
 mod watch;
 
@@ -34,6 +35,7 @@ use crate::store::switches::CLOCK;
 use crate::store::{Store, commit, incarnation};
 use crate::template::Texts;
 
+pub use keys::{key_file, masters, masters_to_write};
 pub use place::{Place, control_to_ask, database_path, lock_path, sent_log_path};
 
 /// How long a stop waits for messages on the wire.
@@ -135,7 +137,8 @@ impl App {
     /// version is refused: the directory may be the wrong one.
     pub async fn look(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (loaded, texts) = place.load()?;
-        let store = Store::look(&database_path(&loaded.settings)).await?;
+        let masters = masters(&place, &loaded.settings)?;
+        let store = Store::look(&database_path(&loaded.settings), masters.as_ref()).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
         Ok(Self::new(place, clock, store, rules, Alone::none()).await)
     }
@@ -144,7 +147,9 @@ impl App {
     /// sends nothing and notes no new rules.
     pub async fn open(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (loaded, texts) = place.load()?;
-        let store = Store::open(&database_path(&loaded.settings)).await?;
+        let database = database_path(&loaded.settings);
+        let masters = masters_to_write(&place, &loaded.settings, &database).await?;
+        let store = Store::open(&database, &masters).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
         Ok(Self::new(place, clock, store, rules, Alone::none()).await)
     }
@@ -163,7 +168,9 @@ impl App {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let lock = DaemonLock::acquire(&lock_path(&loaded.settings))?;
-        let store = Store::open(&database_path(&loaded.settings)).await?;
+        let database = database_path(&loaded.settings);
+        let masters = masters_to_write(&place, &loaded.settings, &database).await?;
+        let store = Store::open(&database, &masters).await?;
         let sent = open_sent_log(&sent_log_path(&loaded.settings), &store, clock.now()).await?;
         let rules = rules_for_service(&place, loaded, texts, &store).await?;
         let alone = Alone { lock: Some(lock), sent };

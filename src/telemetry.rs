@@ -101,7 +101,7 @@ pub fn is_journal(file: impl AsFd) -> bool {
 }
 
 /// Where it happened, and never the message: it may quote a value with somebody's name in it.
-fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+pub fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     match panic.location() {

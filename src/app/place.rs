@@ -41,11 +41,15 @@ impl Place {
 
     /// The channels that the settings describe, with their secrets.
     pub fn channels(&self, settings: &Settings) -> anyhow::Result<Channels> {
-        let credentials = self.environment.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        // A verb that root runs beside the daemon reads what systemd keeps for it.
-        let credentials = credentials.or_else(|| Some(PathBuf::from(CREDENTIALS)).filter(|dir| dir.is_dir()));
-        Channels::open(settings, &settings.state_dir, credentials.as_deref())
+        Channels::open(settings, &settings.state_dir, self.credentials().as_deref())
             .context("渠道无法启用 / a channel cannot be set up")
+    }
+
+    /// Where the service manager keeps the secrets.
+    pub fn credentials(&self) -> Option<PathBuf> {
+        let given = self.environment.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        // A verb that root runs beside the daemon reads what systemd keeps for it.
+        given.or_else(|| Some(PathBuf::from(CREDENTIALS)).filter(|dir| dir.is_dir()))
     }
 
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.

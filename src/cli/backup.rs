@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::app::{Place, database_path, lock_path};
+use crate::app::{Place, database_path, lock_path, masters_to_write};
 use crate::cli::{SaidArgs, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::lock::DaemonLock;
@@ -63,7 +63,9 @@ pub(super) async fn put_back(args: RestoreArgs, place: Place) -> anyhow::Result<
     }
     let _lock = DaemonLock::acquire(&lock_path(&settings))?;
     let who = super::ctl::name(args.who, &place);
-    let done = restore(&database_path(&settings), &args.file, SystemClock.now(), &who).await?;
+    let masters = masters_to_write(&place, &settings, &args.file).await?;
+    let by = (SystemClock.now(), who.as_str());
+    let done = restore(&database_path(&settings), &args.file, &masters, by).await?;
     if args.said.json {
         say(&json!({ "counts": done.counts, "kept": done.kept, "incarnation": done.incarnation }).to_string());
         return Ok(0);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::doctor::key_is_open;
 use super::{EXIT_CONFIG, ReadArgs, say};
 use crate::app::Place;
 use crate::config::problem::Problems;
@@ -27,7 +28,8 @@ pub(super) fn run(args: &Args, place: &Place) -> anyhow::Result<u8> {
     match place.load() {
         Ok((loaded, _)) => {
             let today = loaded.rulebook.zone.to_datetime(args.read.now()).date();
-            let remarks = remarks(&loaded, today);
+            let mut remarks = remarks(&loaded, today);
+            remarks.extend(key_is_open(&loaded.settings));
             if args.read.json {
                 say(&sound_json(&place, &loaded, &remarks).to_string());
             } else {

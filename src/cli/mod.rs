@@ -271,7 +271,13 @@ fn code_of(error: &anyhow::Error) -> u8 {
     match store_error(error) {
         Some(StoreError::Conflict { .. }) => EXIT_BUSY,
         Some(store) if store.is_busy() => EXIT_BUSY,
-        Some(StoreError::Newer { .. } | StoreError::Older { .. } | StoreError::TooOld { .. }) => EXIT_CONFIG,
+        Some(
+            StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::TooOld { .. }
+            | StoreError::WrongKey { .. }
+            | StoreError::NoKey { .. },
+        ) => EXIT_CONFIG,
         _ => EXIT_FAILED,
     }
 }

@@ -73,7 +73,8 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     }
     text.push_str("\n经过 / history\n");
     for sealed in events.iter().rev() {
-        if let Ok(event) = serde_json::from_str::<Event>(&sealed.body) {
+        let body = sealed.body.as_deref().unwrap_or_default();
+        if let Ok(event) = serde_json::from_str::<Event>(body) {
             let at = local(crate::store::instant_of(sealed.at_ms), &book.zone);
             let _ = writeln!(text, "  {at}  {}  {}", sealed.actor, event.said(&book.zone));
         }

@@ -211,6 +211,7 @@ pub fn boot_only_changes(old: &Settings, new: &Loaded) -> Vec<Problem> {
         ("zone", old.zone != settings.zone),
         ("state_dir", old.state_dir != settings.state_dir),
         ("database", old.database != settings.database),
+        ("personal_data", old.personal_data != settings.personal_data),
         ("http.listen", old.http.listen != settings.http.listen),
         ("reload.watch", old.reload.watch != settings.reload.watch),
         ("log.format", old.log.format != settings.log.format),

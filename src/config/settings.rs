@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::secret::SecretSource;
 use crate::domain::ladder::Way;
+use crate::vault::Cipher;
 
 /// `xixin.toml` merged with `conf.d/*.toml` and `XIXIN__…` variables over the built-in defaults.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -19,12 +20,24 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// `sqlite:FILE`, relative to `state_dir`. Boot-only.
     pub database: String,
+    pub personal_data: PersonalData,
     pub http: Http,
     pub mail: Mail,
     pub sms: Sms,
     pub heartbeat: Heartbeat,
     pub reload: Reload,
     pub log: Log,
+}
+
+/// How what is known of people is sealed at rest. Boot-only.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonalData {
+    pub cipher: Cipher,
+    /// Where the master key is; `None`: a file of its own in `state_dir`, made at the first start.
+    pub key: Option<SecretSource>,
+    /// Master keys of before, to go over to the present one.
+    pub old_keys: Vec<SecretSource>,
 }
 
 /// The administrative listener (/healthz, /readyz, /metrics). Boot-only.

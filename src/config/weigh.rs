@@ -6,7 +6,7 @@ use super::layers::Origin;
 use super::problem::Problem;
 use super::rules::{check_line, plausible_email};
 use super::secret::SecretSource;
-use super::settings::{MailTransport, Settings, SmsHttp, SmsTransport, SmtpTls, zone};
+use super::settings::{MailTransport, PersonalData, Settings, SmsHttp, SmsTransport, SmtpTls, zone};
 use crate::domain::ladder::Way;
 
 /// Hears all of it, each where it was written.
@@ -26,6 +26,7 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
         let fix = "allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse proxy in front for others";
         wrong("http.listen", &what, fix);
     }
+    weigh_keys(&settings.personal_data, &mut wrong);
     let filter = &settings.log.filter;
     if filter.trim().is_empty() || tracing_subscriber::EnvFilter::try_new(filter).is_err() {
         let what = format!("\"{filter}\" is no filter");
@@ -43,6 +44,18 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
 }
 
 type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);
+
+fn weigh_keys(keys: &PersonalData, wrong: Wrong<'_>) {
+    check_secret("personal_data.key", keys.key.as_ref(), wrong);
+    for (index, old) in keys.old_keys.iter().enumerate() {
+        let key = format!("personal_data.old_keys[{index}]");
+        check_secret(&key, Some(old), wrong);
+        if Some(old) == keys.key.as_ref() {
+            let fix = "name the key of before, or take it out";
+            wrong(&key, "it is the present key", fix);
+        }
+    }
+}
 
 fn weigh_mail(settings: &Settings, pair_is_whole: bool, wrong: Wrong<'_>) {
     let (mail, smtp) = (&settings.mail, &settings.mail.smtp);

@@ -152,7 +152,7 @@ pub async fn queue(
         letters: letters.clone(),
     };
     let kept = serde_json::to_string(&kept).expect("texts, lists and maps with text keys");
-    runs::set_meta(tx, &mark, &kept).await?;
+    runs::set_sealed(tx, &mark, &kept).await?;
     let rows: Vec<NewReminder> = letters
         .iter()
         .map(|(staff, moved)| row(&mark, year, by, staff, moved.len(), now))
@@ -210,7 +210,7 @@ pub(crate) async fn prepare(
         );
         return Ok(cancel(row, said, now));
     }
-    let kept = engine.store.meta(&row.mark).await?;
+    let kept = engine.store.sealed_meta(&row.mark).await?;
     let Some(mut kept) = kept.and_then(|kept| serde_json::from_str::<Kept>(&kept).ok()) else {
         tracing::error!(reminder.id = %row.id, "the letter of reminder {} cannot be read", row.id);
         let verdict = settle(

@@ -104,7 +104,7 @@ impl<'a> Desk<'a> {
         now: Timestamp,
     ) -> Result<Vec<CaseId>, DeskError> {
         let mut tx = self.store.begin().await?;
-        if let Some((_, case)) = alike::repeated(&mut tx, unless).await?.first() {
+        if let Some((_, case)) = alike::repeated(self.store, &mut tx, unless).await?.first() {
             return Err(DeskError::Repeated(case.clone()));
         }
         let mut opened = Vec::with_capacity(new.len());

@@ -18,10 +18,11 @@ use crate::domain::plan::{People, plan};
 use crate::domain::reminder::{Decided, Verdict};
 use crate::engine::calls::follow;
 use crate::engine::live::Rules;
+use crate::engine::settle::erased_said;
 use crate::engine::{Engine, POLL, heartbeat, new_reminder};
 use crate::lifecycle::Beat;
-use crate::store::calls::{self, CallChange, OpenCall};
-use crate::store::cases::{Planned, StoredCase, ToPlan};
+use crate::store::calls::{self, CallChange, OpenCall, Withdrawn};
+use crate::store::cases::{Planned, StoredCase, ToPlan, Unreadable};
 use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, agenda as agenda_rows, cases, commit, reminders};
 
@@ -123,12 +124,14 @@ struct Outcome<'a> {
 }
 
 async fn plan_batch(engine: &Engine, rules: &Rules, batch: ToPlan, now: Timestamp) -> Result<Planning, StoreError> {
-    let ids: Vec<&CaseId> = batch.cases.iter().map(|stored| &stored.case.id).collect();
+    let readable = batch.cases.iter().map(|stored| &stored.case.id);
+    let ids: Vec<&CaseId> = readable.chain(batch.unreadable.iter().map(|found| &found.id)).collect();
     let residents: Vec<&PersonId> = batch.cases.iter().map(|stored| &stored.case.party.person).collect();
     let store = &engine.store;
     let (decided, people, calls) =
         tokio::try_join!(store.decided(&ids), store.around(&residents), store.open_calls(&ids))?;
     let nothing = (Decided::default(), People::default());
+    let nowhere = UnitId::from("");
     let mut outcomes = Vec::with_capacity(batch.cases.len() + batch.unreadable.len());
     for stored in &batch.cases {
         let id = &stored.case.id;
@@ -154,6 +157,10 @@ async fn plan_batch(engine: &Engine, rules: &Rules, batch: ToPlan, now: Timestam
         }));
     }
     for found in &batch.unreadable {
+        if let StoreError::Erased { .. } = found.why {
+            outcomes.push(erased(found, &nowhere, &calls, now));
+            continue;
+        }
         outcomes.push(broken(
             &found.id,
             found.version,
@@ -177,6 +184,33 @@ fn broken<'a>(id: &'a CaseId, version: i64, agenda_sum: i64, why: &str, now: Tim
         agenda: None,
         reminders: Vec::new(),
         calls: Vec::new(),
+    }
+}
+
+/// A case whose resident was erased asks for nothing any more: nobody finds it on their desk, and nobody phones.
+fn erased<'a>(found: &'a Unreadable, nowhere: &'a UnitId, calls: &[OpenCall], now: Timestamp) -> Outcome<'a> {
+    let id = &found.id;
+    info!(case.id = %id, "case {id} was erased: it is followed no longer");
+    let calls = calls.iter().filter(|call| call.row.case_id == id.as_str());
+    let said = erased_said();
+    Outcome {
+        id,
+        version: found.version,
+        wake_ms: None,
+        agenda_sum: 0,
+        agenda: Some((nowhere, Vec::new())),
+        reminders: Vec::new(),
+        calls: calls
+            .map(|call| CallChange {
+                id: call.row.id.clone(),
+                withdrawn: Some(Withdrawn {
+                    zh: said.zh.clone(),
+                    en: said.en.clone(),
+                    at_ms: now.as_millisecond(),
+                }),
+                assignee: None,
+            })
+            .collect(),
     }
 }
 

@@ -247,7 +247,7 @@ async fn load(engine: &Engine, rules: &Rules, claimed: &[Claimed], now: Timestam
     let mut unreadable = HashMap::new();
     for id in ids.into_iter().filter(|id| !cases.contains_key(id)) {
         match engine.store.case(&id).await {
-            Err(error @ StoreError::Corrupt { .. }) => drop(unreadable.insert(id, error)),
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::Erased { .. })) => drop(unreadable.insert(id, error)),
             Err(error) => return Err(error),
             Ok(_) => {}
         }

@@ -115,12 +115,20 @@ pub(crate) fn failed(row: &Claimed, now: Timestamp) -> Judged {
 
 /// The facts that a reminder is judged by cannot be read.
 pub(crate) fn unjudged(row: &Claimed, error: &StoreError, now: Timestamp) -> Judged {
+    if let StoreError::Erased { .. } = error {
+        return cancel(row, erased_said(), now);
+    }
     tracing::error!(reminder.id = %row.id, "reminder {} cannot be judged: {error}", row.id);
     let said = Said::new(
         "案件或人员记录无法读取,请管理员修复",
         "the record of the case or of a person cannot be read; an administrator has to repair it",
     );
     later(row, said, now)
+}
+
+/// Why nothing is sent, and nobody phones, about somebody whose data was erased.
+pub(crate) fn erased_said() -> Said {
+    Said::new("个人信息已应要求删除", "the personal data was erased on request")
 }
 
 /// Waits a little; when that would be too late, it is a trouble that people see.

@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, incarnation, inspect, reading};
+use crate::vault::Masters;
 
 /// Tables whose rows are counted before and after.
 const COUNTED: &str = "
@@ -181,11 +182,16 @@ pub struct Restored {
     pub incarnation: String,
 }
 
-/// Puts a backup in the place of the database at `path`. The caller holds the daemon's lock. The backup stays as it is; the database
+/// Puts a backup in the place of the database at `path`; it has to be sealed by the present master key, or an old one. The caller holds the daemon's lock. The backup stays as it is; the database
 /// that was there is kept beside it; the new one has a name of its own and holds everything until a person releases it.
 ///
 /// Whatever interrupts this, there is a whole database at `path` afterwards, the old or the new one, or it is said what is missing.
-pub async fn restore(path: &Path, file: &Path, now: Timestamp, who: &str) -> Result<Restored, BackupError> {
+pub async fn restore(
+    path: &Path,
+    file: &Path,
+    masters: &Masters,
+    (now, who): (Timestamp, &str),
+) -> Result<Restored, BackupError> {
     let counts = check(file).await?;
     let kept = beside(path, &format!("before-{}", now.strftime("%Y%m%dT%H%M%SZ")));
     if fs::symlink_metadata(&kept).is_ok() {
@@ -208,7 +214,7 @@ pub async fn restore(path: &Path, file: &Path, now: Timestamp, who: &str) -> Res
     let mut source = File::open(file).map_err(at(file))?;
     io::copy(&mut source, &mut target).map_err(at(&staged))?;
     drop(target);
-    let incarnation = rename_database(&staged, now, who).await?;
+    let incarnation = rename_database(&staged, masters, now, who).await?;
     File::open(&staged)
         .and_then(|file| file.sync_all())
         .map_err(at(&staged))?;
@@ -235,8 +241,8 @@ pub async fn restore(path: &Path, file: &Path, now: Timestamp, who: &str) -> Res
     })
 }
 
-async fn rename_database(staged: &Path, now: Timestamp, who: &str) -> Result<String, BackupError> {
-    let store = Store::open(staged).await?;
+async fn rename_database(staged: &Path, masters: &Masters, now: Timestamp, who: &str) -> Result<String, BackupError> {
+    let store = Store::open(staged, masters).await?;
     let reason = "由备份恢复,核对后放行 / restored from a backup: look at what would leave, then release it";
     let renewed = async {
         let mut tx = store.begin().await?;

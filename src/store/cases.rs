@@ -7,7 +7,9 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
-use crate::store::{During, Store, StoreError, Tx, instant_of, unreadable};
+use crate::store::keys::{Keys, Ring, make_keys};
+use crate::store::{During, Store, StoreError, Tx, instant_of, log_unreadable, unreadable};
+use crate::vault::Place;
 
 /// A case as it stands in the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,9 +29,19 @@ struct Row {
     agenda_sum: i64,
 }
 
+/// Where the facts of a case stand.
+pub(super) fn place(id: &str) -> Place<'_> {
+    Place {
+        table: "cases",
+        column: "facts",
+        row: id,
+    }
+}
+
 impl Row {
-    fn read(self) -> Result<StoredCase, StoreError> {
-        match serde_json::from_str(&self.facts) {
+    fn read(self, keys: &Keys) -> Result<StoredCase, StoreError> {
+        let facts = keys.open(place(&self.id), self.facts)?;
+        match serde_json::from_str(&facts) {
             Ok(case) => Ok(StoredCase {
                 case,
                 version: self.version,
@@ -42,8 +54,8 @@ impl Row {
 }
 
 /// The cases of a list that can be read. One that cannot must not hide the others: it is named in the log and left out.
-fn readable(rows: Vec<Row>) -> Vec<StoredCase> {
-    let read = |row: Row| row.read().inspect_err(|error| tracing::error!("{error}")).ok();
+fn readable(rows: Vec<Row>, keys: &Keys) -> Vec<StoredCase> {
+    let read = |row: Row| row.read(keys).inspect_err(log_unreadable).ok();
     rows.into_iter().filter_map(read).collect()
 }
 
@@ -75,11 +87,11 @@ pub struct OpenPage {
 }
 
 impl ToPlan {
-    fn read(rows: Vec<Row>) -> Self {
+    fn read(rows: Vec<Row>, keys: &Keys) -> Self {
         let mut found = Self::default();
         for row in rows {
             let (id, version, agenda_sum) = (CaseId::from(row.id.as_str()), row.version, row.agenda_sum);
-            match row.read() {
+            match row.read(keys) {
                 Ok(stored) => found.cases.push(stored),
                 Err(why) => found.unreadable.push(Unreadable {
                     id,
@@ -116,13 +128,27 @@ pub struct Filter {
 }
 
 impl Store {
+    async fn readable(&self, rows: Vec<Row>) -> Result<Vec<StoredCase>, StoreError> {
+        let keys = self.keys_of(rows.iter().map(|row| row.facts.as_str())).await?;
+        Ok(readable(rows, &keys))
+    }
+
+    async fn to_plan(&self, rows: Vec<Row>) -> Result<ToPlan, StoreError> {
+        let keys = self.keys_of(rows.iter().map(|row| row.facts.as_str())).await?;
+        Ok(ToPlan::read(rows, &keys))
+    }
+
     pub async fn case(&self, id: &CaseId) -> Result<Option<StoredCase>, StoreError> {
         const SQL: &str = "select id, facts, version, wake_ms, agenda_sum from cases where id = $1";
         let row = sqlx::query_as::<_, Row>(SQL)
             .bind(id.as_str())
             .fetch_optional(self.reader())
             .await;
-        row.during("read a case")?.map(Row::read).transpose()
+        let Some(row) = row.during("read a case")? else {
+            return Ok(None);
+        };
+        let keys = self.keys_of([row.facts.as_str()]).await?;
+        row.read(&keys).map(Some)
     }
 
     /// The cases with these ids, by id. Unknown ids are left out, and those that cannot be read.
@@ -134,7 +160,7 @@ impl Store {
             .bind(json(&ids))
             .fetch_all(self.reader())
             .await;
-        let rows = readable(rows.during("read cases")?);
+        let rows = self.readable(rows.during("read cases")?).await?;
         Ok(rows
             .into_iter()
             .map(|stored| (stored.case.id.clone(), stored))
@@ -153,7 +179,7 @@ impl Store {
             .bind(limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("find the cases to plan").map(ToPlan::read)
+        self.to_plan(rows.during("find the cases to plan")?).await
     }
 
     /// The cases that wake up before `end`, earliest first.
@@ -168,7 +194,7 @@ impl Store {
             .bind(limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("find the cases that wake up").map(readable)
+        self.readable(rows.during("find the cases that wake up")?).await
     }
 
     /// The next open cases by id, after `after` (empty: from the first). One statement reads a page, whatever lies before it.
@@ -185,7 +211,7 @@ impl Store {
             .await
             .during("read the open cases")?;
         let last = rows.last().map(|row| CaseId::from(row.id.as_str()));
-        let ToPlan { cases, unreadable } = ToPlan::read(rows);
+        let ToPlan { cases, unreadable } = self.to_plan(rows).await?;
         Ok(OpenPage {
             cases,
             unreadable,
@@ -205,7 +231,8 @@ impl Store {
             .bind(limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("find the cases planned by older rules").map(ToPlan::read)
+        self.to_plan(rows.during("find the cases planned by older rules")?)
+            .await
     }
 
     /// Open cases in the order of their numbers, from the one after `after` on; the empty text is before all.
@@ -220,7 +247,7 @@ impl Store {
             .bind(limit)
             .fetch_all(self.reader())
             .await;
-        rows.during("walk through the open cases").map(ToPlan::read)
+        self.to_plan(rows.during("walk through the open cases")?).await
     }
 
     /// The next wake-up. One that comes at once counts from the last event of its case.
@@ -280,7 +307,7 @@ impl Store {
         sql.push(" order by priority desc, opened_ms desc, id limit ")
             .push_bind(filter.limit);
         let rows = sql.build_query_as::<Row>().fetch_all(self.reader()).await;
-        rows.during("list cases").map(readable)
+        self.readable(rows.during("list cases")?).await
     }
 
     /// Cases of these owners that wait for somebody else, longest first.
@@ -294,7 +321,7 @@ impl Store {
             .bind(json(&owners))
             .fetch_all(self.reader())
             .await;
-        rows.during("find the waiting cases").map(readable)
+        self.readable(rows.during("find the waiting cases")?).await
     }
 
     /// Cases of these owners opened in `[from, to)`.
@@ -317,7 +344,7 @@ impl Store {
             .bind(to.as_millisecond())
             .fetch_all(self.reader())
             .await;
-        rows.during("find the new cases").map(readable)
+        self.readable(rows.during("find the new cases")?).await
     }
 
     /// How many open cases each unit has.
@@ -334,45 +361,70 @@ impl Store {
     }
 }
 
-/// An open case and whose it is, as far as it helps to recognise the same request made twice.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+/// An open case and how its resident is recognised: the same request may be made twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenCase {
     pub id: String,
     pub matter: String,
-    pub phone: Option<String>,
-    pub name: String,
+    pub known_by: KnownBy,
+}
+
+/// By what a resident is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KnownBy {
+    Phone(String),
+    /// Of somebody without a number.
+    Name(String),
 }
 
 /// The open cases of residents with one of these numbers, and of residents without a number who have one of these names.
 pub async fn open_cases_of(
     connection: &mut SqliteConnection,
-    phones: &[&str],
-    names: &[&str],
+    ring: &Ring,
+    known: &[KnownBy],
 ) -> Result<Vec<OpenCase>, StoreError> {
-    const SQL: &str = "
-        select cases.id, cases.matter, people.phone, people.record ->> 'name' as name
+    const BY_PHONE: &str = "
+        select cases.id, cases.matter, people.phone_index
         from people
         join cases on cases.resident = people.id
-        where people.phone in (select value from json_each($1))
+        where people.phone_index in (select value from json_each($1))
           and people.relative_of is null
           and cases.status <> 'closed'
-        union all
-        select cases.id, cases.matter, people.phone, people.record ->> 'name' as name
+        order by cases.id";
+    const BY_NAME: &str = "
+        select cases.id, cases.matter, people.name_index
         from people
         join cases on cases.resident = people.id
-        where people.phone is null
+        where people.name_index in (select value from json_each($1))
+          and people.phone_index is null
           and people.relative_of is null
-          -- an empty list spares the scan
-          and json_array_length($2) > 0
-          and people.record ->> 'name' in (select value from json_each($2))
           and cases.status <> 'closed'
-        order by 1";
-    sqlx::query_as(SQL)
-        .bind(json(&phones))
-        .bind(json(&names))
-        .fetch_all(connection)
-        .await
-        .during("look for open cases of the same residents")
+        order by cases.id";
+    let (mut phones, mut names) = (HashMap::new(), HashMap::new());
+    for one in known {
+        match one {
+            KnownBy::Phone(phone) => phones.insert(ring.phone_index(phone), one),
+            KnownBy::Name(name) => names.insert(ring.name_index(name), one),
+        };
+    }
+    let mut found = Vec::new();
+    for (sql, by) in [(BY_PHONE, phones), (BY_NAME, names)] {
+        if by.is_empty() {
+            continue;
+        }
+        let rows: Vec<(String, String, String)> = sqlx::query_as(sql)
+            .bind(json(&by.keys().collect::<Vec<_>>()))
+            .fetch_all(&mut *connection)
+            .await
+            .during("look for open cases of the same residents")?;
+        let open = |(id, matter, index): (String, String, String)| {
+            let known_by = (*by.get(&index)?).clone();
+            Some(OpenCase { id, matter, known_by })
+        };
+        found.extend(rows.into_iter().filter_map(open));
+    }
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
 }
 
 /// A wake-up that has come whatever the clock says: the clock of the process that wrote may be ahead of the planner's.
@@ -402,19 +454,23 @@ pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
             value ->> 'id', value ->> 'facts', 1, 0, 0, 0, value ->> 'unit', value ->> 'owner', value ->> 'matter',
             value ->> 'resident', value ->> 'status', value ->> 'live', value ->> 'priority', value ->> 'opened_ms'
         from json_each($1)";
-    let rows = cases.iter().map(|case| NewRow {
-        id: case.id.as_str(),
-        facts: facts(case),
-        unit: case.unit.as_str(),
-        owner: case.owner.as_str(),
-        matter: case.matter.as_str(),
-        resident: case.party.person.as_str(),
-        status: status(case),
-        live: case.may_ask(),
-        priority: i64::from(case.priority.is_some()),
-        opened_ms: case.opened_at.as_millisecond(),
-    });
-    let rows: Vec<NewRow<'_>> = rows.collect();
+    let residents: Vec<&str> = cases.iter().map(|case| case.party.person.as_str()).collect();
+    let keys = make_keys(tx, &residents).await?;
+    let mut rows = Vec::with_capacity(cases.len());
+    for case in cases {
+        rows.push(NewRow {
+            id: case.id.as_str(),
+            facts: facts(case, &keys)?,
+            unit: case.unit.as_str(),
+            owner: case.owner.as_str(),
+            matter: case.matter.as_str(),
+            resident: case.party.person.as_str(),
+            status: status(case),
+            live: case.may_ask(),
+            priority: i64::from(case.priority.is_some()),
+            opened_ms: case.opened_at.as_millisecond(),
+        });
+    }
     sqlx::query(SQL)
         .bind(json(&rows))
         .execute(&mut **tx)
@@ -429,8 +485,9 @@ pub async fn save(tx: &mut Tx, case: &Case, version: i64) -> Result<(), StoreErr
         update cases
         set facts = $1, version = version + 1, wake_ms = $2, unit = $3, owner = $4, status = $5, live = $6, priority = $7
         where id = $8 and version = $9";
+    let keys = make_keys(tx, &[case.party.person.as_str()]).await?;
     let done = sqlx::query(SQL)
-        .bind(facts(case))
+        .bind(facts(case, &keys)?)
         .bind(AT_ONCE_MS)
         .bind(case.unit.as_str())
         .bind(case.owner.as_str())
@@ -525,8 +582,10 @@ pub async fn next_numbers(tx: &mut Tx, year: i16, count: usize) -> Result<Vec<Ca
         .collect())
 }
 
-fn facts(case: &Case) -> String {
-    serde_json::to_string(case).expect("facts are maps with text keys, lists and values")
+/// The facts as they are stored: sealed with the key of the resident.
+fn facts(case: &Case, keys: &Keys) -> Result<String, StoreError> {
+    let plain = serde_json::to_string(case).expect("facts are maps with text keys, lists and values");
+    keys.seal(case.party.person.as_str(), place(case.id.as_str()), &plain)
 }
 
 fn status(case: &Case) -> &'static str {

@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 
+use crate::store::keys::Ring;
 use crate::store::switches::Switch;
 use crate::store::{During as _, MIGRATIONS, Store, StoreError, reading};
 
@@ -57,7 +58,7 @@ async fn look(pool: &SqlitePool, path: &Path) -> Result<Inspection, StoreError> 
     let damage: Vec<String> = damage.into_iter().filter(|line| line != "ok").collect();
     let version = version(pool).await?;
     let contents = match version {
-        Version::Current => Some(contents(&Store::over(pool.clone(), path)).await?),
+        Version::Current => Some(contents(&Store::over(pool.clone(), path, Ring::of_nobody())).await?),
         Version::Older { .. } | Version::Newer { .. } => None,
     };
     Ok(Inspection {
@@ -83,6 +84,19 @@ pub(super) async fn version(pool: &SqlitePool) -> Result<Version, StoreError> {
         std::cmp::Ordering::Less => Version::Older { found, ours },
         std::cmp::Ordering::Greater => Version::Newer { found, ours },
     })
+}
+
+/// Whether there are keys in it: then it has been sealed by a master key.
+pub(super) async fn is_sealed(pool: &SqlitePool) -> Result<bool, StoreError> {
+    const TABLE: &str = "select count(*) from sqlite_schema where type = 'table' and name = 'keys'";
+    const KEYS: &str = "select count(*) from (select 1 from keys limit 1)";
+    let action = "look whether the database is sealed";
+    let table: i64 = sqlx::query_scalar(TABLE).fetch_one(pool).await.during(action)?;
+    if table == 0 {
+        return Ok(false);
+    }
+    let keys: i64 = sqlx::query_scalar(KEYS).fetch_one(pool).await.during(action)?;
+    Ok(keys > 0)
 }
 
 async fn contents(store: &Store) -> Result<Contents, StoreError> {

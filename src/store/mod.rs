@@ -14,24 +14,29 @@ pub mod holds;
 pub mod incarnation;
 pub mod inspect;
 pub mod interrupted;
+pub mod keys;
 pub mod labels;
 pub mod people;
 pub mod queue;
 pub mod reminders;
 pub mod runs;
+mod sealing;
 pub mod sent;
 pub mod switches;
 
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _};
 
-/// A transaction on the write connection.
-pub type Tx = Transaction<'static, Sqlite>;
+use crate::vault::{Masters, Wrapped};
+use keys::{Locked, Ring, begin_sealing, rewrap, unlock};
+
+pub use keys::Tx;
 
 /// The oldest SQLite whose write-ahead log cannot corrupt a database (its release notes, 3.51.3).
 const SQLITE_MIN: [u32; 3] = [3, 51, 3];
@@ -81,6 +86,19 @@ pub enum StoreError {
         id: String,
         why: String,
     },
+    #[error(
+        "数据库 {path} 的个人信息是用别的密钥加密的。请放回原来的密钥(personal_data.key,或 state_dir 中的 xixin.key);若是有意更换,把原密钥写入 personal_data.old_keys / the personal data in {path} was sealed with another key. Put the one back that it was sealed with (personal_data.key, or xixin.key in state_dir); if it was changed on purpose, name the old one in personal_data.old_keys",
+        path = path.display()
+    )]
+    WrongKey { path: PathBuf },
+    #[error(
+        "数据库 {path} 的个人信息已加密,却没有密钥。请从备份取回密钥文件放入 state_dir(xixin.key)或写明 personal_data.key;绝不会另生成一把 / the personal data in {path} is sealed, and there is no key. Bring xixin.key back into state_dir from where its copy is kept, or set personal_data.key; another one is never made in its place",
+        path = path.display()
+    )]
+    NoKey { path: PathBuf },
+    /// Crypto-shredding: the key of a person was destroyed.
+    #[error("{table} {id}: 个人信息已应要求删除 / the personal data was erased on request")]
+    Erased { table: &'static str, id: String },
     #[error("case {id} was changed by somebody else at the same moment; nothing was written, try again")]
     Conflict { id: String },
 }
@@ -123,6 +141,14 @@ pub(crate) fn unreadable(table: &'static str, id: String, error: &serde_json::Er
     StoreError::Corrupt { table, id, why }
 }
 
+/// A row that is left out of a list is named in the log, so that somebody repairs it; one that was erased needs no repair.
+pub(crate) fn log_unreadable(error: &StoreError) {
+    match error {
+        StoreError::Erased { .. } => tracing::debug!("{error}"),
+        _ => tracing::error!("{error}"),
+    }
+}
+
 /// Names the operation in front of a database error.
 pub(crate) trait During<T> {
     fn during(self, action: &'static str) -> Result<T, StoreError>;
@@ -140,20 +166,13 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     path: PathBuf,
+    ring: Arc<Ring>,
 }
 
 impl Store {
-    /// Opens (and makes, if it is missing) the database at `path` and brings it up to date.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            // What is in it concerns people: for its owner only.
-            let mut make = std::fs::DirBuilder::new();
-            make.recursive(true).mode(0o700);
-            make.create(dir).map_err(|source| StoreError::Directory {
-                path: dir.to_owned(),
-                source,
-            })?;
-        }
+    /// Opens (and makes, if it is missing) the database at `path`, brings it up to date, and seals what is not sealed yet.
+    pub async fn open(path: &Path, masters: &Masters) -> Result<Self, StoreError> {
+        make_directory(path)?;
         // SQLite would make it readable for everybody, and its journals take after it. What fails here fails again, with its reason,
         // when SQLite opens the file.
         let mut make = std::fs::OpenOptions::new();
@@ -166,6 +185,8 @@ impl Store {
             .busy_timeout(BUSY_MAX)
             .foreign_keys(true)
             .pragma("temp_store", "memory")
+            // What is deleted is overwritten: a key that was destroyed must not be found in a free page.
+            .pragma("secure_delete", "on")
             .disable_statement_logging();
         let open_error = |source| StoreError::Open {
             path: path.to_owned(),
@@ -187,40 +208,73 @@ impl Store {
         check_library(&writer).await?;
         migrate(&writer, path).await?;
         incarnation::give(&writer).await?;
+        let ring = unlock_to_write(&writer, path, masters).await?;
         let reader = pool(3)
             .connect_with(options.create_if_missing(false))
             .await
             .map_err(open_error)?;
-        Ok(Self {
+        let store = Self {
             writer,
             reader,
             path: path.to_owned(),
-        })
+            ring: Arc::new(ring),
+        };
+        store.seal_older().await?;
+        Ok(store)
     }
 
     /// Opens the database at `path` to read it. It has to exist and to be of this version; nothing is made, changed or brought up to
-    /// date, and every write fails.
-    pub async fn look(path: &Path) -> Result<Self, StoreError> {
+    /// date, and every write fails. `masters` are `None` when there is no key file.
+    pub async fn look(path: &Path, masters: Option<&Masters>) -> Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::Missing { path: path.to_owned() });
         }
         let pool = reading(path, 3).await?;
         match inspect::version(&pool).await? {
-            inspect::Version::Current => Ok(Self::over(pool, path)),
-            inspect::Version::Older { .. } => Err(StoreError::Older { path: path.to_owned() }),
-            inspect::Version::Newer { found, .. } => Err(StoreError::Newer {
-                path: path.to_owned(),
-                version: found,
-            }),
+            inspect::Version::Current => {}
+            inspect::Version::Older { .. } => return Err(StoreError::Older { path: path.to_owned() }),
+            inspect::Version::Newer { found, .. } => {
+                return Err(StoreError::Newer {
+                    path: path.to_owned(),
+                    version: found,
+                });
+            }
         }
+        let Some(masters) = masters else {
+            return Err(StoreError::NoKey { path: path.to_owned() });
+        };
+        let mut connection = pool.acquire().await.during("reach the database")?;
+        let (ring, _) = unlock(&mut connection, masters).await.map_err(|locked| match locked {
+            // An upgrade that was interrupted between two of its steps.
+            Locked::NeverSealed => StoreError::Older { path: path.to_owned() },
+            locked => locked.told(path),
+        })?;
+        drop(connection);
+        let store = Self::over(pool, path, ring);
+        if !store.may_hold_plain().await? {
+            store.ring.refuse_plain();
+        }
+        Ok(store)
+    }
+
+    /// Whether the database at `path` holds anything that only its own key opens; false when there is no database.
+    pub async fn is_sealed(path: &Path) -> Result<bool, StoreError> {
+        if !path.exists() {
+            return Ok(false);
+        }
+        let pool = reading(path, 1).await?;
+        let sealed = inspect::is_sealed(&pool).await;
+        pool.close().await;
+        sealed
     }
 
     /// A store over connections that can only read.
-    fn over(pool: SqlitePool, path: &Path) -> Self {
+    fn over(pool: SqlitePool, path: &Path, ring: Ring) -> Self {
         Self {
             writer: pool.clone(),
             reader: pool,
             path: path.to_owned(),
+            ring: Arc::new(ring),
         }
     }
 
@@ -230,7 +284,16 @@ impl Store {
 
     /// Starts a write; it takes the lock at once, so that nothing it read can have changed when it commits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        self.writer.begin_with("begin immediate").await.during("start a write")
+        let inner = self
+            .writer
+            .begin_with("begin immediate")
+            .await
+            .during("start a write")?;
+        Ok(Tx::new(inner, Arc::clone(&self.ring)))
+    }
+
+    pub(crate) fn ring(&self) -> &Arc<Ring> {
+        &self.ring
     }
 
     pub(crate) fn reader(&self) -> &SqlitePool {
@@ -265,9 +328,50 @@ impl Store {
     }
 }
 
+/// Makes the directory of a database.
+pub fn make_directory(database: &Path) -> Result<(), StoreError> {
+    let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    // What is in it concerns people: for its owner only.
+    let mut make = std::fs::DirBuilder::new();
+    make.recursive(true).mode(0o700);
+    make.create(dir).map_err(|source| StoreError::Directory {
+        path: dir.to_owned(),
+        source,
+    })
+}
+
+/// The keys of a database that is written to. In a new one they are made; an old master key gives way to the current one.
+async fn unlock_to_write(writer: &SqlitePool, path: &Path, masters: &Masters) -> Result<Ring, StoreError> {
+    let action = "unlock the database";
+    // Nearly always there is nothing to write, and the write lock is everybody's.
+    let mut connection = writer.acquire().await.during(action)?;
+    match unlock(&mut connection, masters).await {
+        Ok((ring, Wrapped::Current)) => return Ok(ring),
+        Ok((_, Wrapped::Old)) | Err(Locked::NeverSealed) => {}
+        Err(locked) => return Err(locked.told(path)),
+    }
+    drop(connection);
+    // The lock comes first: two processes must not both make the first keys.
+    let mut tx = writer.begin_with("begin immediate").await.during(action)?;
+    let ring = match unlock(&mut tx, masters).await {
+        Ok((ring, Wrapped::Current)) => ring,
+        Ok((ring, Wrapped::Old)) => {
+            let keys = rewrap(&mut tx, masters).await?;
+            tracing::warn!("{keys} keys are wrapped by the new master key; personal_data.old_keys is no longer needed");
+            ring
+        }
+        Err(Locked::NeverSealed) => begin_sealing(&mut tx, masters).await?,
+        Err(locked) => return Err(locked.told(path)),
+    };
+    tx.commit().await.during(action)?;
+    Ok(ring)
+}
+
 /// Commits, naming the operation when it fails.
 pub async fn commit(tx: Tx, action: &'static str) -> Result<(), StoreError> {
-    tx.commit().await.during(action)
+    tx.inner.commit().await.during(action)
 }
 
 async fn check_library(pool: &SqlitePool) -> Result<(), StoreError> {

@@ -9,7 +9,9 @@ use crate::domain::ids::PersonId;
 use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::store::cases::json;
-use crate::store::{During, Store, StoreError, Tx, unreadable};
+use crate::store::keys::{Keys, keys_of, make_keys};
+use crate::store::{During, Store, StoreError, Tx, log_unreadable, unreadable};
+use crate::vault::Place;
 
 /// The residents with these ids and everybody who is their relative.
 const AROUND: &str = "
@@ -31,17 +33,19 @@ pub type Around = HashMap<PersonId, Result<People, StoreError>>;
 impl Store {
     /// The people around each of these residents, or why they cannot be read.
     pub async fn around(&self, residents: &[&PersonId]) -> Result<Around, StoreError> {
-        let rows = sqlx::query_as(AROUND)
+        let rows: Vec<Row> = sqlx::query_as(AROUND)
             .bind(json(&residents))
             .fetch_all(self.reader())
-            .await;
-        rows.during("read people").map(gather)
+            .await
+            .during("read people")?;
+        let keys = self.keys_of(rows.iter().map(|row| row.record.as_str())).await?;
+        Ok(gather(rows, &keys))
     }
 
     /// The people around each of these residents, for whoever only looks: records that cannot be read are named in the log and left out.
     pub async fn people(&self, residents: &[&PersonId]) -> Result<HashMap<PersonId, People>, StoreError> {
         let read = |(id, people): (PersonId, Result<People, StoreError>)| {
-            let people = people.inspect_err(|error| tracing::error!("{error}")).ok()?;
+            let people = people.inspect_err(log_unreadable).ok()?;
             Some((id, people))
         };
         Ok(self.around(residents).await?.into_iter().filter_map(read).collect())
@@ -55,7 +59,21 @@ impl Store {
     }
 }
 
-fn gather(rows: Vec<Row>) -> Around {
+/// Where the record of a person stands.
+pub(super) fn place(id: &str) -> Place<'_> {
+    Place {
+        table: "people",
+        column: "record",
+        row: id,
+    }
+}
+
+fn read(id: &str, record: String, keys: &Keys) -> Result<Person, StoreError> {
+    let record = keys.open(place(id), record)?;
+    serde_json::from_str(&record).map_err(|error| unreadable("people", id.to_owned(), &error))
+}
+
+fn gather(rows: Vec<Row>, keys: &Keys) -> Around {
     let mut found = Around::with_capacity(rows.len());
     for Row {
         id,
@@ -65,10 +83,12 @@ fn gather(rows: Vec<Row>) -> Around {
     {
         let resident = PersonId::from(relative_of.as_deref().unwrap_or(&id));
         let people = found.entry(resident).or_insert_with(|| Ok(People::default()));
-        match (serde_json::from_str::<Person>(&record), &mut *people) {
+        match (read(&id, record, keys), &mut *people) {
             (Ok(person), Ok(people)) if relative_of.is_some() => people.relatives.push(person),
             (Ok(person), Ok(people)) => people.resident = Some(person),
-            (Err(error), Ok(_)) => *people = Err(unreadable("people", id, &error)),
+            // A relative who was erased is a relative nobody knows of.
+            (Err(StoreError::Erased { .. }), Ok(_)) if relative_of.is_some() => {}
+            (Err(error), Ok(_)) => *people = Err(error),
             (_, Err(_)) => {}
         }
     }
@@ -81,10 +101,13 @@ pub type Sign = (String, String);
 /// The residents with these numbers and names who have been here before, with their relatives.
 pub async fn known_residents(tx: &mut Tx, signs: &[Sign]) -> Result<HashMap<Sign, People>, StoreError> {
     const RESIDENTS: &str = "
-        select id, phone, record ->> 'name' from people
-        where phone in (select value from json_each($1)) and relative_of is null
+        select id, phone_index, name_index from people
+        where phone_index in (select value from json_each($1)) and relative_of is null
         order by id";
-    let phones: Vec<&str> = signs.iter().map(|(phone, _)| phone.as_str()).collect();
+    let ring = tx.ring();
+    let index = |(phone, name): &Sign| (ring.phone_index(phone), ring.name_index(name));
+    let by_index: HashMap<Sign, &Sign> = signs.iter().map(|sign| (index(sign), sign)).collect();
+    let phones: Vec<&str> = by_index.keys().map(|(phone, _)| phone.as_str()).collect();
     let rows: Vec<(String, String, String)> = sqlx::query_as(RESIDENTS)
         .bind(json(&phones))
         .fetch_all(&mut **tx)
@@ -92,18 +115,18 @@ pub async fn known_residents(tx: &mut Tx, signs: &[Sign]) -> Result<HashMap<Sign
         .during("look for known residents")?;
     let mut ids: HashMap<Sign, PersonId> = HashMap::new();
     for (id, phone, name) in rows {
-        let sign = (phone, name);
-        if signs.contains(&sign) {
+        if let Some(sign) = by_index.get(&(phone, name)) {
             // The oldest record, should there be several.
-            ids.entry(sign).or_insert_with(|| PersonId::from(id));
+            ids.entry((*sign).clone()).or_insert_with(|| PersonId::from(id));
         }
     }
-    let rows = sqlx::query_as(AROUND)
+    let rows: Vec<Row> = sqlx::query_as(AROUND)
         .bind(json(&ids.values().collect::<Vec<_>>()))
         .fetch_all(&mut **tx)
         .await
         .during("read people")?;
-    let mut around = gather(rows);
+    let keys = keys_of(&mut **tx, &ring, rows.iter().map(|row| row.record.as_str())).await?;
+    let mut around = gather(rows, &keys);
     let mut known = HashMap::with_capacity(ids.len());
     for (sign, id) in ids {
         if let Some(people) = around.remove(&id) {
@@ -118,29 +141,40 @@ struct NewRow<'a> {
     id: &'a str,
     record: String,
     relative_of: Option<&'a str>,
-    phone: Option<&'a str>,
+    phone_index: Option<String>,
+    name_index: String,
 }
 
 /// Adds or replaces records; of several of one person the last counts.
 pub async fn put(tx: &mut Tx, people: &[&Person]) -> Result<(), StoreError> {
     const SQL: &str = "
-        insert into people (id, record, relative_of, phone)
-        select value ->> 'id', value ->> 'record', value ->> 'relative_of', value ->> 'phone'
+        insert into people (id, record, relative_of, phone_index, name_index)
+        select
+            value ->> 'id', value ->> 'record', value ->> 'relative_of', value ->> 'phone_index', value ->> 'name_index'
         from json_each($1)
         where true
         order by key
         on conflict (id) do update
-        set record = excluded.record, relative_of = excluded.relative_of, phone = excluded.phone";
+        set record = excluded.record, relative_of = excluded.relative_of,
+            phone_index = excluded.phone_index, name_index = excluded.name_index";
     if people.is_empty() {
         return Ok(());
     }
-    let rows = people.iter().map(|person| NewRow {
-        id: person.id.as_str(),
-        record: serde_json::to_string(person).expect("a record is a plain document"),
-        relative_of: person.relative.as_ref().map(|relative| relative.of.as_str()),
-        phone: person.phone.as_deref(),
-    });
-    let rows: Vec<NewRow<'_>> = rows.collect();
+    let ids: Vec<&str> = people.iter().map(|person| person.id.as_str()).collect();
+    let keys = make_keys(tx, &ids).await?;
+    let ring = tx.ring();
+    let mut rows = Vec::with_capacity(people.len());
+    for person in people {
+        let id = person.id.as_str();
+        let record = serde_json::to_string(person).expect("a record is a plain document");
+        rows.push(NewRow {
+            id,
+            record: keys.seal(id, place(id), &record)?,
+            relative_of: person.relative.as_ref().map(|relative| relative.of.as_str()),
+            phone_index: person.phone.as_deref().map(|phone| ring.phone_index(phone)),
+            name_index: ring.name_index(&person.name),
+        });
+    }
     sqlx::query(SQL)
         .bind(json(&rows))
         .execute(&mut **tx)

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::store::{During, Store, StoreError, Tx};
+use crate::vault::Place;
 
 impl Store {
     /// Whether a slot of a schedule has been claimed.
@@ -42,6 +43,14 @@ impl Store {
         Ok(serial.and_then(|serial| serial.parse().ok()).unwrap_or(0))
     }
 
+    /// A value that tells of people, as [`set_sealed`] kept it.
+    pub async fn sealed_meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        match self.meta(name).await? {
+            Some(value) => self.unseal(place(name), value).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The generation of these rules: the stored one when the fingerprint is known already, else the next.
     pub async fn rules_generation(&self, fingerprint: &str) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
@@ -79,6 +88,21 @@ pub async fn set_meta(tx: &mut Tx, name: &str, value: &str) -> Result<(), StoreE
         .await
         .map(|_| ())
         .during("store a value")
+}
+
+/// Where a single value stands.
+pub(super) fn place(name: &str) -> Place<'_> {
+    Place {
+        table: "meta",
+        column: "value",
+        row: name,
+    }
+}
+
+/// Keeps a value that tells of people: sealed with the hall's key.
+pub async fn set_sealed(tx: &mut Tx, name: &str, value: &str) -> Result<(), StoreError> {
+    let sealed = tx.seal(None, place(name), value).await?;
+    set_meta(tx, name, &sealed).await
 }
 
 /// Claims a slot; false when it has been claimed before.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use xixin::domain::ladder::Way;
 use xixin::engine::sender;
 use xixin::store::backup::{BackupError, backup, check, restore};
+use xixin::vault::{Cipher, Key, Masters};
 
 use crate::support::daemon::Installation;
 use crate::support::hall::Hall;
@@ -28,6 +29,12 @@ async fn busy() -> Hall {
 
 fn database(state: &Path) -> PathBuf {
     state.join("xixin.db")
+}
+
+/// By the key that the first start has made.
+fn masters(state: &Path) -> Masters {
+    let key = std::fs::read_to_string(state.join("xixin.key")).unwrap();
+    Masters::new(Key::parse(&key).unwrap(), Vec::new(), Cipher::default())
 }
 
 /// Backups at many instants of a morning's work: between claims, attempts, outcomes and plans, whatever is under way.
@@ -68,7 +75,9 @@ async fn whatever_backup_of_a_busy_morning_is_restored_nothing_leaves_twice() {
         saw.insert(sent);
         hall = hall
             .crash_and(|state| async move {
-                restore(&database(&state), &file, at(TEN), "lin").await.unwrap();
+                restore(&database(&state), &file, &masters(&state), (at(TEN), "lin"))
+                    .await
+                    .unwrap();
             })
             .await;
         hall.app.engine.look_around().await;
@@ -94,7 +103,9 @@ async fn without_the_log_nothing_leaves_before_somebody_has_looked() {
     assert!(!hall.take_left().is_empty());
     let hall = hall
         .crash_and(|state| async move {
-            restore(&database(&state), &file, at(TEN), "lin").await.unwrap();
+            restore(&database(&state), &file, &masters(&state), (at(TEN), "lin"))
+                .await
+                .unwrap();
             std::fs::remove_file(state.join("sent.log")).unwrap();
         })
         .await;
@@ -139,7 +150,9 @@ async fn what_may_have_left_before_the_restore_goes_to_a_person() {
     hall.take_left();
     let hall = hall
         .crash_and(|state| async move {
-            restore(&database(&state), &file, at(TEN), "lin").await.unwrap();
+            restore(&database(&state), &file, &masters(&state), (at(TEN), "lin"))
+                .await
+                .unwrap();
             // The power went before any outcome was noted.
             let log = std::fs::read_to_string(state.join("sent.log")).unwrap();
             let starts: String = log
@@ -186,7 +199,7 @@ async fn a_file_that_is_no_sound_backup_changes_nothing() {
     ] {
         let file = dir.join(name);
         std::fs::write(&file, content).unwrap();
-        let refused = restore(&path, &file, at(TEN), "lin").await;
+        let refused = restore(&path, &file, &masters(path.parent().unwrap()), (at(TEN), "lin")).await;
         assert!(
             matches!(refused, Err(BackupError::Unsound { .. })),
             "{name}: {refused:?}"

@@ -467,12 +467,12 @@ async fn one_case_that_cannot_be_read_stops_no_other() {
         .await
         .remove(0);
     let record = hall
-        .column("select record from people where phone = '13900000002'")
+        .column("select record from people where id = (select resident from cases where id = '2026-000002')")
         .await
         .remove(0);
     hall.sql("update cases set facts = '{\"id\": 沈' where id = '2026-000001'")
         .await;
-    hall.sql("update people set record = '[]' where phone = '13900000002'")
+    hall.sql("update people set record = '[]' where id = (select resident from cases where id = '2026-000002')")
         .await;
     hall.clock.set(at("2026-03-04 10:00"));
     let planned = planner::step(&hall.app.engine, at("2026-03-04 10:00")).await.unwrap();
@@ -495,7 +495,7 @@ async fn one_case_that_cannot_be_read_stops_no_other() {
     hall.sql(&format!("update cases set facts = '{facts}' where id = '2026-000001'"))
         .await;
     hall.sql(&format!(
-        "update people set record = '{record}' where phone = '13900000002'"
+        "update people set record = '{record}' where id = (select resident from cases where id = '2026-000002')"
     ))
     .await;
     hall.run_until("2026-03-04 13:00").await;

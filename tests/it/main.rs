@@ -54,3 +54,4 @@ mod support;
 mod systemd;
 mod texts;
 mod traps;
+mod vault;

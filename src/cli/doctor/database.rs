@@ -5,9 +5,10 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Finding;
-use crate::app::database_path;
+use crate::app::{Place, database_path, masters};
 use crate::config::settings::Settings;
 use crate::domain::text::Said;
+use crate::store::Store;
 use crate::store::inspect::{Contents, Version, inspect};
 
 const SPACE_BAD_MIB: u64 = 64;
@@ -19,7 +20,13 @@ const WAIT_BAD: SignedDuration = SignedDuration::from_hours(1);
 const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
 const CLOCK_BAD: SignedDuration = SignedDuration::from_hours(1);
 
-pub(super) async fn look(settings: &Settings, now: Timestamp, daemon: bool, findings: &mut Vec<Finding>) {
+pub(super) async fn look(
+    place: &Place,
+    settings: &Settings,
+    now: Timestamp,
+    daemon: bool,
+    findings: &mut Vec<Finding>,
+) {
     space(&settings.state_dir, findings);
     let path = database_path(settings);
     if !path.exists() {
@@ -60,8 +67,37 @@ pub(super) async fn look(settings: &Settings, now: Timestamp, daemon: bool, find
     }
     findings.push(version(found.version, &path));
     if let Some(contents) = found.contents {
+        findings.push(key(place, settings, &path).await);
         clock(&contents, now, findings);
         queue(&contents, now, daemon, findings);
+    }
+}
+
+/// Whether the master key opens this database: best known before the next start.
+async fn key(place: &Place, settings: &Settings, path: &Path) -> Finding {
+    let opened = match masters(place, settings) {
+        Ok(masters) => Store::look(path, masters.as_ref()).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(store) => {
+            store.close().await;
+            Finding::good(
+                "key",
+                Said::new(
+                    "主密钥与数据库相符;请确认另存有一份,且不与备份放在一起",
+                    "the master key opens the database; see that a copy of it is kept, apart from the backups",
+                ),
+            )
+        }
+        Err(error) => Finding::bad(
+            "key",
+            Said::new("个人信息打不开", format!("{error:#}")),
+            Said::new(
+                "放回原来的密钥: personal_data.key 或数据目录中的 xixin.key",
+                "put the key back that was used: personal_data.key, or xixin.key in state_dir",
+            ),
+        ),
     }
 }
 

@@ -8,12 +8,13 @@ use std::path::Path;
 use jiff::{Span, Timestamp};
 
 use super::Finding;
-use crate::app::{Place, database_path};
+use crate::app::{Place, database_path, key_file};
 use crate::config::Loaded;
 use crate::config::secret::SecretSource;
 use crate::config::settings::Settings;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
+use crate::vault::open_to_others;
 
 /// A calendar that ends sooner cannot count the usual periods of 60 days.
 const CALENDAR_DAYS_MIN: i64 = 60;
@@ -108,6 +109,7 @@ pub(super) fn permissions(place: &Place, settings: &Settings, findings: &mut Vec
             Said::new(format!("chmod o-w {path}"), format!("chmod o-w {path}")),
         ));
     }
+    key_file_finding(settings, findings);
     for path in secret_files(settings) {
         if mode(path).is_some_and(|mode| mode & 0o007 != 0) {
             let path = path.display();
@@ -129,14 +131,42 @@ pub(super) fn permissions(place: &Place, settings: &Settings, findings: &mut Vec
     }
 }
 
+/// The key opens every name and number, in the database and in every backup.
+fn key_file_finding(settings: &Settings, findings: &mut Vec<Finding>) {
+    if let Some(said) = key_is_open(settings) {
+        let path = key_file(settings).unwrap_or_default();
+        let fix = format!("chmod 600 {}", path.display());
+        findings.push(Finding::bad("permissions", said, Said::new(fix.clone(), fix)));
+    }
+}
+
+/// What is wrong with who may read the key file.
+pub(in crate::cli) fn key_is_open(settings: &Settings) -> Option<Said> {
+    let path = key_file(settings).filter(|path| open_to_others(path))?;
+    let path = path.display();
+    Some(Said::new(
+        format!("主密钥 {path} 可被属主以外的人读取或改动;它能解开全部个人信息"),
+        format!("the master key {path} is open to others than its owner; it opens all personal data"),
+    ))
+}
+
 /// A database that root made by running a verb is closed to the daemon's own user.
 fn owners(settings: &Settings, findings: &mut Vec<Finding>) {
     let owner = |path: &Path| fs::metadata(path).ok().map(|meta| meta.uid());
     let path = database_path(settings);
-    let (Some(dir), Some(file)) = (owner(&settings.state_dir), owner(&path)) else {
+    let Some(dir) = owner(&settings.state_dir) else {
         return;
     };
-    if dir != file {
+    let made_by_us = settings
+        .personal_data
+        .key
+        .is_none()
+        .then(|| key_file(settings))
+        .flatten();
+    for path in std::iter::once(path).chain(made_by_us) {
+        if owner(&path).is_none_or(|file| file == dir) {
+            continue;
+        }
         let (path, dir_path) = (path.display(), settings.state_dir.display());
         let fix = format!("chown --reference={dir_path} {path}*");
         findings.push(Finding::bad(

@@ -6,6 +6,8 @@ mod database;
 mod files;
 mod reach;
 
+pub(super) use files::key_is_open;
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -116,7 +118,7 @@ async fn look(place: &Place) -> Vec<Finding> {
     files::permissions(place, &settings, &mut findings);
     let daemon = reach::daemon(&settings, loaded.as_ref(), &mut findings).await;
     reach::listener(&settings, daemon.is_some(), &mut findings).await;
-    database::look(&settings, now, daemon.is_some(), &mut findings).await;
+    database::look(place, &settings, now, daemon.is_some(), &mut findings).await;
     reach::channels(place, &settings, &mut findings).await;
     findings
 }
