@@ -111,6 +111,8 @@ pub enum Audience {
     Owner,
     /// The member of staff named in the item (who promised, who goes along), else the owner.
     Assignee,
+    /// Who had it before it passed to the assignee.
+    Former,
     /// Whoever is on duty at the window that day.
     Duty,
     /// The member of staff of another unit who owes the answer, else the district's department.
@@ -124,9 +126,10 @@ pub enum Audience {
 }
 
 impl Audience {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Owner,
         Self::Assignee,
+        Self::Former,
         Self::Duty,
         Self::Contact,
         Self::Supervisor,
@@ -140,6 +143,7 @@ impl Audience {
         match self {
             Self::Owner => "owner",
             Self::Assignee => "assignee",
+            Self::Former => "former",
             Self::Duty => "duty",
             Self::Contact => "contact",
             Self::Supervisor => "supervisor",
@@ -165,7 +169,13 @@ impl Audience {
             Self::Supervisor => Some(Role::BusinessSupervisor),
             Self::Director => Some(Role::Director),
             Self::District => Some(Role::DistrictLead),
-            Self::Owner | Self::Assignee | Self::Duty | Self::Contact | Self::Resident | Self::Relatives => None,
+            Self::Owner
+            | Self::Assignee
+            | Self::Former
+            | Self::Duty
+            | Self::Contact
+            | Self::Resident
+            | Self::Relatives => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::channel::invitation::{Invitation, Method};
 use crate::domain::case::Item;
+use crate::domain::ladder::Audience;
 use crate::domain::milestone::Milestone;
 use crate::domain::person::MayKnow;
 use crate::domain::plan::decide::Scene;
@@ -26,11 +27,14 @@ pub(crate) fn invitation(scene: &Scene<'_>, dated: &Dated<'_>, queued: &Queued, 
     if queued.is_call_notice {
         return None;
     }
-    let is_off = dated.at(Milestone::Cancelled).is_some();
-    let (method, sequence) = if is_off {
-        (Method::Cancel, dated.item.moves() + 1)
+    // Each change that a calendar hears of counts, so that whoever gives it away and takes it back is asked anew.
+    let changes = dated.item.moves() + dated.item.passes();
+    let (method, sequence) = if dated.at(Milestone::Cancelled).is_some() {
+        (Method::Cancel, changes + 1)
+    } else if queued.audience == Audience::Former {
+        (Method::Cancel, changes)
     } else {
-        (Method::Request, dated.item.moves())
+        (Method::Request, changes)
     };
     let rules = scene.rules;
     let reader = reader(scene, &queued.recipient)?;

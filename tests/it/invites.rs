@@ -77,3 +77,54 @@ async fn a_calendar_follows_an_escort_from_booking_to_cancelling() {
     assert_eq!(line(&off[0], "STATUS"), "STATUS:CANCELLED");
     assert_eq!(line(&off[0], "SEQUENCE"), "SEQUENCE:2");
 }
+
+#[tokio::test]
+async fn who_gives_an_escort_away_loses_it_from_their_calendar_and_gets_it_again_when_it_comes_back() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    hall.without_digest("2026-03-02").await;
+    let case = hall
+        .take_in(
+            "lin",
+            json!({
+                "resident": { "name": "沈静之", "phone": "13900000021" },
+                "matter": "medical_gap",
+                "request": "去做鉴定",
+                "escorts": [{ "what": "现场办理", "office": "medical_insurance", "visit": "2026-03-05T09:30", "with": "hao" }]
+            }),
+        )
+        .await;
+    // Method, sequence and address of what a pass sends, the address in order.
+    let passed = async |to: &str| {
+        let pass = json!({ "do": "pass", "item": "e2", "to": to });
+        hall.act("gu", &case, pass).await.unwrap();
+        hall.settle().await;
+        let left = calendars(&hall);
+        let mut told: Vec<String> = left
+            .iter()
+            .map(|one| {
+                let attendee = line(one, "ATTENDEE").rsplit(':').next().unwrap();
+                format!("{attendee} {} {}", line(one, "METHOD"), line(one, "SEQUENCE"))
+            })
+            .collect();
+        told.sort();
+        told
+    };
+    hall.settle().await;
+    assert_eq!(line(&calendars(&hall)[0], "SEQUENCE"), "SEQUENCE:0");
+    assert_eq!(
+        passed("an").await,
+        [
+            "an@example.org METHOD:REQUEST SEQUENCE:1",
+            "hao@example.org METHOD:CANCEL SEQUENCE:1"
+        ]
+    );
+    // A calendar takes only what is newer than what it knows.
+    hall.run_until("2026-03-02 10:05").await;
+    assert_eq!(
+        passed("hao").await,
+        [
+            "an@example.org METHOD:CANCEL SEQUENCE:2",
+            "hao@example.org METHOD:REQUEST SEQUENCE:2"
+        ]
+    );
+}

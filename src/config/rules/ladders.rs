@@ -95,6 +95,14 @@ fn check_rung(doc: &Document, path: &str, item: Option<ItemKind>, rung: &RungEnt
         let fix = "allowed only with item = \"reply\"; name somebody else, such as \"owner\"";
         heard.push(doc.at(&format!("{path}.to[{index}]"), &what, fix));
     }
+    let former = rung.to.iter().position(|audience| *audience == Audience::Former);
+    if let (Some(index), Some(item)) = (former, item) {
+        let bound = matches!(item, ItemKind::Appointment | ItemKind::Escort);
+        if !bound || rung.when.0.point().milestone != Milestone::Passed {
+            let fix = "allowed only with when = \"on passed\" of an appointment or an escort";
+            heard.push(doc.at(&format!("{path}.to[{index}]"), "there is nobody who had it before", fix));
+        }
+    }
     let staff = rung.to.iter().any(|audience| !audience.is_public());
     if staff && rung.by.contains(&Way::Phone) && doc.is_whole(&at("to")) {
         let fix = "allowed for staff: email, sms; \"phone\" makes a call task to a resident or relative";

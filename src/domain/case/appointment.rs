@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Acknowledgement, Base, Dates, Followed, Span, is_zero};
+use super::{Acknowledgement, Base, Dates, Followed, Passes, Span, is_zero};
 use crate::domain::ids::{ItemId, OfficeId, StaffId};
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Milestones, Moment};
@@ -41,6 +41,8 @@ pub struct Appointment {
     /// When it passed to whoever has it now, if it did since it was last moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Passes::is_none")]
+    pub passes: Passes,
     pub state: AppointmentState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
@@ -79,6 +81,10 @@ impl<'a> Followed<'a> for &'a Appointment {
 
     fn assignee(&self) -> Option<&'a StaffId> {
         Some(&self.with)
+    }
+
+    fn passes(&self) -> Option<&'a Passes> {
+        Some(&self.passes)
     }
 
     fn act_by(&self) -> Milestone {

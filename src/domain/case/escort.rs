@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Base, Dates, Followed, Head, Span};
+use super::{Base, Dates, Followed, Head, Passes, Span};
 use crate::domain::ids::{OfficeId, StaffId};
 use crate::domain::ladder::ItemKind;
 use crate::domain::milestone::{Milestone, Milestones, Moment};
@@ -109,6 +109,10 @@ impl<'a> Followed<'a> for &'a Escort {
 
     fn assignee(&self) -> Option<&'a StaffId> {
         Some(&self.with)
+    }
+
+    fn passes(&self) -> Option<&'a Passes> {
+        Some(&self.head.passes)
     }
 
     fn act_by(&self) -> Milestone {

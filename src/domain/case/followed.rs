@@ -25,8 +25,29 @@ pub struct Head {
     /// When it passed to whoever has it now, if it did since it was last moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Passes::is_none")]
+    pub passes: Passes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
+}
+
+/// How often an item went into other hands, and who had it before: their calendar has to hear that it is theirs no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passes {
+    pub times: u32,
+    pub from: Option<StaffId>,
+}
+
+impl Passes {
+    pub(super) fn is_none(&self) -> bool {
+        self.times == 0
+    }
+
+    pub(super) fn pass_from(&mut self, holder: StaffId) {
+        self.times = self.times.saturating_add(1);
+        self.from = Some(holder);
+    }
 }
 
 impl Head {
@@ -36,6 +57,7 @@ impl Head {
             set_at,
             moves: 0,
             passed_at: None,
+            passes: Passes::default(),
             acknowledged: None,
         }
     }
@@ -122,6 +144,11 @@ pub trait Followed<'a> {
 
     /// The member of staff it names; `None` is the owner of the case.
     fn assignee(&self) -> Option<&'a StaffId> {
+        None
+    }
+
+    /// How often it went into other hands, and out of whose.
+    fn passes(&self) -> Option<&'a Passes> {
         None
     }
 

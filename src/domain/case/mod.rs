@@ -25,7 +25,7 @@ pub use contact::{Contact, ContactKind, Direction, Feedback, FeedbackKind, Heard
 pub use deadline::{Deadline, Trigger};
 pub use escort::{CheckIn, Escort, EscortState, Leg};
 pub use facts::{Acknowledgement, CaseFlag, Closing, Estimate, Mark, Origin, Party, PriorityLane, Status};
-pub use followed::{Base, Dates, Followed, Head, Span};
+pub use followed::{Base, Dates, Followed, Head, Passes, Span};
 pub use incident::Incident;
 pub use material::{Material, MaterialState, Search, SearchAnswer};
 pub use reply::{Answer, Reply, ReplyKind};
@@ -286,19 +286,23 @@ impl Case {
     /// Gives an item into other hands, where it names somebody, and returns who had it. Whoever has it now is told at once.
     pub fn pass_on(&mut self, item: &ItemId, to: &StaffId, now: Timestamp) -> Option<StaffId> {
         let callbacks = self.callbacks.iter_mut();
-        let callbacks = callbacks.map(|one| (&one.id, &mut one.by, &mut one.passed_at));
+        let callbacks = callbacks.map(|one| (&one.id, &mut one.by, &mut one.passed_at, None));
         let appointments = self.appointments.iter_mut();
-        let appointments = appointments.map(|one| (&one.id, &mut one.with, &mut one.passed_at));
+        let appointments = appointments.map(|one| (&one.id, &mut one.with, &mut one.passed_at, Some(&mut one.passes)));
         let escorts = (self.escorts.iter_mut()).map(|one| (&mut one.head, &mut one.with));
         let incidents = (self.incidents.iter_mut()).map(|one| (&mut one.head, &mut one.by));
         let todos = (self.todos.iter_mut()).map(|one| (&mut one.head, &mut one.by));
         let papers = (self.materials.iter_mut()).filter_map(|one| Some((&mut one.head, one.finder.as_mut()?)));
         let heads = escorts.chain(incidents).chain(todos).chain(papers);
-        let heads = heads.map(|(head, holder)| (&head.id, holder, &mut head.passed_at));
+        let heads = heads.map(|(head, holder)| (&head.id, holder, &mut head.passed_at, Some(&mut head.passes)));
         let mut all = callbacks.chain(appointments).chain(heads);
-        let (_, holder, passed_at) = all.find(|(id, ..)| *id == item)?;
+        let (_, holder, passed_at, passes) = all.find(|(id, ..)| *id == item)?;
         *passed_at = Some(now);
-        Some(std::mem::replace(holder, to.clone()))
+        let from = std::mem::replace(holder, to.clone());
+        if let Some(passes) = passes {
+            passes.pass_from(from.clone());
+        }
+        Some(from)
     }
 
     /// Whether anything of it may still ask for something, by whatever rules: a closed case that leaves nothing behind never does.
@@ -435,6 +439,16 @@ impl<'a> Item<'a> {
 
     pub fn moves(&self) -> u32 {
         self.followed().base().moves
+    }
+
+    /// How often it went into other hands.
+    pub fn passes(&self) -> u32 {
+        self.followed().passes().map_or(0, |passes| passes.times)
+    }
+
+    /// Who had it before it went into other hands.
+    pub fn former(&self) -> Option<&'a StaffId> {
+        self.followed().passes()?.from.as_ref()
     }
 
     pub fn is_open(&self) -> bool {

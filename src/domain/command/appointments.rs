@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::booking::{Agenda, Wish};
-use crate::domain::case::{Appointment, AppointmentState};
+use crate::domain::case::{Appointment, AppointmentState, Passes};
 use crate::domain::command::items::{already_over, known_office, next_id, no_item};
 use crate::domain::command::open::{known_staff, too_many};
 use crate::domain::command::{Change, Context, NewAppointment, Refusal, fields};
@@ -42,6 +42,7 @@ pub(super) fn book(change: &mut Change, context: &Context<'_>, new: NewAppointme
         set_at: context.now,
         moves: 0,
         passed_at: None,
+        passes: Passes::default(),
         state: AppointmentState::Booked,
         acknowledged: None,
     });

@@ -62,6 +62,11 @@ pub fn staff_ways(staff: &Staff, asked: &[Way]) -> Vec<Way> {
 
 fn staff<'a>(rules: &'a Rulebook, case: &Case, item: Item<'_>, audience: Audience, on: Date) -> Vec<&'a Staff> {
     let org = &rules.org;
+    if audience == Audience::Former {
+        // It is their own calendar: nobody stands in for them, and nobody above needs to hear it.
+        let former = item.former().and_then(|former| org.staff.get(former));
+        return former.filter(|staff| staff.has_address()).into_iter().collect();
+    }
     let owner = || org.acting_for(&case.owner, on);
     let mut meant: Vec<&Staff> = match audience.role() {
         Some(role) => org

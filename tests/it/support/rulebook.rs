@@ -11,7 +11,9 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use xixin::config::shipped_rulebook;
 use xixin::domain::calendar::{Calendar, CalendarSource, DayOverride, OffDay};
-use xixin::domain::case::{Appointment, AppointmentState, Beginning, Callback, Case, Deadline, Due, Party, Trigger};
+use xixin::domain::case::{
+    Appointment, AppointmentState, Beginning, Callback, Case, Deadline, Due, Party, Passes, Trigger,
+};
 use xixin::domain::guard::GuardRule;
 use xixin::domain::knowledge::Knowledge;
 use xixin::domain::ladder::{Audience, ItemKind, Ladder, Late, Priority, Rung, Until, Way};
@@ -681,6 +683,7 @@ pub(crate) fn appointment<'a>(case: &'a mut Case, with: &str, booked: &str, star
         set_at: at(booked),
         moves: 0,
         passed_at: None,
+        passes: Passes::default(),
         state: AppointmentState::Booked,
         acknowledged: None,
     });

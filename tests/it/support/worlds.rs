@@ -17,8 +17,8 @@ use xixin::domain::calendar::OffDay;
 use xixin::domain::case::{
     Acknowledgement, Answer, Appointment, AppointmentState, Approval, Attempt, AttemptResult, Callback, Care, Case,
     CaseFlag, CheckIn, Closing, Contact, ContactKind, Deadline, Direction, Due, Escort, EscortState, Head, Incident,
-    Leg, Mark, Material, MaterialState, Origin, Purpose, Reply, ReplyKind, Search, SearchAnswer, ServicePlan, Status,
-    Step as PlanStep, Todo, Trigger, Watch,
+    Leg, Mark, Material, MaterialState, Origin, Passes, Purpose, Reply, ReplyKind, Search, SearchAnswer, ServicePlan,
+    Status, Step as PlanStep, Todo, Trigger, Watch,
 };
 use xixin::domain::ids::{ItemId, LadderId};
 use xixin::domain::ladder::{
@@ -356,6 +356,7 @@ fn appointment(centre: i64) -> impl Strategy<Value = Appointment> {
             set_at,
             moves,
             passed_at: (moves == 1).then_some(set_at),
+            passes: passes(moves),
             state: match ending {
                 Ending::Booked => AppointmentState::Booked,
                 Ending::Over(at) => AppointmentState::Attended { at, by: "li".into() },
@@ -398,6 +399,17 @@ fn in_vain(at: Timestamp) -> Attempt {
     }
 }
 
+/// What was moved once went into other hands afterwards.
+fn passes(moves: u32) -> Passes {
+    match moves {
+        1 => Passes {
+            times: 1,
+            from: Some("li".into()),
+        },
+        _ => Passes::default(),
+    }
+}
+
 /// The id is given when the case is put together.
 fn head(centre: i64) -> impl Strategy<Value = Head> {
     (around(centre, 30), 0..3_u32, acknowledgement(centre)).prop_map(|(set_at, moves, acknowledged)| Head {
@@ -405,6 +417,7 @@ fn head(centre: i64) -> impl Strategy<Value = Head> {
         set_at,
         moves,
         passed_at: (moves == 1).then_some(set_at),
+        passes: passes(moves),
         acknowledged,
     })
 }
