@@ -27,6 +27,8 @@ pub struct TakenOver {
 impl Engine {
     /// Settles what other holders have left behind, together with the calls that staff make instead, in one transaction.
     pub async fn take_over(&self, now: Timestamp) -> Result<TakenOver, StoreError> {
+        // From the first start on: a text that is changed before anything was sent is a changed one all the same.
+        self.know_the_day(now).await?;
         let mut tx = self.store.begin().await?;
         let found = settle_interrupted(&mut tx, &self.holder, EMAIL_CRASHES_MAX, now).await?;
         let calls = self.calls(&found.doubtful, now).await?;
