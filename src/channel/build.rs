@@ -309,18 +309,25 @@ pub(super) fn is_unfit(c: char) -> bool {
 
 /// CRLF line ends; controls other than tab are dropped. What remains travels as base64.
 fn body_bytes(text: &str) -> Vec<u8> {
-    let mut out = String::with_capacity(text.len() + text.len() / 16);
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '\r' if rest.peek() == Some(&'\n') => {}
-            '\r' | '\n' => out.push_str("\r\n"),
-            '\t' => out.push('\t'),
-            c if c.is_control() => {}
-            c => out.push(c),
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 16 + 2);
+    // What lies between two controls is taken over as a whole. In UTF-8 no other character holds the bytes of one.
+    let mut start = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let next = bytes.get(at + 1);
+        let c1 = byte == 0xC2 && next.is_some_and(|next| (0x80..=0x9F).contains(next));
+        let control = (byte < 0x20 && byte != b'\t') || byte == 0x7F || c1;
+        if !control {
+            continue;
+        }
+        out.extend_from_slice(&bytes[start..at]);
+        start = at + if c1 { 2 } else { 1 };
+        if byte == b'\n' || (byte == b'\r' && next != Some(&b'\n')) {
+            out.extend_from_slice(b"\r\n");
         }
     }
-    out.into_bytes()
+    out.extend_from_slice(&bytes[start..]);
+    out
 }
 
 /// The last look before the socket.
@@ -491,5 +498,14 @@ mod tests {
     #[test]
     fn body_lines_end_with_crlf_and_hold_no_controls() {
         assert_eq!(body_bytes("a\nb\rc\r\nd\0\x1b\te"), b"a\r\nb\r\nc\r\nd\te");
+        let table = [
+            ("", ""),
+            ("\r\r\n\n", "\r\n\r\n\r\n"),
+            ("\u{7f}\u{80}\u{9f}\u{a0}\u{85}£Â期", "\u{a0}£Â期"),
+            ("x\u{85}", "x"),
+        ];
+        for (text, body) in table {
+            assert_eq!(body_bytes(text), body.as_bytes(), "{text:?}");
+        }
     }
 }

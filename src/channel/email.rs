@@ -8,8 +8,6 @@
 //! It does not retry a message, with one exception that cannot send twice: a connection found closed when it is used again.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +16,7 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::{Response, Severity};
+use lettre::transport::smtp::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -30,7 +28,7 @@ use super::Line;
 use super::build::WireMail;
 use super::failure::{Cause, Failure, StepError};
 use super::outcome::{Outcome, Stage};
-use super::stream::{BeforeTls, Encrypted};
+use super::stream::{BeforeTls, Encrypted, Watched, Written};
 
 /// A connection idle for longer is not used again: firewalls forget it without telling.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
@@ -57,8 +55,8 @@ pub struct SmtpPool {
     security: Security,
     hello: ClientId,
     credentials: Option<Credentials>,
-    timeout: Duration,
-    dot_timeout: Duration,
+    pub(super) timeout: Duration,
+    pub(super) dot_timeout: Duration,
     permits: Semaphore,
     idle: Mutex<Vec<Session>>,
 }
@@ -70,18 +68,23 @@ enum Security {
 }
 
 /// One open, greeted and authenticated connection.
-struct Session {
-    connection: AsyncSmtpConnection,
+pub(super) struct Session {
+    pub(super) connection: AsyncSmtpConnection,
     /// When it was last answered.
     used: Instant,
-    state: State,
+    pub(super) state: State,
+    /// Whether the server takes several commands in one piece (RFC 2920).
+    pipelining: bool,
+    pub(super) written: Written,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Clean,
     /// A transaction was refused half-way: RSET before the next one.
     Begun,
+    /// The server waits for a text that will not come: of no more use.
+    Spent,
 }
 
 impl SmtpPool {
@@ -180,6 +183,7 @@ impl SmtpPool {
         };
         // Without it, the final dot waits 40 ms for the delayed acknowledgement of the text before it.
         stream.set_nodelay(true).map_err(lost)?;
+        let (stream, written) = Watched::new(stream);
 
         let mut connection = match &self.security {
             Security::Plain => self.greet(Box::new(stream)).await?,
@@ -202,6 +206,7 @@ impl SmtpPool {
                 connection
             }
         };
+        let pipelining = self.learn_pipelining(&mut connection, &self.hello).await?;
         if let Some(credentials) = &self.credentials {
             self.within(Stage::Auth, connection.auth(DEFAULT_MECHANISMS, credentials))
                 .await?;
@@ -210,6 +215,8 @@ impl SmtpPool {
             connection,
             used: Instant::now(),
             state: State::Clean,
+            pipelining,
+            written,
         })
     }
 
@@ -226,16 +233,19 @@ impl SmtpPool {
         let done = self.transact(&mut session, mail).await;
         match &done {
             Ok(_) => self.put_back(session, State::Clean),
-            Err(Failure {
-                cause: Cause::Reply { code, .. },
-                ..
-            }) if *code != 421 => self.put_back(session, State::Begun),
+            Err(failure) if failure.leaves_the_line_open() && session.state != State::Spent => {
+                self.put_back(session, State::Begun);
+            }
             Err(_) => {}
         }
         done
     }
 
     async fn transact(&self, session: &mut Session, mail: &WireMail) -> Result<Response, Failure> {
+        if session.pipelining {
+            self.announce_at_once(session, mail).await?;
+            return self.text_and_dot(session, mail.bytes()).await;
+        }
         let connection = &mut session.connection;
         if session.state == State::Begun {
             self.expect(Stage::Mail, connection.command(Rset), 250).await?;
@@ -254,41 +264,11 @@ impl SmtpPool {
         )
         .await?;
         self.expect(Stage::Data, connection.command(Data), 354).await?;
-        self.text_and_dot(connection, mail.bytes()).await
-    }
-
-    /// The text, the dot and the answer. lettre asks for the next piece of the text when the one before it has been written,
-    /// so being asked after the last piece marks the moment the dot goes out.
-    async fn text_and_dot(&self, connection: &mut AsyncSmtpConnection, text: &[u8]) -> Result<Response, Failure> {
-        let dot = AtomicBool::new(false);
-        // lettre puts a line break before the dot.
-        let text = text.strip_suffix(b"\r\n").unwrap_or(text);
-        let pieces = std::iter::once(text).chain(std::iter::from_fn(|| {
-            dot.store(true, Ordering::Relaxed);
-            None
-        }));
-        let mut sending = pin!(connection.message_iter(pieces));
-        let answered = match timeout(self.timeout, &mut sending).await {
-            Err(_) if dot.load(Ordering::Relaxed) => timeout(self.dot_timeout, sending).await,
-            answered => answered,
-        };
-        let stage = if dot.load(Ordering::Relaxed) {
-            Stage::Dot
-        } else {
-            Stage::Body
-        };
-        let response = Failure::of(stage, answered)?;
-        match response.code().severity {
-            Severity::PositiveCompletion => Ok(response),
-            _ => Err(Failure {
-                stage,
-                cause: Cause::Lost,
-            }),
-        }
+        self.text_and_dot(session, mail.bytes()).await
     }
 
     /// A command and its one right answer, any 2yz standing for 250.
-    async fn expect(
+    pub(super) async fn expect(
         &self,
         stage: Stage,
         answer: impl Future<Output = Result<Response, smtp::Error>>,
@@ -305,7 +285,7 @@ impl SmtpPool {
         }
     }
 
-    async fn within<T, E: Into<StepError>>(
+    pub(super) async fn within<T, E: Into<StepError>>(
         &self,
         stage: Stage,
         step: impl Future<Output = Result<T, E>>,
@@ -384,10 +364,11 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move {
             let mut stream = BufReader::new(listener.accept().await.unwrap().0);
-            let mut line = String::new();
             stream.get_mut().write_all(b"220 x\r\n").await.unwrap();
-            stream.read_line(&mut line).await.unwrap();
-            stream.get_mut().write_all(b"250 x\r\n").await.unwrap();
+            for _ in 0..2 {
+                stream.read_line(&mut String::new()).await.unwrap();
+                stream.get_mut().write_all(b"250 x\r\n").await.unwrap();
+            }
             let mut lines = String::new();
             while !lines.ends_with("\r\n.\r\n") {
                 stream.read_line(&mut lines).await.unwrap();
@@ -408,7 +389,7 @@ mod tests {
         };
         let pool = SmtpPool::new(&settings, None).unwrap();
         let mut session = pool.open().await.unwrap();
-        pool.text_and_dot(&mut session.connection, text).await.unwrap();
+        pool.text_and_dot(&mut session, text).await.unwrap();
         assert_eq!(
             server.await.unwrap(),
             "..\r\n...\r\n..a\r\na.\r\n\r\n..\r\nend\r\n.\r\n"

@@ -65,6 +65,11 @@ impl Failure {
         Err(Self { stage, cause })
     }
 
+    /// Whether the server refused and goes on listening.
+    pub(crate) fn leaves_the_line_open(&self) -> bool {
+        matches!(self.cause, Cause::Reply { code, .. } if code != 421)
+    }
+
     pub(crate) fn outcome(self) -> Outcome {
         let Self { stage, cause } = self;
         if let Cause::Reply { code, enhanced } = cause {

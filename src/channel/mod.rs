@@ -4,12 +4,14 @@
 //! attempt ends in exactly one [`outcome::Outcome`]. A channel never retries by itself, keeps no queue and records nothing.
 
 pub mod build;
+mod dot;
 pub mod email;
 mod failure;
 pub mod invitation;
 pub mod maildir;
 pub mod outcome;
 pub(crate) mod ping;
+mod pipeline;
 pub mod sms;
 mod spool;
 mod stream;

@@ -1,8 +1,10 @@
-//! The two streams that lettre does not make by itself: one for STARTTLS, one for TLS from the first byte.
+//! The streams that lettre does not make by itself: one that knows what has left, one for STARTTLS, one for TLS from the first byte.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use futures_util::io::{AsyncRead as FuturesRead, AsyncWrite as FuturesWrite};
@@ -14,6 +16,76 @@ use lettre::transport::smtp::client::AsyncNetworkStream;
 use lettre::transport::smtp::client::{AsyncTokioStream, TlsParameters};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+/// Counts how often everything written so far has been taken by the operating system. The lowest of the streams: whatever encrypts above
+/// it flushes it only once it has nothing left to write.
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    inner: S,
+    flushed: Arc<AtomicU64>,
+}
+
+/// What a [`Watched`] stream has written.
+#[derive(Debug)]
+pub(crate) struct Written(Arc<AtomicU64>);
+
+/// A place in what is written: passed as soon as what was written next has left as a whole.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    written: Arc<AtomicU64>,
+    at: u64,
+}
+
+impl<S> Watched<S> {
+    pub(crate) fn new(inner: S) -> (Self, Written) {
+        let flushed = Arc::new(AtomicU64::new(0));
+        let written = Written(Arc::clone(&flushed));
+        (Self { inner, flushed }, written)
+    }
+}
+
+impl Written {
+    /// Just before the next thing is written, all before it having been flushed.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            at: self.0.load(Ordering::Acquire),
+            written: Arc::clone(&self.0),
+        }
+    }
+}
+
+impl Mark {
+    pub(crate) fn passed(&self) -> bool {
+        self.written.load(Ordering::Acquire) > self.at
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushed.fetch_add(1, Ordering::Release);
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl AsyncTokioStream for Watched<TcpStream> {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.peer_addr()
+    }
+}
 
 /// First byte of a TLS handshake record (RFC 8446 5.1); no SMTP command begins with it.
 const HANDSHAKE: u8 = 22;
@@ -62,7 +134,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for BeforeTls<S> {
     }
 }
 
-impl AsyncTokioStream for BeforeTls<TcpStream> {
+impl<S: AsyncTokioStream> AsyncTokioStream for BeforeTls<S> {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.inner.peer_addr()
     }
@@ -77,7 +149,7 @@ pub(crate) struct Encrypted(AsyncNetworkStream);
 impl Encrypted {
     /// The handshake; the certificate is verified against `parameters`.
     pub(crate) async fn over(
-        stream: TcpStream,
+        stream: impl AsyncTokioStream + 'static,
         parameters: TlsParameters,
     ) -> Result<Self, lettre::transport::smtp::Error> {
         let mut stream = AsyncNetworkStream::use_existing_tokio1(Box::new(stream));
@@ -120,9 +192,29 @@ impl AsyncTokioStream for Encrypted {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_mark_is_passed_only_when_all_that_was_written_after_it_has_left() {
+        let (ours, mut theirs) = tokio::io::duplex(4);
+        let (mut stream, written) = Watched::new(ours);
+        stream.write_all(b"abc").await.unwrap();
+        stream.flush().await.unwrap();
+        let mark = written.mark();
+        let writing = async {
+            stream.write_all(b"defghi").await.unwrap();
+            stream.flush().await.unwrap();
+        };
+        let mut writing = std::pin::pin!(writing);
+        assert!(writing.as_mut().now_or_never().is_none());
+        assert!(!mark.passed());
+        let mut read = [0; 9];
+        let (_, _) = tokio::join!(writing, theirs.read_exact(&mut read));
+        assert!(mark.passed());
+    }
 
     #[tokio::test]
     async fn nothing_said_in_the_clear_is_read_ahead_of_the_handshake() {

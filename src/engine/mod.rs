@@ -17,6 +17,7 @@ pub mod digests;
 mod earlier;
 pub mod foresee;
 pub mod gate;
+mod gather;
 pub mod guard;
 mod guard_notice;
 pub mod hand_over;

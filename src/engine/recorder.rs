@@ -20,6 +20,7 @@ use crate::domain::reminder::{Recipient, State};
 use crate::domain::retry::{PROVIDER_PAUSE_S, next_try};
 use crate::domain::text::Said;
 use crate::engine::earlier::key_of;
+use crate::engine::gather::{GATHER, gather};
 use crate::engine::prepare::{Context, Settled};
 use crate::engine::settle::adding;
 use crate::engine::{Engine, guard_notice, new_reminder};
@@ -31,8 +32,6 @@ use crate::store::{StoreError, Tx, commit, events, reminders};
 
 /// Between two tries at writing what could not be written.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Outcomes in one commit at the most.
-const GATHER: usize = 512;
 /// An e-mail of unknown fate goes out this often at the most: rendered anew, but under the same Message-ID.
 const EMAIL_TRIES_IN_DOUBT: i64 = 2;
 /// Who writes events that no person caused.
@@ -54,6 +53,17 @@ pub enum Ended {
     },
     /// Answers once everything before it has been recorded.
     Flush(oneshot::Sender<()>),
+}
+
+impl Ended {
+    /// Whether it may not wait for others. An SMS of unknown fate is never sent again by itself, so what became of one is written at once.
+    fn is_urgent(&self) -> bool {
+        match self {
+            Self::Flush(_) => true,
+            Self::Attempt(attempted) => attempted.context.way != Way::Email,
+            Self::Settled(_) | Self::Again(_) | Self::NotBegun { .. } => false,
+        }
+    }
 }
 
 pub struct Attempted {
@@ -91,7 +101,7 @@ impl Recorder {
 
 async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
     let mut gathered = Vec::with_capacity(GATHER);
-    while receiver.recv_many(&mut gathered, GATHER).await > 0 {
+    while gather(&mut receiver, &mut gathered, Ended::is_urgent).await {
         let mut waiting = Vec::new();
         let mut work = Work::default();
         for ended in gathered.drain(..) {

@@ -161,13 +161,26 @@ impl Store {
         holder: &str,
         lease_until: Timestamp,
     ) -> Result<Vec<Claimed>, StoreError> {
+        // The plus keeps SQLite from the index on the instant, behind which it would sort all that is due for every batch.
         const DUE: &str = "
             update reminders
             set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
             where id in (
                 select id from reminders
+                where state = 'queued' and way = $1 and +not_before_ms <= $2
+                order by -priority, valid_until_ms, id
+                limit $3
+            )
+            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                      reason_zh, reason_en";
+        // Few at a time and seldom: these may be sorted.
+        const PROBE: &str = "
+            update reminders
+            set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
+            where id in (
+                select id from reminders
                 where state = 'queued' and way = $1 and not_before_ms <= $2
-                order by case when $6 then epoch else 0 end, priority desc, valid_until_ms, id
+                order by epoch, priority desc, valid_until_ms, id
                 limit $3
             )
             returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
@@ -184,19 +197,20 @@ impl Store {
             )
             returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
-        let query = sqlx::query_as(if claim == Claim::Fallback { FALLBACK } else { DUE })
-            .bind(way.name())
-            .bind(now.as_millisecond())
-            .bind(limit)
-            .bind(holder)
-            .bind(lease_until.as_millisecond());
-        let query = match claim {
-            Claim::Due => query.bind(false),
-            Claim::Probe => query.bind(true),
-            Claim::Fallback => query,
-        };
         let mut tx = self.begin().await?;
-        let mut claimed: Vec<Claimed> = query.fetch_all(&mut *tx).await.during("claim reminders")?;
+        let claimed = sqlx::query_as(match claim {
+            Claim::Due => DUE,
+            Claim::Probe => PROBE,
+            Claim::Fallback => FALLBACK,
+        })
+        .bind(way.name())
+        .bind(now.as_millisecond())
+        .bind(limit)
+        .bind(holder)
+        .bind(lease_until.as_millisecond())
+        .fetch_all(&mut *tx)
+        .await;
+        let mut claimed: Vec<Claimed> = claimed.during("claim reminders")?;
         commit(tx, "claim reminders").await?;
         // `returning` keeps no order.
         claimed.sort_by(|a, b| (-a.priority, a.valid_until_ms, &a.id).cmp(&(-b.priority, b.valid_until_ms, &b.id)));
@@ -336,15 +350,17 @@ impl Store {
         (day, counted): (&str, &HashMap<String, Counted>),
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
+        // Here and in `record`: not materialized, every object of the list would be written out anew for each of its columns.
         const FENCE: &str = "
             update reminders
             set state = 'attempting', tries = tries + 1, sent_ms = $2
             from (
+                with given as materialized (select value from json_each($1))
                 select
                     value ->> 'reminder_id' as id,
                     value ->> 'epoch' as epoch,
                     value ->> 'case_version' as case_version
-                from json_each($1)
+                from given
             ) as new
             where reminders.id = new.id
               and reminders.state = 'claimed'
@@ -356,10 +372,11 @@ impl Store {
             returning reminders.id";
         const INSERT: &str = "
             insert into attempts (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, outcome, judged_ms)
+            with given as materialized (select value from json_each($1))
             select
                 value ->> 'id', value ->> 'reminder_id', value ->> 'epoch', $2, $3,
                 value ->> 'wire_id', value ->> 'wire_sha256', 'attempting', value ->> 'judged_ms'
-            from json_each($1)";
+            from given";
         const SERIAL: &str = "
             insert into meta (name, value) values ('sent_serial', '1')
             on conflict (name) do update set value = cast(cast(meta.value as bigint) + 1 as text)
@@ -441,6 +458,7 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
             holder = null,
             lease_until_ms = null
         from (
+            with given as materialized (select value from json_each($1))
             select
                 value ->> 'id' as id,
                 value ->> 'epoch' as epoch,
@@ -451,7 +469,7 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
                 value ->> 'charged' as charged,
                 value ->> 'closed_ms' as closed_ms,
                 value ->> 'attempt' as attempt
-            from json_each($1)
+            from given
         ) as new
         where reminders.id = new.id
           and reminders.epoch = new.epoch
@@ -460,15 +478,16 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
         update attempts
         set outcome = new.outcome, ended_ms = new.ended_ms, blame = new.blame, reference = new.reference, reason = new.reason
         from (
+            with given as materialized (select value -> 'attempt' as attempt from json_each($1))
             select
-                value -> 'attempt' ->> 'id' as id,
-                value -> 'attempt' ->> 'ended_ms' as ended_ms,
-                value -> 'attempt' ->> 'outcome' as outcome,
-                value -> 'attempt' ->> 'blame' as blame,
-                value -> 'attempt' ->> 'reference' as reference,
-                value -> 'attempt' ->> 'reason' as reason
-            from json_each($1)
-            where value -> 'attempt' ->> 'id' is not null
+                attempt ->> 'id' as id,
+                attempt ->> 'ended_ms' as ended_ms,
+                attempt ->> 'outcome' as outcome,
+                attempt ->> 'blame' as blame,
+                attempt ->> 'reference' as reference,
+                attempt ->> 'reason' as reason
+            from given
+            where attempt ->> 'id' is not null
         ) as new
         where attempts.id = new.id and attempts.outcome = 'attempting'";
     if verdicts.is_empty() {

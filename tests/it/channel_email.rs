@@ -14,7 +14,7 @@ use xixin::config::settings::{Smtp, SmtpTls};
 
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
 
-fn mail() -> Mail {
+pub(crate) fn mail() -> Mail {
     Mail {
         message_id: "d-1@xixin.example.org".to_owned(),
         date: "2026-11-24T08:00:00Z".parse().unwrap(),
@@ -30,12 +30,12 @@ fn mail() -> Mail {
     }
 }
 
-fn wire() -> WireMail {
+pub(crate) fn wire() -> WireMail {
     build(&mail()).unwrap()
 }
 
 /// More than the sockets on both ends can hold.
-fn large_wire() -> WireMail {
+pub(crate) fn large_wire() -> WireMail {
     build(&Mail {
         text: "长".repeat(4_000_000),
         html: None,
@@ -44,7 +44,7 @@ fn large_wire() -> WireMail {
     .unwrap()
 }
 
-fn settings(port: u16) -> Smtp {
+pub(crate) fn settings(port: u16) -> Smtp {
     Smtp {
         host: "127.0.0.1".to_owned(),
         port,
@@ -58,12 +58,12 @@ fn settings(port: u16) -> Smtp {
     }
 }
 
-fn pool(server: &SmtpServer) -> SmtpPool {
+pub(crate) fn pool(server: &SmtpServer) -> SmtpPool {
     SmtpPool::new(&settings(server.port), None).unwrap()
 }
 
 /// One word and the stage, for tables.
-fn verdict(outcome: &Outcome) -> (&'static str, Option<Stage>) {
+pub(crate) fn verdict(outcome: &Outcome) -> (&'static str, Option<Stage>) {
     match outcome {
         Outcome::Accepted { .. } => ("accepted", None),
         Outcome::Uncertain { .. } => ("uncertain", None),
@@ -190,7 +190,7 @@ async fn a_refused_recipient_leaves_the_connection_fit_for_the_next_mail() {
     assert_eq!(verdict(&pool.send(&wire()).await).0, "accepted");
     assert_eq!(server.connections(), 1);
     let verbs: Vec<String> = server.commands().iter().map(|line| line[..4].to_owned()).collect();
-    assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "RSET", "MAIL", "RCPT", "DATA"]);
+    assert_eq!(verbs, ["EHLO", "EHLO", "MAIL", "RCPT", "RSET", "MAIL", "RCPT", "DATA"]);
 }
 
 #[tokio::test]
@@ -311,7 +311,10 @@ async fn a_probe_logs_in_and_sends_nothing() {
     let server = SmtpServer::start(Script::polite()).await;
     let pool = pool(&server);
     assert_eq!(pool.probe().await, Ok(()));
-    assert_eq!(server.commands(), ["EHLO hall.example.org", "NOOP"]);
+    assert_eq!(
+        server.commands(),
+        ["EHLO hall.example.org", "EHLO hall.example.org", "NOOP"]
+    );
     assert_eq!(verdict(&pool.send(&wire()).await).0, "accepted");
     assert_eq!(server.connections(), 1);
 
@@ -368,7 +371,7 @@ async fn a_relay_on_this_machine_may_ask_for_a_password_and_no_other_without_tls
     let server = SmtpServer::start(Script::polite()).await;
     let outcome = with_password(server.port, SmtpTls::None).send(&wire()).await;
     assert_eq!(verdict(&outcome).0, "accepted");
-    assert_eq!(server.commands()[1], "AUTH PLAIN AGhhbGwAc2VzYW1l");
+    assert_eq!(server.commands()[2], "AUTH PLAIN AGhhbGwAc2VzYW1l");
 
     let remote = Smtp {
         host: "mail.example.org".to_owned(),
@@ -395,7 +398,7 @@ async fn a_rejected_login_is_the_providers_fault() {
     let server = SmtpServer::start(Script::polite().on(Verb::Ehlo, Act::Reply("250 AUTH GSSAPI"))).await;
     let outcome = with_password(server.port, SmtpTls::None).send(&wire()).await;
     assert_eq!(verdict(&outcome), ("provider", Some(Stage::Auth)));
-    assert_eq!(server.commands(), ["EHLO hall.example.org"]);
+    assert_eq!(server.commands(), ["EHLO hall.example.org"; 2]);
 }
 
 /// The header names of a message, folded lines left out.

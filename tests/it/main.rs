@@ -9,6 +9,7 @@ mod benefit_cli;
 mod calendar;
 mod calendar_import;
 mod channel_email;
+mod channel_pipelining;
 mod channel_sms;
 mod commands;
 mod commands_at_random;

@@ -148,3 +148,27 @@ async fn what_is_in_trouble_is_found_without_walking_through_the_cases() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_claimed_next_is_read_in_its_order_and_never_sorted() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let mut connection = hall.connection().await;
+    let due = statements()
+        .into_iter()
+        .find(|(_, place, _)| place == "claim_due")
+        .unwrap()
+        .2;
+    assert!(due.contains("order by -priority, valid_until_ms, id"), "{due}");
+    let plan = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("explain query plan {due}")))
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+    assert!(
+        steps
+            .iter()
+            .any(|step| step.contains("SEARCH reminders USING INDEX reminders_claim (way=?)")),
+        "{steps:?}"
+    );
+    assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
+}
