@@ -42,8 +42,9 @@ impl App {
         let (old, generation) = (self.engine.live.get(), fresh.generation);
         // Whoever mended a provider's settings wants it tried now.
         if old.settings.mail != fresh.settings.mail {
-            self.engine.breakers.email.answered();
+            self.engine.breakers.email.forget();
         }
+        self.engine.breakers.email.keep(&fresh);
         if old.settings.sms != fresh.settings.sms {
             self.engine.breakers.sms.answered();
         }

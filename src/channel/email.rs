@@ -7,64 +7,48 @@
 //!
 //! It does not retry a message, with one exception that cannot send twice: a connection found closed when it is used again.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt, Rset};
-use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
-use secrecy::{ExposeSecret as _, SecretString};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::config::settings::{Smtp, SmtpTls};
+use crate::config::settings::Smtp;
 
 use super::Line;
 use super::build::WireMail;
+use super::connect::{Dialed, Dialer};
 use super::failure::{Cause, Failure, StepError};
+use super::logins::Logins;
 use super::outcome::{Outcome, Stage};
-use super::stream::{BeforeTls, Encrypted, Watched, Written};
+use super::stream::Written;
+
+pub use super::connect::SmtpError;
 
 /// A connection idle for longer is not used again: firewalls forget it without telling.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// A mail server that cannot be used as it is configured.
-#[derive(Debug, thiserror::Error)]
-pub enum SmtpError {
-    #[error("hello: \"{0}\" is not a host name; letters, digits, hyphens and dots are allowed")]
-    Hello(String),
-    #[error("user and password belong together; give both or neither")]
-    HalfCredentials,
-    #[error(
-        "tls = \"none\" would send the password readable to a server on another machine; use \"starttls\" or \"implicit\""
-    )]
-    ReadablePassword,
-    #[error("the certificate authorities of this machine cannot be read")]
-    Tls(#[source] smtp::Error),
-}
+/// A probe waits this long for one of the lines.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The connections to one mail server, at most as many as configured.
 pub struct SmtpPool {
-    host: String,
-    port: u16,
-    security: Security,
-    hello: ClientId,
-    credentials: Option<Credentials>,
+    name: String,
+    dialer: Dialer,
+    logins: Logins,
+    /// Messages by one connection at the most.
+    per_connection: u32,
+    answers: AtomicU64,
     pub(super) timeout: Duration,
     pub(super) dot_timeout: Duration,
     permits: Semaphore,
     idle: Mutex<Vec<Session>>,
-}
-
-enum Security {
-    Plain,
-    Starttls(TlsParameters),
-    Implicit(TlsParameters),
 }
 
 /// One open, greeted and authenticated connection.
@@ -76,6 +60,8 @@ pub(super) struct Session {
     /// Whether the server takes several commands in one piece (RFC 2920).
     pipelining: bool,
     pub(super) written: Written,
+    /// Messages that may still go by it.
+    left: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,34 +74,37 @@ pub(super) enum State {
 }
 
 impl SmtpPool {
-    /// Connects to nothing yet.
-    pub fn new(settings: &Smtp, password: Option<SecretString>) -> Result<Self, SmtpError> {
+    /// Connects to nothing yet. `credentials` is `$CREDENTIALS_DIRECTORY`, when set.
+    pub fn new(settings: &Smtp, credentials: Option<&Path>) -> Result<Self, SmtpError> {
         super::install_tls();
-        let parameters = || TlsParameters::new_rustls(settings.host.clone()).map_err(SmtpError::Tls);
-        let security = match settings.tls {
-            SmtpTls::None => Security::Plain,
-            SmtpTls::Starttls => Security::Starttls(parameters()?),
-            SmtpTls::Implicit => Security::Implicit(parameters()?),
-        };
-        let credentials = match (&settings.user, password) {
-            (None, None) => None,
-            (Some(_), Some(_)) if settings.tls == SmtpTls::None && !is_this_machine(&settings.host) => {
-                return Err(SmtpError::ReadablePassword);
-            }
-            (Some(user), Some(password)) => Some(Credentials::new(user.clone(), password.expose_secret().to_owned())),
-            _ => return Err(SmtpError::HalfCredentials),
-        };
         Ok(Self {
-            host: settings.host.clone(),
-            port: settings.port,
-            security,
-            hello: client_id(settings.hello.as_deref())?,
-            credentials,
+            name: settings.name.clone(),
+            dialer: Dialer::new(settings, credentials)?,
+            logins: Logins::default(),
+            per_connection: match settings.per_connection {
+                0 => u32::MAX,
+                most => most,
+            },
+            answers: AtomicU64::new(0),
             timeout: Duration::from_secs(settings.timeout_s),
             dot_timeout: Duration::from_secs(settings.dot_timeout_s),
             permits: Semaphore::new(settings.connections),
             idle: Mutex::new(Vec::new()),
         })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a password has to be right for mail to leave.
+    pub fn logs_in(&self) -> bool {
+        self.dialer.logs_in()
+    }
+
+    /// How many attempts the server has answered, whatever it said.
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// One attempt, as soon as a line is free.
@@ -148,9 +137,10 @@ impl SmtpPool {
 
     /// Connects anew, authenticates and says NOOP: whether the server would take mail now.
     pub async fn probe(&self) -> Result<(), Outcome> {
-        let _line = self.line().await;
+        // Where every line hangs in a server that is dead, it is asked by one more.
+        let _line = timeout(PROBE_PATIENCE, self.line()).await;
         let probed = async {
-            let mut session = self.open().await?;
+            let mut session = self.session(self.logins.again(&self.dialer).await?);
             self.expect(Stage::Probe, session.connection.command(Noop), 250).await?;
             self.put_back(session, State::Clean);
             Ok(())
@@ -174,64 +164,36 @@ impl SmtpPool {
     }
 
     async fn open(&self) -> Result<Session, Failure> {
-        let stream = self
-            .within(Stage::Connect, TcpStream::connect((self.host.as_str(), self.port)))
-            .await?;
-        let lost = |_| Failure {
-            stage: Stage::Connect,
-            cause: Cause::Lost,
-        };
-        // Without it, the final dot waits 40 ms for the delayed acknowledgement of the text before it.
-        stream.set_nodelay(true).map_err(lost)?;
-        let (stream, written) = Watched::new(stream);
+        Ok(self.session(self.logins.open(&self.dialer).await?))
+    }
 
-        let mut connection = match &self.security {
-            Security::Plain => self.greet(Box::new(stream)).await?,
-            Security::Implicit(parameters) => {
-                let stream = self
-                    .within(Stage::Tls, Encrypted::over(stream, parameters.clone()))
-                    .await?;
-                self.greet(Box::new(stream)).await?
-            }
-            Security::Starttls(parameters) => {
-                let mut connection = self.greet(Box::new(BeforeTls::new(stream))).await?;
-                if !connection.can_starttls() {
-                    return Err(Failure {
-                        stage: Stage::Tls,
-                        cause: Cause::NoStarttls,
-                    });
-                }
-                self.within(Stage::Tls, connection.starttls(parameters.clone(), &self.hello))
-                    .await?;
-                connection
-            }
-        };
-        let pipelining = self.learn_pipelining(&mut connection, &self.hello).await?;
-        if let Some(credentials) = &self.credentials {
-            self.within(Stage::Auth, connection.auth(DEFAULT_MECHANISMS, credentials))
-                .await?;
-        }
-        Ok(Session {
+    fn session(&self, dialed: Dialed) -> Session {
+        let Dialed {
+            connection,
+            pipelining,
+            written,
+        } = dialed;
+        Session {
             connection,
             used: Instant::now(),
             state: State::Clean,
             pipelining,
             written,
-        })
-    }
-
-    async fn greet(&self, stream: Box<dyn AsyncTokioStream>) -> Result<AsyncSmtpConnection, Failure> {
-        self.within(
-            Stage::Hello,
-            AsyncSmtpConnection::connect_with_transport(stream, &self.hello),
-        )
-        .await
+            left: self.per_connection,
+        }
     }
 
     /// One transaction; keeps the connection if its state is known afterwards.
     async fn attempt(&self, mut session: Session, mail: &WireMail) -> Result<Response, Failure> {
+        session.left = session.left.saturating_sub(1);
         let done = self.transact(&mut session, mail).await;
+        let answered = match &done {
+            Ok(_) => true,
+            Err(failure) => matches!(failure.cause, Cause::Reply { .. }),
+        };
+        self.answers.fetch_add(u64::from(answered), Ordering::Relaxed);
         match &done {
+            _ if session.left == 0 => {}
             Ok(_) => self.put_back(session, State::Clean),
             Err(failure) if failure.leaves_the_line_open() && session.state != State::Spent => {
                 self.put_back(session, State::Begun);
@@ -315,26 +277,6 @@ fn reference(line: &str) -> Option<String> {
     (whole && (4..=64).contains(&id.len())).then(|| id.to_owned())
 }
 
-fn is_this_machine(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-/// The configured name, else this machine's, else an address literal (RFC 5321 4.1.4).
-fn client_id(hello: Option<&str>) -> Result<ClientId, SmtpError> {
-    let plain = |name: &str| {
-        let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        !name.is_empty() && name.len() <= 255 && name.bytes().all(letters)
-    };
-    match hello {
-        Some(name) if plain(name) => Ok(ClientId::Domain(name.to_owned())),
-        Some(name) => Err(SmtpError::Hello(name.to_owned())),
-        None => Ok(match ClientId::default() {
-            ClientId::Domain(name) if !plain(&name) => ClientId::Ipv4(Ipv4Addr::LOCALHOST),
-            found => found,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -376,17 +318,7 @@ mod tests {
             stream.get_mut().write_all(b"250 x\r\n").await.unwrap();
             lines
         });
-        let settings = Smtp {
-            host: "127.0.0.1".to_owned(),
-            port,
-            tls: SmtpTls::None,
-            hello: None,
-            user: None,
-            password: None,
-            connections: 1,
-            timeout_s: 30,
-            dot_timeout_s: 30,
-        };
+        let settings = Smtp::plain("127.0.0.1", port);
         let pool = SmtpPool::new(&settings, None).unwrap();
         let mut session = pool.open().await.unwrap();
         pool.text_and_dot(&mut session, text).await.unwrap();
@@ -394,13 +326,5 @@ mod tests {
             server.await.unwrap(),
             "..\r\n...\r\n..a\r\na.\r\n\r\n..\r\nend\r\n.\r\n"
         );
-    }
-
-    #[test]
-    fn a_name_that_could_end_the_hello_is_refused() {
-        for name in ["", "a b", "a\r\nMAIL FROM:<x@example.org>", "号"] {
-            assert!(client_id(Some(name)).is_err(), "{name:?}");
-        }
-        assert!(client_id(Some("hall-3.example.org")).is_ok());
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::error::Elapsed;
 use super::outcome::{Blame, Enhanced, Fault, Outcome, Stage, classify_smtp, smtp_reason};
 
 /// Why a step did not succeed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) stage: Stage,
     pub(crate) cause: Cause,
@@ -25,6 +25,7 @@ pub(crate) enum Cause {
     Handshake,
     NoStarttls,
     NoAuthMechanism,
+    NoPassword,
 }
 
 /// What a step can end with.
@@ -95,6 +96,10 @@ impl Failure {
             (_, Cause::NoAuthMechanism) => (
                 "邮件服务器不提供可用的登录方式",
                 "the mail server offers no usable way to log in",
+            ),
+            (_, Cause::NoPassword) => (
+                "邮件服务器的口令文件读不出",
+                "the password of the mail server cannot be read",
             ),
             (_, Cause::TimedOut) => ("邮件服务器答复超时", "the mail server took too long to answer"),
             _ => ("与邮件服务器的连接中断", "the connection to the mail server was lost"),

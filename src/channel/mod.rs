@@ -3,11 +3,14 @@
 //! Always: one recipient per message; the bytes are fixed before the first attempt, so that a resend is identical; an
 //! attempt ends in exactly one [`outcome::Outcome`]. A channel never retries by itself, keeps no queue and records nothing.
 
+mod bounded;
 pub mod build;
+mod connect;
 mod dot;
 pub mod email;
 mod failure;
 pub mod invitation;
+mod logins;
 pub mod maildir;
 pub mod outcome;
 pub(crate) mod ping;
@@ -20,8 +23,7 @@ use std::path::Path;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::config::secret::SecretError;
-use crate::config::settings::{MailTransport, Settings, SmsTransport};
+use crate::config::settings::{MailTransport, Settings, SmsTransport, Smtp};
 
 use build::WireMail;
 use email::{SmtpError, SmtpPool};
@@ -51,16 +53,52 @@ impl<'a> Line<'a> {
     }
 }
 
-/// How mail leaves.
-pub enum MailChannel {
+/// How mail leaves: by the first of these that works.
+pub struct MailChannel(Vec<MailServer>);
+
+/// One way out for mail.
+pub enum MailServer {
     Smtp(Box<SmtpPool>),
     Maildir(Maildir),
 }
 
 impl MailChannel {
-    /// One attempt, as soon as a line is free.
-    pub async fn send(&self, mail: &WireMail) -> Outcome {
-        self.send_on(self.line().await, mail).await
+    /// In the order in which they are used.
+    pub fn servers(&self) -> &[MailServer] {
+        &self.0
+    }
+
+    /// One test message, by the first server that can be reached and logged in to now, whatever was known of it before.
+    pub async fn send_test(&self, mail: &WireMail) -> Outcome {
+        let mut outcome = Outcome::provider_down("未配置邮件服务器 / no mail server is configured".to_owned());
+        for server in &self.0 {
+            outcome = match server.probe().await {
+                Ok(()) => server.send_on(server.line().await, mail).await,
+                Err(fault) => fault,
+            };
+            if outcome.provider_fault().is_none() {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+impl MailServer {
+    /// As attempts, logs and metrics call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Smtp(pool) => pool.name(),
+            Self::Maildir(_) => "maildir",
+        }
+    }
+
+    /// Whether it has to be looked at before a message is risked on it.
+    pub fn logs_in(&self) -> bool {
+        match self {
+            Self::Smtp(pool) => pool.logs_in(),
+            Self::Maildir(_) => false,
+        }
     }
 
     /// Waits for a line.
@@ -79,11 +117,19 @@ impl MailChannel {
         }
     }
 
-    /// Whether mail could leave now, without sending any: what `xixin doctor` asks.
+    /// Whether mail could leave now, without sending any: connects anew, logs in and says NOOP.
     pub async fn probe(&self) -> Result<(), Outcome> {
         match self {
             Self::Smtp(pool) => pool.probe().await,
             Self::Maildir(_) => Ok(()),
+        }
+    }
+
+    /// Counts what it has answered: while this stands still, it does not.
+    pub fn answers(&self) -> u64 {
+        match self {
+            Self::Smtp(pool) => pool.answers(),
+            Self::Maildir(_) => 0,
         }
     }
 }
@@ -91,10 +137,8 @@ impl MailChannel {
 /// A channel that cannot be set up as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    #[error("mail.smtp.password cannot be used")]
-    Password(#[source] SecretError),
-    #[error("mail.smtp cannot be used")]
-    Smtp(#[from] SmtpError),
+    #[error("the mail server \"{name}\" cannot be used")]
+    Smtp { name: String, source: SmtpError },
     #[error("sms.transport is \"http\", but there is no [sms.http]; describe the gateway there")]
     NoGateway,
     #[error("sms.http cannot be used")]
@@ -113,21 +157,20 @@ impl Channels {
         install_tls();
         let mail = match settings.mail.transport {
             MailTransport::None => None,
-            MailTransport::Maildir => Some(MailChannel::Maildir(Maildir::new(
-                state_dir.join(&settings.mail.maildir.dir),
-            ))),
+            MailTransport::Maildir => {
+                let maildir = Maildir::new(state_dir.join(&settings.mail.maildir.dir));
+                Some(MailChannel(vec![MailServer::Maildir(maildir)]))
+            }
             MailTransport::Smtp => {
-                let password = settings
-                    .mail
-                    .smtp
-                    .password
-                    .as_ref()
-                    .map(|source| source.read(credentials));
-                let password = password.transpose().map_err(ChannelError::Password)?;
-                Some(MailChannel::Smtp(Box::new(SmtpPool::new(
-                    &settings.mail.smtp,
-                    password,
-                )?)))
+                let open = |server: &Smtp| match SmtpPool::new(server, credentials) {
+                    Ok(pool) => Ok(MailServer::Smtp(Box::new(pool))),
+                    Err(source) => Err(ChannelError::Smtp {
+                        name: server.name.clone(),
+                        source,
+                    }),
+                };
+                let servers: Result<_, _> = settings.mail.servers().iter().map(open).collect();
+                Some(MailChannel(servers?))
             }
         };
         let sms = match settings.sms.transport {

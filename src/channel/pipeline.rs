@@ -9,9 +9,9 @@ use std::fmt;
 
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::ClientId;
 
 use super::build::WireMail;
+use super::connect::Dialer;
 use super::email::{Session, SmtpPool, State};
 use super::failure::Failure;
 use super::outcome::Stage;
@@ -32,16 +32,12 @@ impl fmt::Display for Group {
     }
 }
 
-impl SmtpPool {
+impl Dialer {
     /// Whether the server offers PIPELINING. lettre forgets what it does not use of the greeting, so the server is greeted once more;
     /// under TLS, because what was offered in the clear is worth nothing (RFC 3207 4.2).
-    pub(super) async fn learn_pipelining(
-        &self,
-        connection: &mut AsyncSmtpConnection,
-        hello: &ClientId,
-    ) -> Result<bool, Failure> {
+    pub(super) async fn learn_pipelining(&self, connection: &mut AsyncSmtpConnection) -> Result<bool, Failure> {
         let greeted = self
-            .within(Stage::Hello, connection.command(Ehlo::new(hello.clone())))
+            .within(Stage::Hello, connection.command(Ehlo::new(self.hello.clone())))
             .await;
         match greeted {
             Ok(offers) => Ok(offers
@@ -53,7 +49,9 @@ impl SmtpPool {
             Err(failure) => Err(failure),
         }
     }
+}
 
+impl SmtpPool {
     /// Says who writes to whom and asks to send the text.
     pub(super) async fn announce_at_once(&self, session: &mut Session, mail: &WireMail) -> Result<(), Failure> {
         let group = Group {

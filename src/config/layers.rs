@@ -96,6 +96,19 @@ impl Origin {
         self.files.iter().any(|document| document.has_replaced(key))
     }
 
+    /// Whether somebody wrote `key` where `other` was written last, or over it: then it is meant for that value of `other`.
+    pub(super) fn is_meant_for(&self, key: &str, other: &str) -> bool {
+        let last = |key: &str| {
+            let file = self.files.iter().rposition(|document| document.has(key));
+            if self.variables.contains_key(key) {
+                Some(self.files.len())
+            } else {
+                file
+            }
+        };
+        last(key) >= last(other)
+    }
+
     pub(super) fn problem(&self, key: &str, what: &str, allowed: &str) -> Problem {
         if let Some(name) = self.variables.get(key) {
             return variable_problem(name, what, allowed);

@@ -57,8 +57,23 @@ pub struct Mail {
     /// The display name beside it.
     pub from_name: String,
     pub reply_to: Option<String>,
+    /// The mail server where there is one only.
     pub smtp: Smtp,
+    /// Several mail servers: the first that works is used. With any of them, `smtp` is not.
+    #[serde(default)]
+    pub server: Vec<Smtp>,
     pub maildir: Directory,
+}
+
+impl Mail {
+    /// The mail servers, in the order in which they are used.
+    pub fn servers(&self) -> &[Smtp] {
+        if self.server.is_empty() {
+            std::slice::from_ref(&self.smtp)
+        } else {
+            &self.server
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -70,22 +85,73 @@ pub enum MailTransport {
     None,
 }
 
+/// One mail server.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smtp {
+    /// What it is called in attempts, logs and metrics.
+    #[serde(default = "smtp_name")]
+    pub name: String,
     pub host: String,
     pub port: u16,
     pub tls: SmtpTls,
+    /// A file of the authorities that may vouch for the server, in PEM form; without it those of this machine.
+    pub ca: Option<PathBuf>,
     /// The name given in EHLO.
     pub hello: Option<String>,
     pub user: Option<String>,
     pub password: Option<SecretSource>,
+    #[serde(default)]
+    pub auth: SmtpAuth,
     /// Connections kept open to this server at the most, 1 to 50.
+    #[serde(default = "connections")]
     pub connections: usize,
+    /// Messages by one connection at the most; 0 is any number.
+    #[serde(default)]
+    pub per_connection: u32,
     /// Seconds for each phase but the last, 1 to 600.
+    #[serde(default = "timeout_s")]
     pub timeout_s: u64,
     /// Seconds to wait for the answer after the final dot (RFC 5321 4.5.3.2.6 asks for 600).
+    #[serde(default = "dot_timeout_s")]
     pub dot_timeout_s: u64,
+}
+
+fn smtp_name() -> String {
+    "smtp".to_owned()
+}
+
+fn connections() -> usize {
+    4
+}
+
+fn timeout_s() -> u64 {
+    60
+}
+
+fn dot_timeout_s() -> u64 {
+    600
+}
+
+impl Smtp {
+    /// A relay without password or encryption, everything else by default.
+    pub fn plain(host: &str, port: u16) -> Self {
+        Self {
+            name: smtp_name(),
+            host: host.to_owned(),
+            port,
+            tls: SmtpTls::None,
+            ca: None,
+            hello: None,
+            user: None,
+            password: None,
+            auth: SmtpAuth::default(),
+            connections: connections(),
+            per_connection: 0,
+            timeout_s: timeout_s(),
+            dot_timeout_s: dot_timeout_s(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -95,8 +161,23 @@ pub enum SmtpTls {
     Implicit,
     /// STARTTLS, required: no mail without it (port 587).
     Starttls,
+    /// STARTTLS where the server offers it, else in the clear: never with a password.
+    Opportunistic,
     /// No encryption: a relay on this machine.
     None,
+}
+
+/// How this system proves who it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpAuth {
+    /// PLAIN, else LOGIN.
+    #[default]
+    Auto,
+    Plain,
+    Login,
+    /// `password` names the file of an access token, which somebody else keeps fresh.
+    Xoauth2,
 }
 
 /// A directory, relative to `state_dir`.

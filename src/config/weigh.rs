@@ -1,12 +1,14 @@
 //! What serde cannot judge of the settings: ranges, names and what belongs together.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::layers::Origin;
 use super::problem::Problem;
 use super::rules::{check_line, plausible_email};
 use super::secret::SecretSource;
-use super::settings::{MailTransport, PersonalData, Settings, SmsHttp, SmsTransport, SmtpTls, zone};
+use super::settings::{MailTransport, PersonalData, Settings, SmsHttp, SmsTransport, Smtp, SmtpAuth, SmtpTls, zone};
 use crate::domain::ladder::Way;
 
 /// Hears all of it, each where it was written.
@@ -36,9 +38,8 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
             "allowed: a level or target=level, such as \"info,xixin::engine=debug\"",
         );
     }
-    // Of a pair with a wrong half, the other half says nothing.
-    let pair_is_whole = !origin.has_replaced("mail.smtp.user") && !origin.has_replaced("mail.smtp.password");
-    weigh_mail(settings, pair_is_whole, &mut wrong);
+    weigh_mail(settings, &mut wrong);
+    weigh_servers(settings, origin, &mut wrong);
     weigh_sms(settings, &mut wrong);
     weigh_heartbeat(settings, &mut wrong);
 }
@@ -57,29 +58,8 @@ fn weigh_keys(keys: &PersonalData, wrong: Wrong<'_>) {
     }
 }
 
-fn weigh_mail(settings: &Settings, pair_is_whole: bool, wrong: Wrong<'_>) {
-    let (mail, smtp) = (&settings.mail, &settings.mail.smtp);
-    check_range("mail.smtp.port", u64::from(smtp.port), 1, 65_535, wrong);
-    check_range("mail.smtp.connections", smtp.connections as u64, 1, 50, wrong);
-    check_range("mail.smtp.timeout_s", smtp.timeout_s, 1, 600, wrong);
-    check_range("mail.smtp.dot_timeout_s", smtp.dot_timeout_s, 1, 1800, wrong);
-    if mail.transport == MailTransport::Smtp && smtp.host.trim().is_empty() {
-        let fix = "give its name, such as \"mail.example.org\"";
-        wrong("mail.smtp.host", "no mail server is named", fix);
-    }
-    if pair_is_whole && smtp.user.is_some() != smtp.password.is_some() {
-        let key = if smtp.user.is_some() {
-            "mail.smtp.user"
-        } else {
-            "mail.smtp.password"
-        };
-        wrong(key, "user and password belong together", "give both, or neither");
-    }
-    let here = ["localhost", "127.0.0.1", "::1"].contains(&smtp.host.as_str());
-    if smtp.password.is_some() && smtp.tls == SmtpTls::None && !here {
-        let fix = "allowed with a password: \"implicit\" or \"starttls\"";
-        wrong("mail.smtp.tls", "the password would cross the network unencrypted", fix);
-    }
+fn weigh_mail(settings: &Settings, wrong: Wrong<'_>) {
+    let mail = &settings.mail;
     for (key, address) in [
         ("mail.from", Some(&mail.from)),
         ("mail.reply_to", mail.reply_to.as_ref()),
@@ -89,17 +69,90 @@ fn weigh_mail(settings: &Settings, pair_is_whole: bool, wrong: Wrong<'_>) {
             wrong(key, &what, "write it like name@example.org");
         }
     }
-    let lines = [
-        ("mail.from_name", Some(&mail.from_name)),
-        ("mail.smtp.hello", smtp.hello.as_ref()),
-    ];
-    for (key, text) in lines {
-        if let Some((what, fix)) = text.and_then(|text| check_line(text)) {
-            wrong(key, &what, &fix);
+    if let Some((what, fix)) = check_line(&mail.from_name) {
+        wrong("mail.from_name", &what, &fix);
+    }
+    check_folder("mail.maildir.dir", &mail.maildir.dir, wrong);
+}
+
+/// All that are written, also the single one that several replace.
+fn weigh_servers(settings: &Settings, origin: &Origin, wrong: Wrong<'_>) {
+    let mail = &settings.mail;
+    let used = mail.transport == MailTransport::Smtp;
+    weigh_server("mail.smtp", &mail.smtp, used && mail.server.is_empty(), origin, wrong);
+    let mut names = BTreeSet::new();
+    for (index, server) in mail.server.iter().enumerate() {
+        let at = format!("mail.server[{index}]");
+        weigh_server(&at, server, used, origin, wrong);
+        if !names.insert(server.name.as_str()) {
+            let what = format!("another mail server is called \"{}\" as well", server.name);
+            wrong(&format!("{at}.name"), &what, "give each a name of its own");
         }
     }
-    check_secret("mail.smtp.password", smtp.password.as_ref(), wrong);
-    check_folder("mail.maildir.dir", &mail.maildir.dir, wrong);
+}
+
+fn weigh_server(at: &str, server: &Smtp, used: bool, origin: &Origin, wrong: Wrong<'_>) {
+    let key = |name: &str| format!("{at}.{name}");
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if server.name.is_empty() || server.name.len() > 30 || !server.name.bytes().all(plain) {
+        let what = format!("\"{}\" is no name of a server", server.name);
+        wrong(&key("name"), &what, "allowed: 1 to 30 of a-z, 0-9 and -");
+    }
+    check_range(&key("port"), u64::from(server.port), 1, 65_535, wrong);
+    check_range(&key("connections"), server.connections as u64, 1, 50, wrong);
+    check_range(&key("timeout_s"), server.timeout_s, 1, 600, wrong);
+    check_range(&key("dot_timeout_s"), server.dot_timeout_s, 1, 1800, wrong);
+    if used && server.host.trim().is_empty() {
+        let fix = "give its name, such as \"mail.example.org\"";
+        wrong(&key("host"), "no mail server is named", fix);
+    }
+    if let Some((what, fix)) = server.hello.as_deref().and_then(check_line) {
+        wrong(&key("hello"), &what, &fix);
+    }
+    weigh_login(at, server, origin, wrong);
+    let here = is_this_machine(&server.host);
+    match (server.tls, server.password.is_some()) {
+        (SmtpTls::None, true) if !here => {
+            let fix = "allowed with a password: \"implicit\" or \"starttls\"";
+            wrong(&key("tls"), "the password would cross the network unencrypted", fix);
+        }
+        (SmtpTls::Opportunistic, true) => {
+            let fix = "allowed with a password: \"implicit\" or \"starttls\"";
+            let what = "whoever hides the server's offer of encryption would read the password";
+            wrong(&key("tls"), what, fix);
+        }
+        (SmtpTls::None, false) if used && !here && !origin.is_meant_for(&key("tls"), &key("host")) => {
+            let fix =
+                "write tls beside it: \"implicit\", \"starttls\", or \"none\" where the network itself is trusted";
+            let what = "nothing says how mail to another machine is encrypted";
+            wrong(&key("host"), what, fix);
+        }
+        _ => {}
+    }
+    if server.ca.is_some() && server.tls == SmtpTls::None {
+        let fix = "leave it out, or use \"implicit\" or \"starttls\"";
+        wrong(&key("ca"), "without encryption there is nobody to vouch for", fix);
+    }
+}
+
+fn weigh_login(at: &str, server: &Smtp, origin: &Origin, wrong: Wrong<'_>) {
+    let key = |name: &str| format!("{at}.{name}");
+    // Of a pair with a wrong half, the other half says nothing.
+    let pair_is_whole = !origin.has_replaced(&key("user")) && !origin.has_replaced(&key("password"));
+    if pair_is_whole && server.user.is_some() != server.password.is_some() {
+        let half = if server.user.is_some() { "user" } else { "password" };
+        wrong(&key(half), "user and password belong together", "give both, or neither");
+    }
+    if pair_is_whole && server.auth != SmtpAuth::Auto && server.user.is_none() {
+        let fix = "give user and password, or leave auth out";
+        wrong(&key("auth"), "it says how to log in, but not as whom", fix);
+    }
+    check_secret(&key("password"), server.password.as_ref(), wrong);
+}
+
+/// The machine itself, which a message reaches without crossing a network.
+fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// A canary that cannot leave would be an alarm for ever.

@@ -1,5 +1,6 @@
-//! Whether a provider is worth trying: three of its own faults in a row close it for a minute; then the sender claims one message at
-//! a time to probe it. Messages claimed before may try as well, when they come to their line after that minute.
+//! Whether a provider is worth trying: three of its own faults in a row close it for a minute, a login it refused closes it at once.
+//! Then it is probed: a mail server without a message (`engine::mailers`), an SMS gateway with one message at a time. SMS claimed before
+//! may try as well, when they come to their line after that minute.
 
 use std::sync::Mutex;
 
@@ -17,24 +18,37 @@ struct State {
     faults: u32,
     open_until: Option<Timestamp>,
     last_fault: Option<String>,
+    /// Nothing is known of it yet, and no message is risked on it before a probe.
+    unproven: bool,
+    probing: bool,
 }
 
 /// How much may be tried now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     Free,
-    /// One message, to see whether the provider is back.
+    /// One message, or a probe without any, to see whether the provider is back.
     Probe,
     /// Nothing before this instant.
     Until(Timestamp),
 }
 
 impl Breaker {
+    /// One that is probed before anything is sent.
+    pub(crate) fn unproven() -> Self {
+        Self(Mutex::new(State {
+            unproven: true,
+            ..State::default()
+        }))
+    }
+
     /// What may be tried at this instant.
     pub fn flow(&self, now: Timestamp) -> Flow {
-        match self.state().open_until {
+        let state = self.state();
+        match state.open_until {
             Some(until) if now < until => Flow::Until(until),
             Some(_) => Flow::Probe,
+            None if state.unproven => Flow::Probe,
             None => Flow::Free,
         }
     }
@@ -48,14 +62,36 @@ impl Breaker {
     pub fn fault(&self, now: Timestamp, reason: &str) -> bool {
         let mut state = self.state();
         state.faults = state.faults.saturating_add(1);
-        state.last_fault = Some(reason.to_owned());
-        if state.faults < FAULTS_MAX {
+        if state.faults < FAULTS_MAX && !state.unproven && !state.probing {
+            state.last_fault = Some(reason.to_owned());
             return false;
         }
-        let was_closed = state.open_until.is_none();
-        let pause = SignedDuration::from_secs(i64::try_from(PROVIDER_PAUSE_S).unwrap_or(60));
-        state.open_until = Some(now.checked_add(pause).unwrap_or(Timestamp::MAX));
-        was_closed
+        state.open(now, reason)
+    }
+
+    /// The provider will take nothing until somebody has done something, such as a login that it refused. Returns true when it was
+    /// not known yet.
+    pub(crate) fn shut(&self, now: Timestamp, reason: &str) -> bool {
+        self.state().open(now, reason)
+    }
+
+    /// Whether it has to be probed before anything is known of it.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.state().unproven
+    }
+
+    /// Whether a probe is under way.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.state().probing
+    }
+
+    /// Whether the caller is to probe now; whoever asks next is told no until the probe has come to an end.
+    pub(crate) fn take_probe(&self, now: Timestamp) -> bool {
+        let due = self.flow(now) == Flow::Probe;
+        let mut state = self.state();
+        let taken = due && !state.probing;
+        state.probing |= taken;
+        taken
     }
 
     /// What the provider said last, while it is not trusted.
@@ -69,9 +105,26 @@ impl Breaker {
     }
 }
 
+impl State {
+    fn open(&mut self, now: Timestamp, reason: &str) -> bool {
+        let was_closed = self.open_until.is_none();
+        let pause = SignedDuration::from_secs(i64::try_from(PROVIDER_PAUSE_S).unwrap_or(60));
+        *self = Self {
+            faults: self.faults.max(FAULTS_MAX),
+            open_until: Some(now.checked_add(pause).unwrap_or(Timestamp::MAX)),
+            last_fault: Some(reason.to_owned()),
+            unproven: false,
+            probing: false,
+        };
+        was_closed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
     #[test]
     fn three_faults_in_a_row_close_a_provider_for_a_minute_and_an_answer_opens_it() {
@@ -85,11 +138,35 @@ mod tests {
             ],
             [false, false, true]
         );
-        let minute = now + SignedDuration::from_secs(60);
+        let minute = now + MINUTE;
         assert_eq!(breaker.flow(now), Flow::Until(minute));
         assert_eq!(breaker.flow(minute), Flow::Probe);
         assert!(!breaker.fault(minute, "x"), "it was open already");
         breaker.answered();
         assert_eq!(breaker.flow(minute), Flow::Free);
+    }
+
+    #[test]
+    fn one_probe_at_a_time_and_the_first_that_fails_closes_what_nothing_was_known_of() {
+        let (breaker, now) = (Breaker::unproven(), Timestamp::UNIX_EPOCH);
+        assert_eq!(breaker.flow(now), Flow::Probe);
+        assert_eq!([breaker.take_probe(now), breaker.take_probe(now)], [true, false]);
+        assert!(breaker.fault(now, "x"));
+        assert_eq!(breaker.flow(now), Flow::Until(now + MINUTE));
+        assert!(!breaker.take_probe(now));
+        assert_eq!(
+            [breaker.take_probe(now + MINUTE), breaker.take_probe(now + MINUTE)],
+            [true, false]
+        );
+        assert!(!breaker.fault(now + MINUTE, "y"), "it was open already");
+        assert_eq!(breaker.flow(now + MINUTE), Flow::Until(now + MINUTE + MINUTE));
+        assert_eq!(breaker.trouble().as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn a_refused_login_closes_at_once() {
+        let (breaker, now) = (Breaker::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!([breaker.shut(now, "x"), breaker.shut(now, "x")], [true, false]);
+        assert_eq!(breaker.flow(now), Flow::Until(now + MINUTE));
     }
 }

@@ -25,6 +25,7 @@ pub mod heartbeat;
 mod invite;
 pub mod live;
 pub mod lookout;
+pub mod mailers;
 pub mod message;
 mod open_cases;
 mod pace;
@@ -49,6 +50,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::domain::ids::{PersonId, ReminderId};
+use crate::domain::ladder::Way;
 use crate::store::sent::SentLog;
 use crate::store::{Store, StoreError};
 use live::Live;
@@ -79,7 +81,7 @@ pub struct Engine {
 /// One breaker per provider.
 #[derive(Debug, Default)]
 pub struct Breakers {
-    pub email: breaker::Breaker,
+    pub email: mailers::Mailers,
     pub sms: breaker::Breaker,
 }
 
@@ -87,6 +89,8 @@ impl Engine {
     /// An engine at rest; its loops are started by whoever runs it.
     pub fn new(store: Store, rules: live::Rules, clock: Arc<dyn Clock>, sent: SentLog) -> Self {
         let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
+        let breakers = Breakers::default();
+        breakers.email.keep(&rules);
         Self {
             store,
             live: Live::new(rules),
@@ -94,7 +98,7 @@ impl Engine {
             holder: holder.into(),
             bells: Arc::default(),
             gate: Arc::default(),
-            breakers: Arc::default(),
+            breakers: Arc::new(breakers),
             sent: Arc::new(sent),
             guard: Arc::default(),
             heartbeat: Arc::default(),
@@ -129,8 +133,8 @@ pub struct Bells {
     /// Facts or rules changed.
     pub planner: Notify,
     /// Something was queued.
-    pub email: Notify,
-    pub sms: Notify,
+    pub email: Arc<Notify>,
+    pub sms: Arc<Notify>,
     /// The day's digests may be due.
     pub digests: Notify,
 }
@@ -140,6 +144,11 @@ impl Bells {
         self.planner.notify_one();
         self.digests.notify_one();
         self.ring_senders();
+    }
+
+    /// The one that wakes a way's sender.
+    pub(crate) fn of(&self, way: Way) -> &Arc<Notify> {
+        if way == Way::Email { &self.email } else { &self.sms }
     }
 
     pub fn ring_senders(&self) {

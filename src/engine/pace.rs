@@ -1,8 +1,12 @@
 //! How many reminders to claim at once: about as many as leave within two seconds, so that with a slow provider little is judged and
 //! recorded long before it leaves, and with a fast one each commit carries many.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// A batch should leave within this time.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -27,7 +31,7 @@ impl Pace {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// A batch has left. A slow one halves the next, a fast and full one doubles it.
+    /// A batch is on its way. A slow one halves the next, a fast and full one doubles it.
     pub(crate) fn took(&self, claimed: usize, time: Duration) {
         let size = self.size();
         let full = i64::try_from(claimed).is_ok_and(|claimed| claimed >= size);
@@ -39,9 +43,64 @@ impl Pace {
     }
 }
 
+/// The batches of one way that still have something to begin.
+#[derive(Debug, Default)]
+pub(crate) struct Slots(Arc<AtomicUsize>);
+
+/// A batch of which not every message has begun; when it is dropped, there is room for another.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    taken: Arc<AtomicUsize>,
+    pace: Arc<Pace>,
+    claimed: usize,
+    since: Instant,
+    bell: Arc<Notify>,
+}
+
+impl Slots {
+    pub(crate) fn take(&self, pace: Arc<Pace>, claimed: usize, bell: &Arc<Notify>) -> Slot {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Slot {
+            taken: Arc::clone(&self.0),
+            pace,
+            claimed,
+            since: Instant::now(),
+            bell: Arc::clone(bell),
+        }
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.pace.took(self.claimed, self.since.elapsed());
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+        self.bell.notify_one();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_batch_makes_room_when_its_last_message_has_begun() {
+        let (slots, pace, bell) = (Slots::default(), Arc::new(Pace::new(8)), Arc::new(Notify::new()));
+        let first = Arc::new(slots.take(Arc::clone(&pace), 2, &bell));
+        let second = slots.take(Arc::clone(&pace), 2, &bell);
+        assert_eq!(slots.taken(), 2);
+        let message = Arc::clone(&first);
+        drop(first);
+        assert_eq!(slots.taken(), 2);
+        drop(message);
+        assert_eq!(slots.taken(), 1);
+        bell.notified().await;
+        drop(second);
+        assert_eq!(slots.taken(), 0);
+    }
 
     #[test]
     fn a_slow_provider_is_given_little_at_a_time_and_a_fast_one_much() {

@@ -71,6 +71,8 @@ pub struct Attempted {
     pub attempt: NewAttempt,
     pub context: Context,
     pub outcome: Outcome,
+    /// The provider that was asked, by its name in the settings.
+    pub by: Option<String>,
     pub now: Timestamp,
 }
 
@@ -254,9 +256,10 @@ impl Work {
             attempt,
             context,
             outcome,
+            by,
             now,
         } = attempted;
-        let attempt = ended(attempt, outcome, *now);
+        let attempt = ended(attempt, outcome, by.clone(), *now);
         metrics::counter!(crate::telemetry::ATTEMPTS, "way" => context.way.name(), "outcome" => attempt.outcome)
             .increment(1);
         info!(
@@ -498,7 +501,7 @@ fn retry_at(claimed: &Claimed, charged: bool, asked: Option<Duration>, now: Time
 }
 
 /// The end of an attempt, as the ledger keeps it.
-pub(crate) fn ended(attempt: &NewAttempt, outcome: &Outcome, now: Timestamp) -> EndedAttempt {
+pub(crate) fn ended(attempt: &NewAttempt, outcome: &Outcome, provider: Option<String>, now: Timestamp) -> EndedAttempt {
     EndedAttempt {
         id: attempt.id.clone(),
         ended_ms: now.as_millisecond(),
@@ -506,6 +509,7 @@ pub(crate) fn ended(attempt: &NewAttempt, outcome: &Outcome, now: Timestamp) -> 
         blame: outcome.blame().map(Blame::name),
         reference: outcome.reference().map(str::to_owned),
         reason: outcome.reason().map(str::to_owned),
+        provider,
     }
 }
 
@@ -518,6 +522,7 @@ fn not_begun(attempt: NewAttempt, now: Timestamp) -> EndedAttempt {
         blame: None,
         reference: None,
         reason: Some("停止或暂停时尚未发出 / stopped or paused before it was sent".to_owned()),
+        provider: None,
     }
 }
 

@@ -11,18 +11,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::channel::outcome::Outcome;
 use crate::domain::ladder::Way;
-use crate::engine::breaker::{Breaker, Flow};
+use crate::engine::breaker::Flow;
 use crate::engine::earlier::{key_of, sent_before};
 use crate::engine::live::Rules;
-use crate::engine::pace::Pace;
+use crate::engine::mailers::{self, Sent};
+use crate::engine::pace::{Pace, Slot, Slots};
 use crate::engine::prepare::{Prepared, Ready, is_person, prepare};
 use crate::engine::recorder::{Attempted, Ended, Recorder};
 use crate::engine::wire::Wire;
@@ -60,11 +59,18 @@ pub struct Sending {
 /// Sends one way's reminders until told to stop; then waits for what is under way.
 pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop: CancellationToken) {
     let pace = Arc::new(Pace::new(most(way)));
-    let mut batches = JoinSet::new();
+    let slots = Slots::default();
+    let (mut batches, mut probes) = (JoinSet::new(), JoinSet::new());
     loop {
         beat.now();
         while batches.try_join_next().is_some() {}
-        let mut pause = if batches.len() < room(&engine, way) {
+        if way == Way::Email {
+            while probes.try_join_next().is_some() {}
+            for probe in mailers::probes(&engine, engine.now()) {
+                probes.spawn(probe);
+            }
+        }
+        let mut pause = if has_room(&engine, way, batches.len(), slots.taken()) {
             pause_before_next(&engine, way).await
         } else {
             POLL
@@ -72,9 +78,13 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
         if pause.is_zero() && !stop.is_cancelled() {
             match claim(&engine, way, pace.size(), engine.clock.now()).await {
                 Ok(Some(batch)) => {
-                    let (engine, recorder, pace) = (engine.clone(), recorder.clone(), Arc::clone(&pace));
-                    let stop = stop.clone();
-                    batches.spawn(async move { send_at_pace(&engine, batch, &recorder, &pace, &stop).await });
+                    let slot = slots.take(Arc::clone(&pace), batch.claimed.len(), engine.bells.of(way));
+                    let (engine, recorder, stop) = (engine.clone(), recorder.clone(), stop.clone());
+                    batches.spawn(async move {
+                        if let Err(error) = send_batch(&engine, batch, &recorder, slot, &stop).await {
+                            hold(&engine, &error);
+                        }
+                    });
                     continue;
                 }
                 // The outcomes of the first messages of the day are waited for.
@@ -85,22 +95,12 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
         }
         tokio::select! {
             () = stop.cancelled() => break,
-            () = bell(&engine, way).notified() => {}
+            () = engine.bells.of(way).notified() => {}
             Some(_) = batches.join_next() => {}
             () = tokio::time::sleep(pause.max(SHORTEST)) => {}
         }
     }
     while batches.join_next().await.is_some() {}
-}
-
-async fn send_at_pace(engine: &Engine, batch: Batch, recorder: &Recorder, pace: &Pace, stop: &CancellationToken) {
-    let (claimed, began) = (batch.claimed.len(), Instant::now());
-    match send_batch(engine, batch, recorder, stop).await {
-        Ok(_) => pace.took(claimed, began.elapsed()),
-        Err(error) => {
-            hold(engine, &error);
-        }
-    }
 }
 
 /// The database failed: nothing more is claimed until the lookout finds that it takes writes again. One that is only busy is asked
@@ -115,28 +115,19 @@ fn hold(engine: &Engine, error: &StoreError) -> Duration {
     POLL
 }
 
-/// How many batches may be under way: to see whether a provider is back, one message, and only when nothing else is on its way there.
-/// The first messages of a day go in one batch, too.
-fn room(engine: &Engine, way: Way) -> usize {
-    if engine.guard.room(way).is_some() {
-        return 1;
-    }
-    match breaker(engine, way).flow(engine.clock.now()) {
-        Flow::Probe => 1,
-        Flow::Free | Flow::Until(_) => BATCHES,
+/// Whether another batch may be claimed. One that waits for nothing but answers does not count: a server that keeps a few messages
+/// hanging must not keep the next ones from leaving by another. To see whether a provider is back, one message, and only when nothing
+/// else is on its way there; the first messages of a day go in one batch, too.
+fn has_room(engine: &Engine, way: Way, batches: usize, waiting: usize) -> bool {
+    match flow(engine, way, engine.clock.now()) {
+        Flow::Probe => batches == 0,
+        Flow::Free | Flow::Until(_) if engine.guard.room(way).is_some() => batches == 0,
+        Flow::Free | Flow::Until(_) => waiting < BATCHES,
     }
 }
 
 fn most(way: Way) -> i64 {
     if way == Way::Email { MAILS } else { SMS }
-}
-
-fn bell(engine: &Engine, way: Way) -> &Notify {
-    if way == Way::Email {
-        &engine.bells.email
-    } else {
-        &engine.bells.sms
-    }
 }
 
 /// Zero when something may be claimed now.
@@ -145,8 +136,10 @@ async fn pause_before_next(engine: &Engine, way: Way) -> Duration {
     if engine.gate.closed(way).is_some() {
         return POLL;
     }
-    let flow = breaker(engine, way).flow(now);
+    let flow = flow(engine, way, now);
     let next = match flow {
+        // A probe without a message is on its way, and rings the bell when it has come to an end.
+        Flow::Probe if way == Way::Email => return POLL,
         Flow::Until(_) => engine.store.next_fallback(way).await,
         Flow::Free | Flow::Probe => engine.store.next_not_before(way).await,
     };
@@ -162,11 +155,20 @@ async fn pause_before_next(engine: &Engine, way: Way) -> Duration {
     }
 }
 
-pub(crate) fn breaker(engine: &Engine, way: Way) -> &Breaker {
+fn flow(engine: &Engine, way: Way, now: Timestamp) -> Flow {
     if way == Way::Email {
-        &engine.breakers.email
+        engine.breakers.email.flow(now)
     } else {
-        &engine.breakers.sms
+        engine.breakers.sms.flow(now)
+    }
+}
+
+/// What a way's provider said last, while none of them is trusted.
+pub(crate) fn trouble(engine: &Engine, way: Way) -> Option<String> {
+    if way == Way::Email {
+        engine.breakers.email.trouble()
+    } else {
+        engine.breakers.sms.trouble()
     }
 }
 
@@ -186,8 +188,10 @@ async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<O
     if most == 0 {
         return Ok(None);
     }
-    let (claim, limit) = match breaker(engine, way).flow(now) {
+    let (claim, limit) = match flow(engine, way, now) {
         Flow::Free => (Claim::Due, most),
+        // Mail servers are probed without a message.
+        Flow::Probe if way == Way::Email => return Ok(None),
         Flow::Probe => (Claim::Probe, 1),
         Flow::Until(_) => (Claim::Fallback, most),
     };
@@ -215,11 +219,15 @@ pub async fn step(engine: &Engine, way: Way, recorder: &Recorder, now: Timestamp
     let held = |error: &StoreError| {
         hold(engine, error);
     };
+    if way == Way::Email {
+        futures_util::future::join_all(mailers::probes(engine, now)).await;
+    }
     let Some(batch) = claim(engine, way, most(way), now).await.inspect_err(held)? else {
         return Ok(Sending::default());
     };
     let claimed = batch.claimed.len();
-    let started = send_batch(engine, batch, recorder, &CancellationToken::new())
+    let slot = Slots::default().take(Arc::new(Pace::new(most(way))), claimed, engine.bells.of(way));
+    let started = send_batch(engine, batch, recorder, slot, &CancellationToken::new())
         .await
         .inspect_err(held)?;
     recorder.flush().await;
@@ -231,6 +239,7 @@ async fn send_batch(
     engine: &Engine,
     batch: Batch,
     recorder: &Recorder,
+    slot: Slot,
     stop: &CancellationToken,
 ) -> Result<usize, StoreError> {
     let leases: Vec<Lease> = batch.claimed.iter().map(Lease::of).collect();
@@ -238,9 +247,10 @@ async fn send_batch(
     match meanwhile(start, RENEW_EVERY, || renew(engine, &leases)).await {
         Ok(Started { way, rules, going }) => {
             let count = going.len();
-            let sends = going
-                .into_iter()
-                .map(|ready| send_one(engine, &rules, way, ready, recorder, stop));
+            let slot = Arc::new(slot);
+            let one = |ready| send_one(engine, &rules, way, ready, recorder, Arc::clone(&slot), stop);
+            let sends: Vec<_> = going.into_iter().map(one).collect();
+            drop(slot);
             futures_util::future::join_all(sends).await;
             Ok(count)
         }
@@ -387,6 +397,7 @@ async fn send_one(
     way: Way,
     ready: Ready,
     recorder: &Recorder,
+    slot: Arc<Slot>,
     stop: &CancellationToken,
 ) {
     let Ready {
@@ -397,18 +408,19 @@ async fn send_one(
         counted,
     } = ready;
     // A fault of this program must not take the rest of the batch along.
-    let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire, stop))
+    let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire, slot, stop))
         .catch_unwind()
         .await;
-    let outcome = sent.unwrap_or_else(|_| {
+    let sent = sent.unwrap_or_else(|_| {
         error!(reminder.id = %claimed.id, "sending reminder {} failed inside the program", claimed.id);
-        Some(Outcome::Uncertain {
+        let outcome = Outcome::Uncertain {
             reason:
                 "发送时程序出错,不知是否已发出 / sending failed inside the program; nobody knows whether it went out"
                     .to_owned(),
-        })
+        };
+        Some(Sent { outcome, by: None })
     });
-    let Some(outcome) = outcome else {
+    let Some(Sent { outcome, by }) = sent else {
         if counted.is_some() {
             engine.guard.ended(way, None);
         }
@@ -428,6 +440,7 @@ async fn send_one(
         attempt,
         context,
         outcome,
+        by,
         now: engine.clock.now(),
     };
     recorder.send(Ended::Attempt(Box::new(ended))).await;
@@ -435,26 +448,37 @@ async fn send_one(
 
 /// One attempt, unless the provider has turned out to be down while this message waited for a line. Nothing was tried when a stop or
 /// a pause has come in the meantime: that is nobody's fault.
-async fn try_once(engine: &Engine, rules: &Rules, way: Way, wire: &Wire, stop: &CancellationToken) -> Option<Outcome> {
-    let channels = &rules.channels;
-    let line = match (way, &channels.mail, &channels.sms) {
-        (Way::Email, Some(channel), _) => Some(channel.line().await),
-        (Way::Sms, _, Some(gateway)) => Some(gateway.line().await),
-        _ => None,
+async fn try_once(
+    engine: &Engine,
+    rules: &Rules,
+    way: Way,
+    wire: &Wire,
+    slot: Arc<Slot>,
+    stop: &CancellationToken,
+) -> Option<Sent> {
+    let sms = match wire {
+        Wire::Mail(mail) => return mailers::send(engine, rules, mail, || drop(slot), stop).await,
+        Wire::Sms(sms) => sms,
     };
+    let line = match &rules.channels.sms {
+        Some(gateway) => Some((gateway, gateway.line().await)),
+        None => None,
+    };
+    drop(slot);
     if stop.is_cancelled() || engine.gate.closed(way).is_some() {
         return None;
     }
-    let breaker = breaker(engine, way);
+    let breaker = &engine.breakers.sms;
+    let unsent = |reason: &str| {
+        let outcome = Outcome::provider_down(reason.to_owned());
+        Some(Sent { outcome, by: None })
+    };
     if matches!(breaker.flow(engine.clock.now()), Flow::Until(_)) {
-        return Some(Outcome::provider_down(
-            "服务商暂时不可用,稍后再试 / the provider is down; it will be tried again".to_owned(),
-        ));
+        return unsent("服务商暂时不可用,稍后再试 / the provider is down; it will be tried again");
     }
-    let outcome = match (wire, line, &channels.mail, &channels.sms) {
-        (Wire::Mail(mail), Some(line), Some(channel), _) => channel.send_on(line, mail).await,
-        (Wire::Sms(sms), Some(line), _, Some(gateway)) => gateway.send_on(line, sms).await,
-        _ => Outcome::provider_down("未配置此渠道 / this channel is not configured".to_owned()),
+    let outcome = match line {
+        Some((gateway, line)) => gateway.send_on(line, sms).await,
+        None => return unsent("未配置此渠道 / this channel is not configured"),
     };
     let now = engine.clock.now();
     let fault = match &outcome {
@@ -471,7 +495,7 @@ async fn try_once(engine: &Engine, rules: &Rules, way: Way, wire: &Wire, stop: &
         Some(_) => {}
         None => breaker.answered(),
     }
-    Some(outcome)
+    Some(Sent { outcome, by: None })
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub struct QueueCount {
 #[derive(Debug, Clone, Serialize)]
 pub struct Provider {
     pub way: &'static str,
+    /// As the settings call it.
+    pub name: String,
     /// What it said last, while it is not trusted.
     pub trouble: Option<String>,
 }
@@ -60,17 +62,23 @@ pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
         paused: engine.store.switches().await?,
         waits: engine.waits().await?,
         storage_fault: engine.gate.storage_fault(),
-        providers: vec![
-            Provider {
-                way: "email",
-                trouble: engine.breakers.email.trouble(),
-            },
-            Provider {
-                way: "sms",
-                trouble: engine.breakers.sms.trouble(),
-            },
-        ],
+        providers: providers(engine),
     })
+}
+
+fn providers(engine: &Engine) -> Vec<Provider> {
+    let mail = engine.breakers.email.troubles().into_iter();
+    let mail = mail.map(|(name, trouble)| Provider {
+        way: "email",
+        name,
+        trouble,
+    });
+    mail.chain(std::iter::once(Provider {
+        way: "sms",
+        name: "sms".to_owned(),
+        trouble: engine.breakers.sms.trouble(),
+    }))
+    .collect()
 }
 
 /// A local time with its offset, as people and programs read it.

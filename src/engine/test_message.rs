@@ -44,7 +44,7 @@ pub async fn send_test(engine: &Engine, way: Way, to: &str) -> Result<Tested, St
     let attempt = attempt(&wire, &id);
     begin(engine, way, &attempt, now).await?;
     let outcome = match (&wire, &rules.channels.mail, &rules.channels.sms) {
-        (Wire::Mail(mail), Some(channel), _) => channel.send(mail).await,
+        (Wire::Mail(mail), Some(channel), _) => channel.send_test(mail).await,
         (Wire::Sms(sms), _, Some(gateway)) => gateway.send(sms).await,
         _ => Outcome::provider_down(not_configured(way).to_string()),
     };
@@ -175,7 +175,7 @@ async fn end(engine: &Engine, attempt: &NewAttempt, outcome: &Outcome, tested: &
         reason_en: Some(tested.said.en.clone()),
         charged: 1,
         closed_ms: Some(now_ms),
-        attempt: Some(ended(attempt, outcome, engine.clock.now())),
+        attempt: Some(ended(attempt, outcome, None, engine.clock.now())),
     };
     let mut tx = engine.store.begin().await?;
     record(&mut tx, &[verdict]).await?;

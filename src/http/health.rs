@@ -57,7 +57,7 @@ pub async fn health(engine: &Engine, pulse: &Pulse) -> Health {
         if let Some(said) = engine.gate.closed_in_public(way) {
             problems.push(trouble("sending", way.name(), said));
         }
-        if crate::engine::sender::breaker(engine, way).trouble().is_some() {
+        if crate::engine::sender::trouble(engine, way).is_some() {
             let said = Said::new(
                 "服务商没有接收,稍后再试",
                 "the provider takes nothing; it is tried again",

@@ -60,7 +60,7 @@ async fn measure(engine: &Engine, pulse: &Pulse) -> Result<(), StoreError> {
             .set(seconds_since(wait.map(|wait| wait.not_before_ms)));
         gauge!("xixin_oldest_due_age_seconds", "way" => way.name()).set(seconds_since(wait.map(|wait| wait.due_ms)));
         gauge!("xixin_sending_open", "way" => way.name()).set(one_if(engine.gate.closed(way).is_none()));
-        gauge!("xixin_provider_up", "way" => way.name()).set(one_if(sender::breaker(engine, way).trouble().is_none()));
+        gauge!("xixin_provider_up", "way" => way.name()).set(one_if(sender::trouble(engine, way).is_none()));
     }
     describe_gauge!(
         "xixin_held",

@@ -127,6 +127,8 @@ pub struct EndedAttempt {
     pub blame: Option<&'static str>,
     pub reference: Option<String>,
     pub reason: Option<String>,
+    /// The name in the settings of the provider that was asked.
+    pub provider: Option<String>,
 }
 
 /// Attempts that are recorded and may start now.
@@ -476,7 +478,8 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
           and reminders.state in ('claimed', 'attempting')";
     const ATTEMPTS: &str = "
         update attempts
-        set outcome = new.outcome, ended_ms = new.ended_ms, blame = new.blame, reference = new.reference, reason = new.reason
+        set outcome = new.outcome, ended_ms = new.ended_ms, blame = new.blame, reference = new.reference, reason = new.reason,
+            provider = new.provider
         from (
             with given as materialized (select value -> 'attempt' as attempt from json_each($1))
             select
@@ -485,7 +488,8 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
                 attempt ->> 'outcome' as outcome,
                 attempt ->> 'blame' as blame,
                 attempt ->> 'reference' as reference,
-                attempt ->> 'reason' as reason
+                attempt ->> 'reason' as reason,
+                attempt ->> 'provider' as provider
             from given
             where attempt ->> 'id' is not null
         ) as new

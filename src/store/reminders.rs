@@ -89,6 +89,7 @@ pub struct AttemptRow {
     pub blame: Option<String>,
     pub reference: Option<String>,
     pub reason: Option<String>,
+    pub provider: Option<String>,
 }
 
 impl Store {
@@ -179,7 +180,7 @@ impl Store {
     /// Every try at sending a reminder, oldest first.
     pub async fn attempts_of(&self, reminder: &ReminderId) -> Result<Vec<AttemptRow>, StoreError> {
         const SQL: &str = "
-            select id, way, started_ms, ended_ms, wire_id, outcome, blame, reference, reason from attempts
+            select id, way, started_ms, ended_ms, wire_id, outcome, blame, reference, reason, provider from attempts
             where reminder_id = $1
             order by started_ms, id
             limit 100";

@@ -1,15 +1,16 @@
 //! The mail channel against servers that refuse, stall, drop and lie.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use secrecy::SecretString;
 use xixin::channel::build::{BuildError, Importance, Mail, WireMail, build};
 use xixin::channel::email::{SmtpError, SmtpPool};
 use xixin::channel::maildir::Maildir;
 use xixin::channel::outcome::{Blame, Outcome, Stage};
+use xixin::config::secret::SecretSource;
 use xixin::config::settings::{Smtp, SmtpTls};
 
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
@@ -46,15 +47,10 @@ pub(crate) fn large_wire() -> WireMail {
 
 pub(crate) fn settings(port: u16) -> Smtp {
     Smtp {
-        host: "127.0.0.1".to_owned(),
-        port,
-        tls: SmtpTls::None,
         hello: Some("hall.example.org".to_owned()),
-        user: None,
-        password: None,
-        connections: 4,
         timeout_s: 30,
         dot_timeout_s: 30,
+        ..Smtp::plain("127.0.0.1", port)
     }
 }
 
@@ -327,13 +323,25 @@ async fn a_probe_logs_in_and_sends_nothing() {
 }
 
 fn with_password(port: u16, tls: SmtpTls) -> SmtpPool {
+    let folder = tempfile::tempdir().unwrap();
     let settings = Smtp {
         tls,
-        user: Some("hall".to_owned()),
         timeout_s: 2,
-        ..settings(port)
+        ..logging_in(folder.path(), port)
     };
-    SmtpPool::new(&settings, Some(SecretString::from("sesame".to_owned()))).unwrap()
+    let pool = SmtpPool::new(&settings, Some(folder.path())).unwrap();
+    // It is read again at each connection.
+    let _ = folder.keep();
+    pool
+}
+
+fn logging_in(folder: &Path, port: u16) -> Smtp {
+    std::fs::write(folder.join("password"), "sesame\n").unwrap();
+    Smtp {
+        user: Some("hall".to_owned()),
+        password: Some(SecretSource::Credential("password".to_owned())),
+        ..settings(port)
+    }
 }
 
 #[tokio::test]
@@ -373,13 +381,16 @@ async fn a_relay_on_this_machine_may_ask_for_a_password_and_no_other_without_tls
     assert_eq!(verdict(&outcome).0, "accepted");
     assert_eq!(server.commands()[2], "AUTH PLAIN AGhhbGwAc2VzYW1l");
 
-    let remote = Smtp {
-        host: "mail.example.org".to_owned(),
-        user: Some("hall".to_owned()),
-        ..settings(25)
-    };
-    let refused = SmtpPool::new(&remote, Some(SecretString::from("sesame".to_owned())));
-    assert!(matches!(refused.err(), Some(SmtpError::ReadablePassword)));
+    let folder = tempfile::tempdir().unwrap();
+    for tls in [SmtpTls::None, SmtpTls::Opportunistic] {
+        let remote = Smtp {
+            host: "mail.example.org".to_owned(),
+            tls,
+            ..logging_in(folder.path(), 25)
+        };
+        let refused = SmtpPool::new(&remote, Some(folder.path()));
+        assert!(matches!(refused.err(), Some(SmtpError::ReadablePassword(_))), "{tls:?}");
+    }
 }
 
 #[tokio::test]

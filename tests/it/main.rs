@@ -49,6 +49,7 @@ mod reload;
 mod rota;
 mod scenarios;
 mod sms;
+mod smtp_answers;
 mod storage;
 mod store;
 mod support;

@@ -2,8 +2,10 @@
 //! by which way a message goes on.
 
 use serde_json::json;
+use xixin::clock::Clock as _;
 use xixin::domain::ids::{CaseId, ReminderId};
 use xixin::domain::ladder::Way;
+use xixin::engine::sender;
 
 use crate::support::hall::Hall;
 use crate::support::http_server::{self, HttpServer};
@@ -110,13 +112,9 @@ async fn a_server_that_fails_in_any_phase_charges_nobody_and_everything_is_deliv
         hall.clock
             .set(at("2026-03-04 09:00") + jiff::SignedDuration::from_secs(59));
         assert_eq!(hall.send_by(Way::Email).await, 0, "nothing before the minute is over");
+        // It is asked without a message, and then everything goes.
         hall.clock.set(at("2026-03-04 09:01"));
-        assert_eq!(
-            hall.send_by(Way::Email).await,
-            1,
-            "one message to see whether it is back"
-        );
-        assert_eq!(hall.send_by(Way::Email).await, 4);
+        assert_eq!(hall.send_by(Way::Email).await, 5);
         assert_eq!(
             states(&hall, &cases, "day-before-staff").await,
             vec!["hao email accepted"; 5]
@@ -350,7 +348,7 @@ async fn an_e_mail_in_doubt_is_sent_once_more_with_the_same_bytes_and_then_told_
     let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
     let case = visit(&hall, person, "2026-03-05 09:30").await;
     hall.run_until("2026-03-04 09:59").await;
-    hall.app.engine.breakers.email.answered();
+    hall.app.engine.breakers.email.of("smtp").unwrap().answered();
     hall.run_until("2026-03-04 12:00").await;
     let rows = hall.rung(&case, "day-before").await;
     assert!(
@@ -395,4 +393,148 @@ async fn without_a_mail_channel_an_e_mail_goes_on_by_the_next_way_at_once() {
         ["lin email refused", "lin none superseded", "lin sms accepted"]
     );
     assert_eq!(hall.reasons(&case, "overdue").await[0], "email refused: 未配置邮件渠道");
+}
+
+fn servers(list: &[(&str, u16, &str)]) -> String {
+    let mut text = "[mail]\ntransport = \"smtp\"\n".to_owned();
+    for (name, port, more) in list {
+        text += &format!(
+            "[[mail.server]]\nname = \"{name}\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nconnections = 1\ntimeout_s = 1\ndot_timeout_s = 1\n{more}\n"
+        );
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_first_mail_server_that_works_is_used_and_each_attempt_names_it() {
+    let (first, second) = (
+        SmtpServer::start(Script::polite()).await,
+        SmtpServer::start(Script::polite()).await,
+    );
+    let (hall, cases) = five_visits(&servers(&[("zhu", first.port, ""), ("bei", second.port, "")])).await;
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    assert_eq!(hall.send_by(Way::Email).await, 5);
+    assert_eq!((first.received().len(), second.received().len()), (5, 0));
+    assert_eq!(hall.column("select distinct provider from attempts").await, ["zhu"]);
+
+    // What certainly was not sent goes on to the next one within the same attempt, whatever went wrong before the dot.
+    for verb in [Verb::Connect, Verb::Mail, Verb::Rcpt, Verb::Data] {
+        let broken = SmtpServer::start(Script::polite().on(verb, Act::Reply("421 4.3.2 closing"))).await;
+        let second = SmtpServer::start(Script::polite()).await;
+        let (hall, cases) = five_visits(&servers(&[("zhu", broken.port, ""), ("bei", second.port, "")])).await;
+        hall.clock.set(at("2026-03-04 09:00"));
+        hall.plan().await;
+        assert_eq!(hall.send_by(Way::Email).await, 5, "{verb:?}");
+        assert_eq!((broken.received().len(), second.received().len()), (0, 5), "{verb:?}");
+        assert_eq!(
+            states(&hall, &cases, "day-before-staff").await,
+            vec!["hao email accepted"; 5]
+        );
+        let attempts = hall
+            .column("select distinct outcome || ' ' || provider from attempts")
+            .await;
+        assert_eq!(attempts, ["accepted bei"], "{verb:?}");
+        let troubles = hall.app.engine.breakers.email.troubles();
+        assert!(troubles[0].1.is_some() && troubles[1].1.is_none(), "{troubles:?}");
+        assert!(hall.app.engine.breakers.email.trouble().is_none(), "mail leaves");
+    }
+    drop(cases);
+}
+
+#[tokio::test]
+async fn a_mail_in_doubt_does_not_go_on_to_another_server_by_itself() {
+    let first = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Close)).await;
+    let second = SmtpServer::start(Script::polite()).await;
+    let (hall, _) = five_visits(&servers(&[("zhu", first.port, ""), ("bei", second.port, "")])).await;
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    hall.send_by(Way::Email).await;
+    let doubts = hall
+        .column("select distinct outcome || ' ' || provider from attempts order by 1")
+        .await;
+    assert_eq!(doubts, ["accepted bei", "uncertain zhu"]);
+    // Three in a row close it; the other two went by the second server.
+    assert_eq!(second.received().len(), 2);
+    let open = hall.column("select state from reminders where way = 'email'").await;
+    assert_eq!(open.iter().filter(|state| *state == "queued").count(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_swallows_everything_delays_nobody_who_could_go_by_another() {
+    let hole = SmtpServer::start(Script::polite().on(Verb::Mail, Act::Silence)).await;
+    let second = SmtpServer::start(Script::polite()).await;
+    let patient = "timeout_s = 600\n";
+    let settings = servers(&[("zhu", hole.port, ""), ("bei", second.port, "")]).replacen("timeout_s = 1\n", patient, 1);
+    let (hall, _) = five_visits(&settings).await;
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    let (recorder, engine) = (hall.recorder.clone(), hall.app.engine.clone());
+    let now = hall.clock.now();
+    let sending = tokio::spawn(async move { sender::step(&engine, Way::Email, &recorder, now).await.map(drop) });
+    // One hangs in the silent server for ten minutes; the others do not wait for it.
+    while second.received().len() < 4 {
+        second.took().await;
+    }
+    assert!(!sending.is_finished());
+    sending.abort();
+    assert_eq!(hole.received().len(), 0);
+}
+
+#[tokio::test]
+async fn with_a_wrong_password_nothing_is_charged_one_login_a_minute_is_tried_and_all_leave_after_the_fix() {
+    const MESSAGES: usize = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "wrong").unwrap();
+    let server = SmtpServer::start(Script::polite().login("AUTH PLAIN AGhhbGwAc2VzYW1l")).await;
+    let settings = format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 10\nuser = \"hall\"\npassword = {{ file = {password:?} }}\n",
+        server.port
+    );
+    let hall = Hall::open_quiet("2026-03-04 08:50", &settings).await;
+    hall.without_digest("2026-03-04").await;
+    hall.without_digest("2026-03-05").await;
+    let start = at("2026-03-04 09:00");
+    hall.sql(&queued(MESSAGES, start)).await;
+    let tried = |server: &SmtpServer| server.commands().iter().filter(|line| line.starts_with("AUTH")).count();
+
+    for minute in 0..24 * 60 {
+        hall.clock.set(start + jiff::SignedDuration::from_mins(minute));
+        hall.send_by(Way::Email).await;
+        // Also half a minute later, when it is not asked again.
+        hall.clock
+            .set(start + jiff::SignedDuration::from_secs(60 * minute + 30));
+        hall.send_by(Way::Email).await;
+        let asked = usize::try_from(minute).unwrap() + 1;
+        assert!(tried(&server) <= asked, "{} logins in {asked} minutes", tried(&server));
+    }
+    assert_eq!(tried(&server), 24 * 60, "it is asked every minute all the same");
+    let charged =
+        "select cast(count(*) as text) from attempts union all select cast(sum(tries) as text) from reminders";
+    assert_eq!(hall.column(charged).await, ["0", "0"]);
+    assert_eq!(server.received().len(), 0);
+
+    std::fs::write(&password, "sesame").unwrap();
+    hall.clock.set(start + jiff::SignedDuration::from_hours(24));
+    while hall.send_by(Way::Email).await > 0 {}
+    assert_eq!(server.received().len(), MESSAGES);
+    let states = hall
+        .column("select distinct state || ' ' || tries from reminders where way = 'email'")
+        .await;
+    assert_eq!(states, ["accepted 1"]);
+}
+
+/// Digests of many days to one member of staff, due at `due` and of use for days.
+fn queued(count: usize, due: jiff::Timestamp) -> String {
+    let due = due.as_millisecond();
+    let valid = due + 10 * 86_400_000;
+    format!(
+        "with recursive number(n) as (select 1 union all select n + 1 from number where n < {count})
+         insert into reminders (id, case_id, mark, recipient, way, text, state, reason_zh, reason_en, priority, due_ms,
+             decided_ms, not_before_ms, valid_until_ms, fallback)
+         select printf('00000000-0000-7000-8000-%012d', n), '', 'digest|' || date('2026-03-04', '+' || n || ' days'), 'staff:lin', 'email', 'digest', 'queued', '', '', 0,
+             {due}, {due}, {due}, {valid}, ''
+         from number"
+    )
 }

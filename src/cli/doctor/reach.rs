@@ -8,10 +8,10 @@ use tokio::net::TcpListener;
 
 use super::Finding;
 use crate::app::{Place, control_to_ask, lock_path};
-use crate::channel::MailChannel;
 use crate::channel::outcome::Outcome;
+use crate::channel::{MailChannel, MailServer};
 use crate::config::Loaded;
-use crate::config::settings::{MailTransport, Settings, SmsTransport};
+use crate::config::settings::{MailTransport, Settings, SmsTransport, Smtp};
 use crate::control::{self, Request};
 use crate::domain::text::Said;
 
@@ -120,14 +120,19 @@ pub(super) async fn channels(place: &Place, settings: &Settings, findings: &mut 
             ));
         }
     };
-    findings.push(match (&channels.mail, settings.mail.transport) {
-        (Some(mail @ MailChannel::Smtp(_)), _) => {
-            let server = format!("{}:{}", settings.mail.smtp.host, settings.mail.smtp.port);
-            probed("email", &server, mail.probe().await)
-        }
-        (Some(MailChannel::Maildir(_)), _) => spool("email", &settings.state_dir.join(&settings.mail.maildir.dir)),
-        (None, transport) => off("email", "mail.transport", transport == MailTransport::None),
-    });
+    for (index, server) in channels.mail.iter().flat_map(MailChannel::servers).enumerate() {
+        findings.push(match server {
+            MailServer::Smtp(_) => {
+                let Smtp { host, port, .. } = &settings.mail.servers()[index];
+                probed("email", &format!("{host}:{port}"), server.probe().await)
+            }
+            MailServer::Maildir(_) => spool("email", &settings.state_dir.join(&settings.mail.maildir.dir)),
+        });
+    }
+    if channels.mail.is_none() {
+        let on_purpose = settings.mail.transport == MailTransport::None;
+        findings.push(off("email", "mail.transport", on_purpose));
+    }
     findings.push(match (&channels.sms, settings.sms.transport) {
         (Some(gateway), SmsTransport::Http) => probed("sms", "sms.http.url", gateway.probe().await),
         (Some(_), _) => spool("sms", &settings.state_dir.join(&settings.sms.file.dir)),

@@ -274,7 +274,8 @@ impl Hall {
         let mail = engine.store.next_not_before(Way::Email).await.unwrap();
         let sms = engine.store.next_not_before(Way::Sms).await.unwrap();
         let digest = digests::next_digest(&engine.live.get().rulebook, now);
-        let back = [&engine.breakers.email, &engine.breakers.sms].map(|breaker| match breaker.flow(now) {
+        let flows = [engine.breakers.email.flow(now), engine.breakers.sms.flow(now)];
+        let back = flows.map(|flow| match flow {
             Flow::Until(until) => Some(until),
             Flow::Free | Flow::Probe => None,
         });

@@ -1,11 +1,18 @@
 //! An SMTP server that misbehaves on request and remembers what it was told.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// The moments at which a script can step in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +30,7 @@ pub(crate) enum Verb {
     Dot,
     Noop,
     Rset,
+    Quit,
 }
 
 /// What the server does instead of answering properly.
@@ -32,6 +40,10 @@ pub(crate) enum Act {
     Reply(&'static str),
     /// Says this one byte per packet.
     ByteWise(&'static str),
+    /// Says exactly these bytes.
+    Raw(&'static [u8]),
+    /// Says this again and again until the client hangs up.
+    Endless(&'static str),
     Close,
     /// Closes with RST.
     Reset,
@@ -41,7 +53,18 @@ pub(crate) enum Act {
 
 /// What to do at which moment; `nth` counts from 1 within a connection, 0 is every time.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Script(Vec<(Verb, usize, Act)>);
+pub(crate) struct Script {
+    acts: Vec<(Verb, usize, Act)>,
+    tls: Option<(Tls, &'static str)>,
+    login: Option<&'static str>,
+}
+
+/// When encryption begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    AfterStarttls,
+    FromTheFirstByte,
+}
 
 impl Script {
     pub(crate) fn polite() -> Self {
@@ -53,13 +76,25 @@ impl Script {
     }
 
     pub(crate) fn on_nth(mut self, verb: Verb, nth: usize, act: Act) -> Self {
-        self.0.push((verb, nth, act));
+        self.acts.push((verb, nth, act));
+        self
+    }
+
+    /// Encrypts with this certificate of tests/data/tls.
+    pub(crate) fn tls(mut self, tls: Tls, certificate: &'static str) -> Self {
+        self.tls = Some((tls, certificate));
+        self
+    }
+
+    /// Takes this AUTH line and no other.
+    pub(crate) fn login(mut self, line: &'static str) -> Self {
+        self.login = Some(line);
         self
     }
 
     fn act(&self, verb: Verb, nth: usize) -> Option<Act> {
         let found = self
-            .0
+            .acts
             .iter()
             .find(|(on, at, _)| *on == verb && (*at == 0 || *at == nth));
         found.map(|(_, _, act)| *act)
@@ -84,12 +119,20 @@ struct Record {
     most_open: AtomicUsize,
     silent: Notify,
     closed: Notify,
+    took: Notify,
 }
 
-/// A running server; it ends with the test's runtime.
+/// A running server; it takes no more connections when this is dropped.
 pub(crate) struct SmtpServer {
     pub(crate) port: u16,
     record: Arc<Record>,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for SmtpServer {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
 }
 
 impl SmtpServer {
@@ -104,7 +147,7 @@ impl SmtpServer {
         let port = listener.local_addr().unwrap().port();
         let record = Arc::new(Record::default());
         let shared = Arc::clone(&record);
-        tokio::spawn(async move {
+        let listening = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
@@ -115,7 +158,7 @@ impl SmtpServer {
                 let record = Arc::clone(&shared);
                 tokio::spawn(async move {
                     Talk {
-                        stream: BufReader::new(stream),
+                        stream: BufReader::new(Wire::Plain(stream)),
                         script,
                         said: Vec::new(),
                         record: &record,
@@ -127,7 +170,11 @@ impl SmtpServer {
                 });
             }
         });
-        Self { port, record }
+        Self {
+            port,
+            record,
+            listening,
+        }
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -152,6 +199,11 @@ impl SmtpServer {
         self.record.most_open.load(Ordering::SeqCst)
     }
 
+    /// Until it has taken another message.
+    pub(crate) async fn took(&self) {
+        self.record.took.notified().await;
+    }
+
     /// Until a script's silence begins.
     pub(crate) async fn fell_silent(&self) {
         self.record.silent.notified().await;
@@ -163,8 +215,75 @@ impl SmtpServer {
     }
 }
 
+/// A connection before and after the handshake.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// In the handshake, or after one that failed.
+    Gone,
+}
+
+impl Wire {
+    fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::Gone => None,
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// A certificate of the tests and its key.
+fn acceptor(certificate: &str) -> TlsAcceptor {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls");
+    let chain = CertificateDer::from_pem_file(format!("{dir}/{certificate}.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(format!("{dir}/server.key")).unwrap();
+    xixin::channel::install_tls();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .unwrap();
+    Arc::new(config).into()
+}
+
 struct Talk<'a> {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Wire>,
     script: Script,
     said: Vec<Verb>,
     record: &'a Record,
@@ -179,6 +298,9 @@ impl Talk<'_> {
     }
 
     async fn talk(&mut self) -> Result<(), Over> {
+        if let Some((Tls::FromTheFirstByte, certificate)) = self.script.tls {
+            self.encrypt(certificate).await?;
+        }
         self.answer(Verb::Connect, "220 test.example.org ESMTP").await?;
         let (mut from, mut to) = (String::new(), Vec::new());
         loop {
@@ -187,11 +309,26 @@ impl Talk<'_> {
             let word = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
             match word.as_str() {
                 "EHLO" => {
-                    self.answer(Verb::Ehlo, "250-test.example.org\r\n250 AUTH PLAIN LOGIN")
-                        .await?
+                    let offers = matches!(self.script.tls, Some((Tls::AfterStarttls, _)));
+                    let plain = matches!(self.stream.get_ref(), Wire::Plain(_));
+                    let starttls = if offers && plain { "250-STARTTLS\r\n" } else { "" };
+                    let proper = format!("250-test.example.org\r\n{starttls}250 AUTH PLAIN LOGIN XOAUTH2");
+                    self.answer(Verb::Ehlo, &proper).await?
                 }
-                "STARTTLS" => self.answer(Verb::Starttls, "220 go ahead").await?,
-                "AUTH" => self.answer(Verb::Auth, "235 2.7.0 welcome").await?,
+                "STARTTLS" => {
+                    let proper = self.answer(Verb::Starttls, "220 go ahead").await?;
+                    if let Some((_, certificate)) = self.script.tls.filter(|_| proper) {
+                        self.encrypt(certificate).await?;
+                    }
+                    proper
+                }
+                "AUTH" => match self.script.login {
+                    Some(login) if login != line => {
+                        self.say("535 5.7.8 who are you?\r\n").await?;
+                        false
+                    }
+                    _ => self.answer(Verb::Auth, "235 2.7.0 welcome").await?,
+                },
                 "MAIL" => {
                     (from, to) = (line["MAIL FROM:".len()..].to_owned(), Vec::new());
                     self.answer(Verb::Mail, "250 2.1.0 ok").await?
@@ -210,13 +347,14 @@ impl Talk<'_> {
                     if taken {
                         let (from, to) = (from.clone(), to.clone());
                         self.record.received.lock().unwrap().push(Received { from, to, text });
+                        self.record.took.notify_one();
                     }
                     taken
                 }
                 "NOOP" => self.answer(Verb::Noop, "250 2.0.0 ok").await?,
                 "RSET" => self.answer(Verb::Rset, "250 2.0.0 ok").await?,
                 "QUIT" => {
-                    self.say("221 2.0.0 bye\r\n").await?;
+                    self.answer(Verb::Quit, "221 2.0.0 bye").await?;
                     return Err(Over);
                 }
                 _ => {
@@ -244,9 +382,20 @@ impl Talk<'_> {
                 }
                 Ok(true)
             }
+            Some(Act::Raw(bytes)) => {
+                self.write(bytes).await?;
+                Ok(false)
+            }
+            Some(Act::Endless(text)) => {
+                let many = text.repeat(64);
+                loop {
+                    self.say(&many).await?;
+                }
+            }
             Some(Act::Close) => Err(Over),
             Some(Act::Reset) => {
-                self.stream.get_ref().set_zero_linger().unwrap();
+                let socket = self.stream.get_ref().socket().ok_or(Over)?;
+                socket.set_zero_linger().unwrap();
                 Err(Over)
             }
             Some(Act::Silence) => {
@@ -261,12 +410,24 @@ impl Talk<'_> {
         }
     }
 
+    /// The handshake. Whoever does not trust the certificate hangs up.
+    async fn encrypt(&mut self, certificate: &str) -> Result<(), Over> {
+        let Wire::Plain(stream) = std::mem::replace(self.stream.get_mut(), Wire::Gone) else {
+            return Err(Over);
+        };
+        let stream = acceptor(certificate).accept(stream).await.map_err(|_| Over)?;
+        self.stream = BufReader::new(Wire::Tls(Box::new(stream)));
+        Ok(())
+    }
+
     async fn say(&mut self, text: &str) -> Result<(), Over> {
         self.write(text.as_bytes()).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Over> {
-        self.stream.get_mut().write_all(bytes).await.map_err(|_| Over)
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes).await.map_err(|_| Over)?;
+        stream.flush().await.map_err(|_| Over)
     }
 
     async fn line(&mut self) -> Result<String, Over> {
