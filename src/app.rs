@@ -259,7 +259,7 @@ impl App {
         Ok(address)
     }
 
-    async fn take_over(&self) -> anyhow::Result<()> {
+    pub async fn take_over(&self) -> anyhow::Result<()> {
         let engine = &self.engine;
         let now = engine.clock.now();
         let TakenOver { again, doubtful } = engine.take_over(now).await?;

@@ -107,9 +107,9 @@ impl Engine {
     }
 
     /// The instant by which a loop acts now. A clock that jumped is noticed here, before anything is decided by it.
-    pub(crate) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         let now = self.clock.now();
-        if let Some(jump) = self.gate.look_at_clock(now, std::time::Instant::now()) {
+        if let Some(jump) = self.gate.look_at_clock(now, self.clock.steady()) {
             let jump_s = jump.as_secs();
             tracing::error!(
                 jump_s,

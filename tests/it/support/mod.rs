@@ -4,6 +4,7 @@ pub(crate) mod daemon;
 pub(crate) mod hall;
 pub(crate) mod http_server;
 pub(crate) mod intake;
+pub(crate) mod mutate;
 pub(crate) mod published;
 pub(crate) mod rulebook;
 pub(crate) mod scenario;

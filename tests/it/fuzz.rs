@@ -1,0 +1,203 @@
+//! Whatever comes in from outside is answered, never with a panic: lines of a mail server, files for the import, what people write into
+//! the configuration, periods and ladders, dates and money.
+//!
+//! A short run is part of the ordinary tests. A long one, on as many cores as one likes:
+//!
+//! ```text
+//! BOLERO_RANDOM_ITERATIONS=1000000 cargo test --release --test it -- fuzz::
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+
+use bolero::check;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use xixin::app::Place;
+use xixin::channel::build::{Importance, Mail, WireMail, build};
+use xixin::channel::outcome::{Enhanced, Stage, classify_smtp};
+use xixin::config::FILES;
+use xixin::domain::benefit::{Fen, Share};
+use xixin::domain::case::Trigger;
+use xixin::domain::ladder::When;
+use xixin::domain::period::{Mode, Period, Start};
+use xixin::import::{Limits, Order, read};
+
+use crate::support::hall::shipped;
+use crate::support::mutate::mutate;
+use crate::support::rulebook::{at, rulebook};
+
+const GRAMMAR: &str = include_str!("../data/fuzz/grammar.txt");
+const SMTP: &[u8] = include_bytes!("../data/fuzz/smtp.txt");
+const CSV: &[u8] = include_bytes!("../data/fuzz/import.csv");
+
+/// What is understood, written out, must be understood the same way.
+fn goes_round<T: FromStr + ToString + PartialEq + Debug>(text: &str) {
+    if let Ok(read) = text.parse::<T>() {
+        let written = read.to_string();
+        assert_eq!(written.parse::<T>().ok(), Some(read), "{text:?} is written {written:?}");
+    }
+}
+
+#[test]
+fn periods_ladders_dates_and_money() {
+    let samples: Vec<&[u8]> = GRAMMAR.lines().map(str::as_bytes).collect();
+    check!().with_iterations(20_000).with_max_len(40).for_each(|choices| {
+        let made = mutate(&samples, choices);
+        let text = String::from_utf8_lossy(&made);
+        goes_round::<Period>(&text);
+        goes_round::<Start>(&text);
+        goes_round::<Fen>(&text);
+        // These are never written out.
+        let _ = text.parse::<When>();
+        let _ = text.parse::<Mode>();
+        let _ = text.parse::<Trigger>();
+        let _ = text.parse::<Share>();
+        let enhanced = Enhanced::parse(&text);
+        for code in [0, 250, 421, 550, u16::MAX] {
+            classify_smtp(Stage::Recipient, code, enhanced);
+        }
+    });
+}
+
+fn wire() -> WireMail {
+    build(&Mail {
+        message_id: "d-1@xixin.example.org".to_owned(),
+        date: "2026-11-24T08:00:00Z".parse().unwrap(),
+        from: "xixin@example.org".to_owned(),
+        from_name: "悉心".to_owned(),
+        reply_to: None,
+        to: "li@example.org".to_owned(),
+        subject: "提醒".to_owned(),
+        text: "您好\n".to_owned(),
+        html: None,
+        invitation: None,
+        importance: Importance::Normal,
+    })
+    .unwrap()
+}
+
+/// A configuration of its own with these settings on top.
+fn place(settings: &str) -> (TempDir, Place) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config");
+    crate::support::hall::copy_dir(&shipped(), &config);
+    std::fs::create_dir_all(config.join("conf.d")).unwrap();
+    std::fs::write(config.join("conf.d/test.toml"), settings).unwrap();
+    let environment = BTreeMap::new();
+    (dir, Place { config, environment })
+}
+
+#[test]
+fn lines_of_a_mail_server() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let settings = format!(
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nhello = \"hall.example.org\"\n"
+    );
+    let (_dir, place) = place(&settings);
+    let channels = place.channels(&place.settings().unwrap()).unwrap();
+    // What a panic may leave behind concerns nobody: it ends the test.
+    let mail = AssertUnwindSafe(channels.mail.unwrap());
+    let (runtime, listener) = (AssertUnwindSafe(runtime), AssertUnwindSafe(listener));
+    let samples: Vec<&[u8]> = SMTP.split_inclusive(|byte| *byte == b'\n').collect();
+    let whole = [SMTP];
+    let wire = wire();
+    check!().with_iterations(400).with_max_len(120).for_each(|choices| {
+        // One answer for each thing the client may say, then everything at once and the end. It may try twice.
+        let answers: Vec<Vec<u8>> = choices.chunks(12).map(|part| mutate(&samples, part)).collect();
+        let flood = mutate(&whole, choices);
+        let server = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut said = [0; 4096];
+                for answer in &answers {
+                    let told = stream.write_all(answer).await;
+                    if told.is_err() || matches!(stream.read(&mut said).await, Ok(0) | Err(_)) {
+                        break;
+                    }
+                }
+                // The client may have gone.
+                let _ = stream.write_all(&flood).await;
+            }
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = mail.send(&wire) => {}
+                () = server => {}
+            }
+        });
+    });
+}
+
+#[test]
+fn files_for_the_import() {
+    let rules = AssertUnwindSafe(rulebook());
+    let dir = tempfile::tempdir().unwrap();
+    let sample = dir.path().join("sample.xlsx");
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    for (row, line) in std::str::from_utf8(CSV).unwrap().lines().enumerate() {
+        for (column, cell) in line.split(',').enumerate() {
+            let (row, column) = (u32::try_from(row).unwrap(), u16::try_from(column).unwrap());
+            sheet.write_string(row, column, cell).unwrap();
+        }
+    }
+    book.save(&sample).unwrap();
+    let workbook = std::fs::read(&sample).unwrap();
+    let order = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        Order {
+            path,
+            sheet: None,
+            assigned: Vec::new(),
+            limits: Limits::default(),
+        }
+    };
+    check!().with_iterations(300).with_max_len(40).for_each(|choices| {
+        // Whether a row is taken or refused: it is answered.
+        let _ = read(
+            &order("f.csv", &mutate(&[CSV], choices)),
+            &rules,
+            at("2026-03-02 09:00"),
+        );
+        // The reader of workbooks is not ours and may stop; `xixin import` says then that the file is damaged.
+        let damaged = order("f.xlsx", &mutate(&[&workbook], choices));
+        let _ = catch_unwind(AssertUnwindSafe(|| read(&damaged, &rules, at("2026-03-02 09:00"))));
+    });
+}
+
+#[test]
+fn configuration_and_templates() {
+    let (dir, place) = place("");
+    let place = AssertUnwindSafe(place);
+    let files: Vec<(&str, &str)> = FILES
+        .iter()
+        .filter(|(path, _)| !path.ends_with(".md"))
+        .copied()
+        .collect();
+    check!().with_iterations(60).with_max_len(40).for_each(|choices| {
+        let Some((chosen, choices)) = choices.split_first() else {
+            return;
+        };
+        let (path, text) = files[usize::from(*chosen) * 7 % files.len()];
+        let made = mutate(&[text.as_bytes()], choices);
+        let file = dir.path().join("config").join(path);
+        std::fs::write(&file, &made).unwrap();
+        // Sound or not: every problem has a place and an advice.
+        if let Err(problems) = place.load() {
+            assert!(!problems.to_string().is_empty());
+        }
+        std::fs::write(&file, text).unwrap();
+    });
+}
