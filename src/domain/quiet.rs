@@ -17,12 +17,19 @@ impl SendingHours {
     /// `at` itself inside the hours, else when they next begin.
     pub fn next_allowed(&self, at: Timestamp, zone: &TimeZone) -> Timestamp {
         let local = zone.to_datetime(at);
-        if local.time() < self.from {
+        let morning = if local.time() < self.from {
             instant(local.date(), self.from, zone)
         } else if local.time() < self.to {
-            at
+            return at;
         } else {
             instant(local.date().tomorrow().unwrap_or(local.date()), self.from, zone)
+        };
+        // Where the date line moved, a day had no morning at all: then the next one.
+        let shown = zone.to_datetime(morning);
+        if shown.time() < self.from {
+            instant(shown.date(), self.from, zone)
+        } else {
+            morning
         }
     }
 

@@ -224,7 +224,7 @@ fn the_planner_decides_each_day_once_across_every_change() {
             let mut case = case(&set);
             deadline_ending(&mut case, "cremation_reissue", &end, &set);
             let mut timeline = Timeline::new(rules, case, &set);
-            timeline.run_until(&format!("{} 12:00", local(3)));
+            timeline.run_until(&format!("{} 12:00", local(4)));
             let daily = timeline
                 .decisions
                 .iter()

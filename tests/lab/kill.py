@@ -115,7 +115,8 @@ def main():
         print(f"kill to the next message at the sink: p50 {p50:.2f} s, p99 {p99:.2f} s, longest {max(recoveries):.2f} s")
         if found.surplus_mail > found.uncertain:
             found.faults.append("more came again than was in doubt")
-        if p99 > 5:
+        # A debug build on a machine that is busy with tests says nothing about time.
+        if p99 > 5 and not chosen.short:
             found.faults.append(f"recovery takes {p99:.2f} s")
         common.conclude(found.faults)
 
