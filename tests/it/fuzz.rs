@@ -1,4 +1,4 @@
-//! Whatever comes in from outside is answered, never with a panic: lines of a mail server, files for the import, what people write into
+//! Whatever comes in from outside is answered, never with a panic: files for the import, what people write into
 //! the configuration, periods and ladders, dates and money.
 //!
 //! A short run is part of the ordinary tests. A long one, on as many cores as one likes:
@@ -14,9 +14,7 @@ use std::str::FromStr;
 
 use bolero::check;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use xixin::app::Place;
-use xixin::channel::build::{Importance, Mail, WireMail, build};
 use xixin::channel::outcome::{Enhanced, Stage, classify_smtp};
 use xixin::config::FILES;
 use xixin::domain::benefit::{Fen, Share};
@@ -30,7 +28,6 @@ use crate::support::mutate::mutate;
 use crate::support::rulebook::{at, rulebook};
 
 const GRAMMAR: &str = include_str!("../data/fuzz/grammar.txt");
-const SMTP: &[u8] = include_bytes!("../data/fuzz/smtp.txt");
 const CSV: &[u8] = include_bytes!("../data/fuzz/import.csv");
 
 /// What is understood, written out, must be understood the same way.
@@ -62,23 +59,6 @@ fn periods_ladders_dates_and_money() {
     });
 }
 
-fn wire() -> WireMail {
-    build(&Mail {
-        message_id: "d-1@xixin.example.org".to_owned(),
-        date: "2026-11-24T08:00:00Z".parse().unwrap(),
-        from: "xixin@example.org".to_owned(),
-        from_name: "悉心".to_owned(),
-        reply_to: None,
-        to: "li@example.org".to_owned(),
-        subject: "提醒".to_owned(),
-        text: "您好\n".to_owned(),
-        html: None,
-        invitation: None,
-        importance: Importance::Normal,
-    })
-    .unwrap()
-}
-
 /// A configuration of its own with these settings on top.
 fn place(settings: &str) -> (TempDir, Place) {
     let dir = tempfile::tempdir().unwrap();
@@ -88,51 +68,6 @@ fn place(settings: &str) -> (TempDir, Place) {
     std::fs::write(config.join("conf.d/test.toml"), settings).unwrap();
     let environment = BTreeMap::new();
     (dir, Place { config, environment })
-}
-
-#[test]
-fn lines_of_a_mail_server() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))
-        .unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let settings = format!(
-        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nhello = \"hall.example.org\"\n"
-    );
-    let (_dir, place) = place(&settings);
-    let channels = place.channels(&place.settings().unwrap()).unwrap();
-    // What a panic may leave behind concerns nobody: it ends the test.
-    let mail = AssertUnwindSafe(channels.mail.unwrap());
-    let (runtime, listener) = (AssertUnwindSafe(runtime), AssertUnwindSafe(listener));
-    let samples: Vec<&[u8]> = SMTP.split_inclusive(|byte| *byte == b'\n').collect();
-    let whole = [SMTP];
-    let wire = wire();
-    check!().with_iterations(400).with_max_len(120).for_each(|choices| {
-        // Everything the server will ever say, at once, and then the end: nobody waits for anybody. The client may try twice.
-        let mut said: Vec<u8> = choices.chunks(12).flat_map(|part| mutate(&samples, part)).collect();
-        said.extend(mutate(&whole, choices));
-        let server = async {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                // The client may have gone.
-                let _ = stream.write_all(&said).await;
-                let _ = stream.shutdown().await;
-                let mut heard = [0; 4096];
-                while stream.read(&mut heard).await.is_ok_and(|read| read > 0) {}
-            }
-        };
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                _ = mail.send(&wire) => {}
-                () = server => {}
-            }
-        });
-    });
 }
 
 #[test]
