@@ -26,10 +26,11 @@ use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Engine, digests, heartbeat, lookout, planner, sender};
+use crate::engine::{Engine, asker, digests, heartbeat, lookout, planner, sender};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
+use crate::store::ballast::Ballast;
 use crate::store::sent::{Fit, SentLog};
 use crate::store::switches::CLOCK;
 use crate::store::{Store, commit, incarnation};
@@ -69,6 +70,7 @@ pub struct App {
 struct Alone {
     lock: Option<DaemonLock>,
     sent: SentLog,
+    ballast: Ballast,
 }
 
 impl Alone {
@@ -77,6 +79,7 @@ impl Alone {
         Self {
             lock: None,
             sent: SentLog::of_none(),
+            ballast: Ballast::of_none(),
         }
     }
 }
@@ -173,14 +176,19 @@ impl App {
         let store = Store::open(&database, &masters).await?;
         let sent = open_sent_log(&sent_log_path(&loaded.settings), &store, clock.now()).await?;
         let rules = rules_for_service(&place, loaded, texts, &store).await?;
-        let alone = Alone { lock: Some(lock), sent };
+        let ballast = Ballast::beside(store.path());
+        let alone = Alone {
+            lock: Some(lock),
+            sent,
+            ballast,
+        };
         Ok(Self::new(place, clock, store, rules, alone).await)
     }
 
     async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules, alone: Alone) -> Self {
-        let Alone { lock, sent } = alone;
+        let Alone { lock, sent, ballast } = alone;
         let settings = rules.settings.clone();
-        let engine = Engine::new(store, rules, clock, sent);
+        let engine = Engine::new(store, rules, clock, sent, ballast);
         engine.look_around().await;
         Self {
             engine,
@@ -202,6 +210,7 @@ impl App {
         let app = Arc::new(self);
         let engine = app.engine.clone();
         app.take_over().await?;
+        engine.look_at_ballast().await;
 
         let address = app.listen(&mut lifecycle, &mut lock).await?;
         let ticker = Ticker::start(&engine).await;
@@ -262,12 +271,18 @@ impl App {
     pub async fn take_over(&self) -> anyhow::Result<()> {
         let engine = &self.engine;
         let now = engine.clock.now();
-        let TakenOver { again, doubtful } = engine.take_over(now).await?;
-        if again > 0 || doubtful > 0 {
+        let taken = engine.take_over(now).await;
+        if let Err(error) = &taken {
+            engine.note_store_error(error).await;
+        }
+        let TakenOver { again, held, doubtful } = taken?;
+        if again > 0 || held > 0 || doubtful > 0 {
             warn!(
                 again,
+                held,
                 doubtful,
-                "the last run was interrupted: {again} reminders queued again, {doubtful} messages need a person's eyes"
+                "the last run was interrupted: {again} reminders queued again, {held} held because runs die over them, \
+                 {doubtful} messages need a person's eyes"
             );
         }
         let newest = engine.store.newest_decision().await?;
@@ -315,6 +330,11 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
     let looking = lookout::run(engine.clone(), lifecycle.beat("lookout"), lifecycle.soft());
     lifecycle.spawn("lookout", async move {
         looking.await;
+        Ok(())
+    });
+    let asking = asker::run(engine.clone(), lifecycle.beat("asker"), lifecycle.soft());
+    lifecycle.spawn("asker", async move {
+        asking.await;
         Ok(())
     });
     let planning = planner::run(engine.clone(), lifecycle.beat("planner"), lifecycle.soft());

@@ -1,4 +1,4 @@
--- A message of unknown fate is sent again as it was: judged as of the same instant, so that its bytes are the same.
+-- The instant at which a message was judged and rendered: what it says was true then.
 alter table attempts add column judged_ms bigint;
 -- When the provider is asked next what became of it, and how often it was.
 alter table attempts add column ask_ms bigint;

@@ -184,7 +184,7 @@ impl App {
                 Answer::ok(said.zh, said.en, json!({}))
             }
             Err(error) => {
-                self.engine.note_store_error(&error);
+                self.engine.note_store_error(&error).await;
                 Answer::refused("数据库出错", crate::telemetry::chain(&error), json!({}))
             }
         }
@@ -219,12 +219,23 @@ impl App {
     async fn release(&self, who: &str) -> Result<Said, StoreError> {
         let store = &self.engine.store;
         let was = store.release(self.engine.clock.now(), who).await?;
-        let said = if was {
+        let suspects = store.release_suspects().await?;
+        let mut said = if was {
             info!(who, "the hold is released");
             Said::new("已放行", "released")
         } else {
             Said::new("本来没有扣留", "nothing was held")
         };
+        if suspects > 0 {
+            info!(
+                who,
+                suspects, "{suspects} reminders that runs died over are tried again"
+            );
+            said = said.and(&Said::new(
+                format!("{suspects}条曾使程序中断的提醒将单独再试"),
+                format!("{suspects} reminders that the program died over are tried again, one at a time"),
+            ));
+        }
         self.still_stopped(said).await
     }
 

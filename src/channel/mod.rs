@@ -3,6 +3,7 @@
 //! Always: one recipient per message; the bytes are fixed before the first attempt, so that a resend is identical; an
 //! attempt ends in exactly one [`outcome::Outcome`]. A channel never retries by itself, keeps no queue and records nothing.
 
+pub mod alarm;
 mod bounded;
 pub mod build;
 mod connect;

@@ -25,6 +25,7 @@ pub struct Settings {
     pub mail: Mail,
     pub sms: Sms,
     pub heartbeat: Heartbeat,
+    pub alarm: Alarm,
     pub reload: Reload,
     pub log: Log,
 }
@@ -274,6 +275,20 @@ impl Heartbeat {
             _ => Some(Way::Sms),
         }
     }
+}
+
+/// Whom to tell when the storage fails, without the database.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// A program and its arguments; the text comes on its standard input. Empty: none.
+    pub command: Vec<String>,
+    /// Takes a POST of JSON. Empty: none.
+    pub url: String,
+    /// An address that is written to through the mail channel. Empty: none.
+    pub mail_to: String,
+    /// Minutes between two words about the same thing, 1 to 1440.
+    pub every_min: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -42,6 +42,41 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
     weigh_servers(settings, origin, &mut wrong);
     weigh_sms(settings, &mut wrong);
     weigh_heartbeat(settings, &mut wrong);
+    weigh_alarm(settings, &mut wrong);
+}
+
+fn weigh_alarm(settings: &Settings, wrong: Wrong<'_>) {
+    let alarm = &settings.alarm;
+    check_range(
+        "alarm.every_min",
+        u64::try_from(alarm.every_min).unwrap_or(0),
+        1,
+        1440,
+        wrong,
+    );
+    if alarm
+        .command
+        .first()
+        .is_some_and(|program| !Path::new(program).is_absolute())
+    {
+        let fix = "write the whole path, such as [\"/usr/local/bin/tell-operators\"]";
+        wrong("alarm.command", "the program is not named by its whole path", fix);
+    }
+    if !alarm.url.is_empty() && !alarm.url.starts_with("http://") && !alarm.url.starts_with("https://") {
+        wrong(
+            "alarm.url",
+            "it is no web address",
+            "write it like https://HOST/PATH, or leave it empty",
+        );
+    }
+    if !alarm.mail_to.is_empty() && !plausible_email(&alarm.mail_to) {
+        let what = format!("\"{}\" is no e-mail address", alarm.mail_to);
+        wrong(
+            "alarm.mail_to",
+            &what,
+            "write it like name@example.org, or leave it empty",
+        );
+    }
 }
 
 type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);

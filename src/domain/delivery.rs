@@ -1,6 +1,9 @@
 //! What is known of one attempt at sending. Knowledge only grows: news never makes an attempt less far than it is known to be, and in
 //! whatever order answers and receipts arrive, they come to the same end.
 
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::ladder::{Priority, Way};
 use crate::domain::reminder::State;
 
 /// How far an attempt is known to have come, from least to most. The order *is* the rule: the furthest news wins.
@@ -83,6 +86,67 @@ pub fn after_receipt(state: State, fate: Fate) -> Option<State> {
     }
 }
 
+/// Minutes after which a provider is asked what became of a message.
+const ASK_AFTER_MIN: [i64; 3] = [2, 5, 10];
+/// Minutes before a message of unknown fate is sent again.
+const AGAIN_AFTER_MIN: i64 = 1;
+
+/// A message of which nobody knows whether it went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    pub way: Way,
+    pub priority: i64,
+    /// Attempts at it that ended like this, this one included.
+    pub doubts: i64,
+    /// How often the provider was asked about this attempt.
+    pub asked: i64,
+    /// Whether it can be asked at all.
+    pub can_ask: bool,
+    /// When the attempt ended, and what time it is.
+    pub since: Timestamp,
+    pub now: Timestamp,
+    /// Of no use from this instant on.
+    pub valid_until: Timestamp,
+}
+
+/// What becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolve {
+    /// Ask the provider at this instant.
+    Ask { at: Timestamp },
+    /// Send it once more at this instant, as it was.
+    Again { at: Timestamp },
+    /// A person looks at it; it is never sent again by itself.
+    Person,
+}
+
+impl Doubt {
+    /// An e-mail goes once more with the same bytes: a mail program shows two copies as one, or as what they are. An SMS cannot be told
+    /// from its copy: the provider is asked, and only what is critical goes once more without an answer.
+    pub fn resolve(&self) -> Resolve {
+        let after = |from: Timestamp, minutes: i64| {
+            from.checked_add(SignedDuration::from_mins(minutes))
+                .unwrap_or(Timestamp::MAX)
+        };
+        let in_time = |at: &Timestamp| *at < self.valid_until;
+        let ask = usize::try_from(self.asked)
+            .ok()
+            .and_then(|asked| ASK_AFTER_MIN.get(asked));
+        if let Some(minutes) = ask.filter(|_| self.can_ask && self.way == Way::Sms) {
+            let at = after(self.since, *minutes).max(self.now);
+            if in_time(&at) {
+                return Resolve::Ask { at };
+            }
+        }
+        let may_repeat = self.way == Way::Email || self.priority >= Priority::Critical as i64;
+        let at = after(self.now, AGAIN_AFTER_MIN);
+        if may_repeat && self.doubts < 2 && in_time(&at) {
+            return Resolve::Again { at };
+        }
+        Resolve::Person
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +219,51 @@ mod tests {
                     .map(|(_, _, to)| *to);
                 assert_eq!(after_receipt(state, fate), expected, "{state:?} {fate:?}");
             }
+        }
+    }
+
+    fn minute(minutes: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
+    }
+
+    #[test]
+    fn what_becomes_of_a_doubt_is_as_the_delivery_rules_say() {
+        let (normal, critical) = (Priority::Normal as i64, Priority::Critical as i64);
+        let again = |at| Resolve::Again { at: minute(at) };
+        let ask = |at| Resolve::Ask { at: minute(at) };
+        let table = [
+            // way, priority, doubts, asked, can ask, now, valid until
+            (Way::Email, normal, 1, 0, false, 0, 60, again(1)),
+            (Way::Email, normal, 2, 0, false, 0, 60, Resolve::Person),
+            (Way::Email, critical, 2, 0, false, 0, 60, Resolve::Person),
+            (Way::Email, normal, 1, 0, false, 0, 1, Resolve::Person),
+            (Way::Sms, normal, 1, 0, false, 0, 60, Resolve::Person),
+            (Way::Sms, critical, 1, 0, false, 0, 60, again(1)),
+            (Way::Sms, critical, 2, 0, false, 0, 60, Resolve::Person),
+            (Way::Sms, normal, 1, 0, true, 0, 60, ask(2)),
+            (Way::Sms, normal, 1, 1, true, 2, 60, ask(5)),
+            (Way::Sms, normal, 1, 2, true, 5, 60, ask(10)),
+            (Way::Sms, normal, 1, 3, true, 10, 60, Resolve::Person),
+            (Way::Sms, critical, 1, 3, true, 10, 60, again(11)),
+            (Way::Sms, critical, 2, 3, true, 10, 60, Resolve::Person),
+            // The daemon was down meanwhile: asked at once, not in the past.
+            (Way::Sms, normal, 1, 0, true, 30, 60, ask(30)),
+            // What cannot wait for the answer is decided now.
+            (Way::Sms, critical, 1, 1, true, 2, 5, again(3)),
+            (Way::Sms, critical, 1, 1, true, 2, 3, Resolve::Person),
+        ];
+        for (way, priority, doubts, asked, can_ask, now, valid, expected) in table {
+            let doubt = Doubt {
+                way,
+                priority,
+                doubts,
+                asked,
+                can_ask,
+                since: minute(0),
+                now: minute(now),
+                valid_until: minute(valid),
+            };
+            assert_eq!(doubt.resolve(), expected, "{doubt:?}");
         }
     }
 

@@ -38,7 +38,7 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
             Ok(queued) => info!(digests = queued, "queued {queued} digests"),
             Err(error) => {
                 error!(error = %crate::telemetry::chain(&error), "digests cannot be queued; trying again");
-                engine.note_store_error(&error);
+                engine.note_store_error(&error).await;
             }
         }
         let until = next_digest(&engine.live.get().rulebook, now);

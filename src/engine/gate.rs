@@ -2,6 +2,7 @@
 //! time or of its storage.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +22,8 @@ pub struct Gate {
     storage_fault: Mutex<Option<String>>,
     /// Set while outcomes wait to be written. Only the recorder knows when they are.
     outcomes_waiting: Mutex<Option<String>>,
+    /// Set for the rest of this process: the database is damaged.
+    damaged: AtomicBool,
     last_look: Mutex<Option<(Timestamp, Duration)>>,
     /// A jump of the clock that has not become a switch yet.
     clock_jump: Mutex<Option<SignedDuration>>,
@@ -37,6 +40,11 @@ impl Gate {
 
     pub fn set_outcomes_waiting(&self, fault: Option<String>) {
         *lock(&self.outcomes_waiting) = fault;
+    }
+
+    /// Nothing leaves any more as long as this process lives: what the database says cannot be believed.
+    pub fn set_damaged(&self) {
+        self.damaged.store(true, Ordering::SeqCst);
     }
 
     pub fn storage_fault(&self) -> Option<String> {
@@ -66,6 +74,12 @@ impl Gate {
 
     /// What xixin itself holds sending for.
     fn broken(&self) -> Option<Said> {
+        if self.damaged.load(Ordering::SeqCst) {
+            return Some(Said::new(
+                "数据库损坏,暂停发送,请由备份恢复",
+                "the database is damaged, so nothing is sent; restore a backup",
+            ));
+        }
         if self.storage_fault().is_some() {
             return Some(Said::new(
                 "数据库不能写入,暂停发送",

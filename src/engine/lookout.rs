@@ -15,6 +15,7 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
     loop {
         beat.now();
         engine.look_around().await;
+        engine.look_at_ballast().await;
         engine.release_expired().await;
         engine.wake_held().await;
         tokio::select! {
@@ -50,8 +51,16 @@ impl Engine {
             }
             Err(error) => {
                 error!(error = %chain(&error), "what is held cannot be looked at");
-                self.note_store_error(&error);
+                self.note_store_error(&error).await;
             }
+        }
+    }
+
+    /// Without room for what is on the wire nothing new leaves.
+    pub(crate) async fn look_at_ballast(&self) {
+        if self.gate.storage_fault().is_none() && !self.keeps_ballast().await {
+            error!("there is no room for the ballast on the disk of the database; sending is on hold");
+            self.gate.set_storage_fault(Some("no room for the ballast".to_owned()));
         }
     }
 
@@ -67,7 +76,7 @@ impl Engine {
             }
             Err(error) => {
                 error!(error = %chain(&error), "expired claims cannot be released");
-                self.note_store_error(&error);
+                self.note_store_error(&error).await;
             }
         }
     }
@@ -91,7 +100,9 @@ impl Engine {
     async fn can_record(&self) -> bool {
         let log = std::sync::Arc::clone(&self.sent);
         let probed = tokio::task::spawn_blocking(move || log.probe()).await;
-        matches!(probed, Ok(Ok(()))) && self.store.can_write().await.is_ok()
+        matches!(probed, Ok(Ok(())))
+            && self.store.can_write().await.is_ok()
+            && (!self.lacks_room() || self.keeps_ballast().await)
     }
 
     /// After a failure: whether the database takes writes again.

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod alike;
+pub mod asker;
 pub mod breaker;
 pub mod calendar_news;
 mod calls;
@@ -32,6 +33,7 @@ mod pace;
 pub mod planner;
 pub mod prepare;
 pub mod recorder;
+mod resend;
 pub mod sender;
 mod settle;
 pub mod simulate;
@@ -39,6 +41,7 @@ pub mod status;
 pub mod takeover;
 pub mod test_message;
 pub mod ticker;
+mod trouble;
 pub mod waits;
 mod wire;
 
@@ -48,11 +51,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use crate::channel::alarm::Bell;
 use crate::clock::Clock;
 use crate::domain::ids::{PersonId, ReminderId};
 use crate::domain::ladder::Way;
+use crate::store::Store;
+use crate::store::ballast::Ballast;
 use crate::store::sent::SentLog;
-use crate::store::{Store, StoreError};
 use live::Live;
 
 /// Between two looks at the database when nothing else wakes a loop.
@@ -69,8 +74,12 @@ pub struct Engine {
     pub bells: Arc<Bells>,
     pub gate: Arc<gate::Gate>,
     pub breakers: Arc<Breakers>,
+    /// One at a time, of both ways: what a run may have died over is handled alone, so that the next death has one name.
+    alone: Arc<tokio::sync::Semaphore>,
     /// What has left, outside the database.
     pub sent: Arc<SentLog>,
+    ballast: Arc<Ballast>,
+    bell: Arc<Bell>,
     pub guard: Arc<guard::Guard>,
     pub heartbeat: Arc<heartbeat::Heartbeat>,
     /// Held from counting a resident's messages of the day until the next attempts are recorded, so that two batches cannot both find
@@ -87,7 +96,7 @@ pub struct Breakers {
 
 impl Engine {
     /// An engine at rest; its loops are started by whoever runs it.
-    pub fn new(store: Store, rules: live::Rules, clock: Arc<dyn Clock>, sent: SentLog) -> Self {
+    pub fn new(store: Store, rules: live::Rules, clock: Arc<dyn Clock>, sent: SentLog, ballast: Ballast) -> Self {
         let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
         let breakers = Breakers::default();
         breakers.email.keep(&rules);
@@ -99,7 +108,10 @@ impl Engine {
             bells: Arc::default(),
             gate: Arc::default(),
             breakers: Arc::new(breakers),
+            alone: Arc::new(tokio::sync::Semaphore::new(1)),
             sent: Arc::new(sent),
+            ballast: Arc::new(ballast),
+            bell: Arc::default(),
             guard: Arc::default(),
             heartbeat: Arc::default(),
             told_count: Arc::default(),
@@ -119,10 +131,17 @@ impl Engine {
         now
     }
 
-    /// A database that cannot be written stops sending; the first write that succeeds lets it go on.
-    pub(crate) fn note_store_error(&self, error: &StoreError) {
-        if error.is_storage_fault() {
-            self.gate.set_storage_fault(Some(error.to_string()));
+    /// Notes outside the database whether a provider took these. Before the database is told: once a row is queued again it may be on
+    /// its way, and the log would say of it that it never left.
+    pub(crate) async fn note_ends(&self, ends: Vec<(crate::store::sent::Key, bool)>) {
+        if ends.is_empty() {
+            return;
+        }
+        let log = Arc::clone(&self.sent);
+        let noted = tokio::task::spawn_blocking(move || log.ended(&ends)).await;
+        if let Err(error) = noted.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            let path = self.sent.path().display();
+            tracing::warn!("outcomes cannot be noted in {path}: {error}; after a restore a person is asked about them");
         }
     }
 }

@@ -45,12 +45,12 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
         beat.now();
         let now = engine.now();
         let pause = match step(&engine, now).await {
-            Ok(_) if engine.gate.time_in_doubt() => POLL,
+            Ok(_) if engine.gate.time_in_doubt() || engine.lacks_room() => POLL,
             Ok(Planning { planned: 0, .. }) => until_next_wake(&engine, now).await,
             Ok(_) => Duration::ZERO,
             Err(error) => {
                 error!(error = %crate::telemetry::chain(&error), "planning failed; trying again in a moment");
-                engine.note_store_error(&error);
+                engine.note_store_error(&error).await;
                 Duration::from_secs(1)
             }
         };
@@ -84,9 +84,10 @@ async fn until_next_wake(engine: &Engine, now: Timestamp) -> Duration {
     })
 }
 
-/// Plans one batch of due cases, or, when none is due, of cases planned by older rules. Nothing while the time is in doubt.
+/// Plans one batch of due cases, or, when none is due, of cases planned by older rules. Nothing while the time is in doubt, or the disk
+/// is full: what room there is belongs to the outcomes of what is on the wire.
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreError> {
-    if engine.gate.time_in_doubt() {
+    if engine.gate.time_in_doubt() || engine.lacks_room() {
         return Ok(Planning::default());
     }
     heartbeat::plan(engine, now).await?;

@@ -214,7 +214,7 @@ fn guarded(
 }
 
 /// A digest, a letter on moved dates, a word about a hold, or a canary.
-async fn of_no_case(
+pub(crate) async fn of_no_case(
     engine: &Engine,
     rules: &Rules,
     way: Way,
@@ -443,7 +443,7 @@ pub(crate) fn queued(row: &Claimed, way: Way) -> Option<Queued> {
     })
 }
 
-fn address(rules: &Rules, people: &People, queued: &Queued) -> Option<String> {
+pub(crate) fn address(rules: &Rules, people: &People, queued: &Queued) -> Option<String> {
     match &queued.recipient {
         Recipient::Staff(id) => {
             let staff = rules.rulebook.org.staff.get(id)?;

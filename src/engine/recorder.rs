@@ -4,14 +4,14 @@
 //! transaction, so nothing can fall between two ways.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::channel::outcome::{Blame, Outcome};
+use crate::domain::delivery::{Doubt, Resolve};
 use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, ReminderId};
 use crate::domain::ladder::{Priority, Way};
@@ -28,12 +28,10 @@ use crate::store::holds::{self, Hold, Marked};
 use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
 use crate::store::sent::Key;
-use crate::store::{StoreError, Tx, commit, events, reminders};
+use crate::store::{StoreError, Tx, commit, events, instant_of, reminders};
 
 /// Between two tries at writing what could not be written.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// An e-mail of unknown fate goes out this often at the most: rendered anew, but under the same Message-ID.
-const EMAIL_TRIES_IN_DOUBT: i64 = 2;
 /// Who writes events that no person caused.
 const ACTOR: &str = "xixin";
 
@@ -121,13 +119,16 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
                     work.again(Lease::of(&claimed), Some(not_begun(attempt, now)));
                 }
                 Ended::Attempt(attempted) => {
-                    let doubts = doubts_before(&engine, &attempted).await;
-                    work.attempted(&attempted, doubts);
+                    let before = Before {
+                        doubts: doubts_before(&engine, &attempted).await,
+                        can_ask: can_ask(&engine, attempted.context.way),
+                    };
+                    work.attempted(&attempted, before);
                     work.count(&engine, &attempted);
                 }
             }
         }
-        note_in_log(&engine, std::mem::take(&mut work.ends)).await;
+        engine.note_ends(std::mem::take(&mut work.ends)).await;
         write_until_done(&engine, &work).await;
         if !work.rows.is_empty() || !work.heirs.is_empty() || !work.opened.is_empty() || !work.first.is_empty() {
             engine.bells.ring_senders();
@@ -137,6 +138,21 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
             let _ = done.send(());
         }
     }
+}
+
+/// What is known of a message beside its last outcome.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    /// Attempts before this one that ended in doubt.
+    doubts: i64,
+    /// Whether the provider can be asked.
+    can_ask: bool,
+}
+
+/// Whether a provider can be asked what became of a message.
+pub(crate) fn can_ask(engine: &Engine, way: Way) -> bool {
+    let rules = engine.live.get();
+    way == Way::Sms && rules.channels.sms.as_ref().is_some_and(|gateway| gateway.can_query())
 }
 
 /// Attempts before this one that ended in doubt, when this one did, too: asked for however long the database takes.
@@ -149,21 +165,6 @@ async fn doubts_before(engine: &Engine, attempted: &Attempted) -> i64 {
             Ok(doubts) => return doubts,
             Err(error) => wait_for_database(engine, &error).await,
         }
-    }
-}
-
-/// Before the database: once a row is queued again it may be on its way, and the log would say of it that it never left.
-async fn note_in_log(engine: &Engine, ends: Vec<(Key, bool)>) {
-    if ends.is_empty() {
-        return;
-    }
-    let log = Arc::clone(&engine.sent);
-    let noted = tokio::task::spawn_blocking(move || log.ended(&ends)).await;
-    if let Err(error) = noted.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        warn!(
-            "outcomes cannot be noted in {}: {error}; after a restore a person is asked about them",
-            engine.sent.path().display()
-        );
     }
 }
 
@@ -183,6 +184,11 @@ async fn write_until_done(engine: &Engine, work: &Work) {
 async fn wait_for_database(engine: &Engine, error: &StoreError) {
     error!(error = %crate::telemetry::chain(error), "outcomes cannot be recorded; sending is on hold");
     engine.gate.set_outcomes_waiting(Some(error.to_string()));
+    // Without the ballast there may be room now; nothing new leaves before it is back.
+    if error.is_full() {
+        engine.gate.set_storage_fault(Some(error.to_string()));
+    }
+    engine.react(error).await;
     tokio::time::sleep(AGAIN_AFTER).await;
 }
 
@@ -250,7 +256,7 @@ impl Work {
         }
     }
 
-    fn attempted(&mut self, attempted: &Attempted, doubts: i64) {
+    fn attempted(&mut self, attempted: &Attempted, before: Before) {
         let Attempted {
             claimed,
             attempt,
@@ -283,7 +289,7 @@ impl Work {
             Outcome::Uncertain { .. } => {}
         }
         let closed_ms = Some(now.as_millisecond());
-        match judge(claimed, context, outcome, doubts, *now) {
+        match judge(claimed, context, outcome, before, *now) {
             Next::Sent => {
                 let note = Some(&context.note).filter(|note| !note.zh.is_empty());
                 let reason = note.map(|note| adding(claimed, note));
@@ -305,6 +311,19 @@ impl Work {
             }
             Next::AnotherWay { state, said } => {
                 self.leave(base, claimed, context, (state, &said), &claimed.fallback, *now)
+            }
+            Next::Ask { at, said } => {
+                let ask = |attempt| EndedAttempt {
+                    ask_ms: Some(at.as_millisecond()),
+                    ..attempt
+                };
+                self.verdicts.push(Verdict {
+                    state: State::Uncertain.name(),
+                    reason_zh: Some(said.zh),
+                    reason_en: Some(said.en),
+                    attempt: base.attempt.map(ask),
+                    ..base
+                });
             }
             Next::Doubt { said } => self.leave(base, claimed, context, (State::Uncertain, &said), "", *now),
         }
@@ -445,13 +464,18 @@ enum Next {
         state: State,
         said: Said,
     },
+    /// Nobody knows whether it went out; the provider may.
+    Ask {
+        at: Timestamp,
+        said: Said,
+    },
     /// Nobody knows whether it went out: never sent again by itself, a person looks at it.
     Doubt {
         said: Said,
     },
 }
 
-fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, doubts: i64, now: Timestamp) -> Next {
+fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, before: Before, now: Timestamp) -> Next {
     match outcome {
         Outcome::Accepted { .. } => Next::Sent,
         Outcome::Refused { reason, .. } => Next::AnotherWay {
@@ -477,16 +501,32 @@ fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, doubts: i64, n
             Next::Retry { at, charged }
         }
         Outcome::Uncertain { reason } => {
-            let at = now.checked_add(SignedDuration::from_mins(1)).unwrap_or(now);
-            let in_time = at.as_millisecond() < claimed.valid_until_ms;
-            if context.way == Way::Email && doubts.saturating_add(1) < EMAIL_TRIES_IN_DOUBT && in_time {
-                return Next::Retry { at, charged: true };
-            }
-            Next::Doubt {
-                said: Said::parse(reason),
+            let doubt = Doubt {
+                way: context.way,
+                priority: claimed.priority,
+                doubts: before.doubts.saturating_add(1),
+                asked: 0,
+                can_ask: before.can_ask,
+                since: now,
+                now,
+                valid_until: instant_of(claimed.valid_until_ms),
+            };
+            let said = Said::parse(reason);
+            match doubt.resolve() {
+                Resolve::Again { at } => Next::Retry { at, charged: true },
+                Resolve::Ask { at } => {
+                    let said = said.and(&asking());
+                    Next::Ask { at, said }
+                }
+                Resolve::Person => Next::Doubt { said },
             }
         }
     }
+}
+
+/// What the ledger says as long as the provider is asked.
+pub(crate) fn asking() -> Said {
+    Said::new("正在向短信平台查询", "the gateway is being asked")
 }
 
 /// A fault of the provider is tried again when it may be back, one of the recipient by the retry policy.
@@ -510,6 +550,7 @@ pub(crate) fn ended(attempt: &NewAttempt, outcome: &Outcome, provider: Option<St
         reference: outcome.reference().map(str::to_owned),
         reason: outcome.reason().map(str::to_owned),
         provider,
+        ask_ms: None,
     }
 }
 
@@ -523,6 +564,7 @@ fn not_begun(attempt: NewAttempt, now: Timestamp) -> EndedAttempt {
         reference: None,
         reason: Some("停止或暂停时尚未发出 / stopped or paused before it was sent".to_owned()),
         provider: None,
+        ask_ms: None,
     }
 }
 

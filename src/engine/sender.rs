@@ -24,6 +24,7 @@ use crate::engine::mailers::{self, Sent};
 use crate::engine::pace::{Pace, Slot, Slots};
 use crate::engine::prepare::{Prepared, Ready, is_person, prepare};
 use crate::engine::recorder::{Attempted, Ended, Recorder};
+use crate::engine::resend::as_before;
 use crate::engine::wire::Wire;
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
@@ -82,15 +83,16 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
                     let (engine, recorder, stop) = (engine.clone(), recorder.clone(), stop.clone());
                     batches.spawn(async move {
                         if let Err(error) = send_batch(&engine, batch, &recorder, slot, &stop).await {
-                            hold(&engine, &error);
+                            hold(&engine, &error).await;
                         }
                     });
                     continue;
                 }
                 // The outcomes of the first messages of the day are waited for.
                 Ok(None) if engine.guard.room(way).is_some() => pause = SHORT,
-                Ok(None) => {}
-                Err(error) => pause = hold(&engine, &error),
+                // Somebody else has it, or it has to be handled alone and another one is.
+                Ok(None) => pause = BUSY_PAUSE,
+                Err(error) => pause = hold(&engine, &error).await,
             }
         }
         tokio::select! {
@@ -105,13 +107,14 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
 
 /// The database failed: nothing more is claimed until the lookout finds that it takes writes again. One that is only busy is asked
 /// again soon. Returns when to look again.
-fn hold(engine: &Engine, error: &StoreError) -> Duration {
+async fn hold(engine: &Engine, error: &StoreError) -> Duration {
     if error.is_busy() {
         warn!(error = %crate::telemetry::chain(error), "the database is busy; everything stays queued, trying again in a second");
         return BUSY_PAUSE;
     }
     error!(error = %crate::telemetry::chain(error), "the queue cannot be read or written; sending is on hold, everything stays queued");
     engine.gate.set_storage_fault(Some(error.to_string()));
+    engine.react(error).await;
     POLL
 }
 
@@ -151,7 +154,7 @@ async fn pause_before_next(engine: &Engine, way: Way) -> Duration {
     match (next, flow) {
         (Ok(next), Flow::Until(until)) => next.map_or(POLL, wait).min(wait(until).max(SHORTEST)),
         (Ok(next), _) => next.map_or(POLL, wait),
-        (Err(error), _) => hold(engine, &error),
+        (Err(error), _) => hold(engine, &error).await,
     }
 }
 
@@ -177,6 +180,8 @@ pub struct Batch {
     way: Way,
     rules: Arc<Rules>,
     claimed: Vec<crate::store::queue::Claimed>,
+    /// Held while it is under way, by a batch of one that runs may have died over.
+    alone: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
 async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<Option<Batch>, StoreError> {
@@ -188,7 +193,23 @@ async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<O
     if most == 0 {
         return Ok(None);
     }
-    let (claim, limit) = match flow(engine, way, now) {
+    let flow = flow(engine, way, now);
+    // Mail servers are probed without a message, SMS gateways with any one.
+    if (flow == Flow::Free || flow == Flow::Probe && way == Way::Sms)
+        && let Ok(alone) = Arc::clone(&engine.alone).try_acquire_owned()
+        && let Some(suspect) = engine
+            .store
+            .claim_suspect(way, now, &engine.holder, lease_end(now))
+            .await?
+    {
+        return Ok(Some(Batch {
+            way,
+            rules: engine.live.get(),
+            claimed: vec![suspect],
+            alone: Some(alone),
+        }));
+    }
+    let (claim, limit) = match flow {
         Flow::Free => (Claim::Due, most),
         // Mail servers are probed without a message.
         Flow::Probe if way == Way::Email => return Ok(None),
@@ -203,6 +224,7 @@ async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<O
         way,
         rules: engine.live.get(),
         claimed,
+        alone: None,
     }))
 }
 
@@ -216,22 +238,24 @@ pub async fn step(engine: &Engine, way: Way, recorder: &Recorder, now: Timestamp
     if engine.gate.closed(way).is_some() {
         return Ok(Sending::default());
     }
-    let held = |error: &StoreError| {
-        hold(engine, error);
-    };
     if way == Way::Email {
         futures_util::future::join_all(mailers::probes(engine, now)).await;
     }
-    let Some(batch) = claim(engine, way, most(way), now).await.inspect_err(held)? else {
-        return Ok(Sending::default());
-    };
-    let claimed = batch.claimed.len();
-    let slot = Slots::default().take(Arc::new(Pace::new(most(way))), claimed, engine.bells.of(way));
-    let started = send_batch(engine, batch, recorder, slot, &CancellationToken::new())
-        .await
-        .inspect_err(held)?;
-    recorder.flush().await;
-    Ok(Sending { claimed, started })
+    let stepped = async {
+        let Some(batch) = claim(engine, way, most(way), now).await? else {
+            return Ok(Sending::default());
+        };
+        let claimed = batch.claimed.len();
+        let slot = Slots::default().take(Arc::new(Pace::new(most(way))), claimed, engine.bells.of(way));
+        let started = send_batch(engine, batch, recorder, slot, &CancellationToken::new()).await?;
+        recorder.flush().await;
+        Ok(Sending { claimed, started })
+    }
+    .await;
+    if let Err(error) = &stepped {
+        hold(engine, error).await;
+    }
+    stepped
 }
 
 /// Sends a batch. When it cannot be judged or recorded, nothing of it is sent and all of it goes back to the queue.
@@ -243,6 +267,9 @@ async fn send_batch(
     stop: &CancellationToken,
 ) -> Result<usize, StoreError> {
     let leases: Vec<Lease> = batch.claimed.iter().map(Lease::of).collect();
+    let mut batch = batch;
+    // Until its outcome is on its way to the recorder.
+    let _alone = batch.alone.take();
     let start = start_batch(engine, batch, recorder);
     match meanwhile(start, RENEW_EVERY, || renew(engine, &leases)).await {
         Ok(Started { way, rules, going }) => {
@@ -296,7 +323,9 @@ struct Started {
 }
 
 async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Result<Started, StoreError> {
-    let Batch { way, rules, claimed } = batch;
+    let Batch {
+        way, rules, claimed, ..
+    } = batch;
     let now = engine.clock.now();
     let counting = if claimed.iter().any(|row| is_person(&row.recipient)) {
         Some(engine.told_count.lock().await)
@@ -306,6 +335,7 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
     engine.know_the_day(now).await?;
     let (before, claimed) = sent_before(engine, &rules, way, claimed, now).await?;
     let Prepared { settled, ready } = prepare(engine, &rules, way, claimed, now).await?;
+    let ready = as_before(engine, &rules, way, ready, now).await?;
     let begun = begin(engine, way, &ready, now).await?;
     drop(counting);
     for settled in before.into_iter().chain(settled) {
@@ -341,6 +371,7 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
         engine.sent.path().display()
     );
     engine.gate.set_storage_fault(Some(format!("sent.log: {error}")));
+    engine.react_to_log(&error).await;
     for Ready {
         claimed,
         attempt,

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
+use crate::domain::delivery::{Doubt, Resolve};
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::Way;
 use crate::domain::text::Said;
 use crate::engine::Engine;
 use crate::engine::prepare::{context, queued};
-use crate::engine::recorder::another_way;
+use crate::engine::recorder::{another_way, can_ask};
 use crate::store::interrupted::{Doubtful, settle_interrupted};
 use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, commit, reminders};
@@ -20,6 +21,8 @@ const EMAIL_CRASHES_MAX: i64 = 3;
 pub struct TakenOver {
     /// Queued again.
     pub again: u64,
+    /// Held until a person releases them: three runs have died over each of them.
+    pub held: u64,
     /// Of unknown fate: a person has to look at them.
     pub doubtful: usize,
 }
@@ -30,12 +33,27 @@ impl Engine {
         // From the first start on: a text that is changed before anything was sent is a changed one all the same.
         self.know_the_day(now).await?;
         let mut tx = self.store.begin().await?;
-        let found = settle_interrupted(&mut tx, &self.holder, EMAIL_CRASHES_MAX, now).await?;
+        let sms = Doubt {
+            way: Way::Sms,
+            priority: 0,
+            doubts: 1,
+            asked: 0,
+            can_ask: can_ask(self, Way::Sms),
+            since: now,
+            now,
+            valid_until: Timestamp::MAX,
+        };
+        let ask = match sms.resolve() {
+            Resolve::Ask { at } => Some(at),
+            Resolve::Again { .. } | Resolve::Person => None,
+        };
+        let found = settle_interrupted(&mut tx, &self.holder, EMAIL_CRASHES_MAX, ask, now).await?;
         let calls = self.calls(&found.doubtful, now).await?;
         reminders::add(&mut tx, &calls.iter().collect::<Vec<_>>()).await?;
         commit(tx, "take over from the last run").await?;
         Ok(TakenOver {
             again: found.again,
+            held: found.held,
             doubtful: found.doubtful.len(),
         })
     }

@@ -11,6 +11,8 @@ use crate::store::{During, StoreError, Tx};
 pub struct Interrupted {
     /// How many are queued again.
     pub again: u64,
+    /// How many are held, because every run dies over them.
+    pub held: u64,
     /// Those that nobody can tell the fate of; a person has to look at them.
     pub doubtful: Vec<Doubtful>,
 }
@@ -23,38 +25,66 @@ pub struct Doubtful {
     pub row: Claimed,
 }
 
-/// Settles every lease of another holder. On SQLite there is only one daemon, so all of them are dead. E-mail is sent again
-/// (rendered anew, under the same Message-ID) unless that has been tried `email_doubts_max` times; an SMS of unknown fate goes to a person.
+/// A reminder that this many runs died over is handled no more until a person says so.
+const CRASHES_MAX: i64 = 3;
+
+/// Settles every lease of another holder. On SQLite there is only one daemon, so all of them are dead.
+///
+/// Each of them has one crash more to its name: which of them was to blame nobody knows, so they are handled alone from now on. E-mail
+/// of unknown fate is sent again as it was, unless `email_doubts_max` attempts ended like that. An SMS of unknown fate is asked about at
+/// `ask`, when its provider can be asked; else one that is critical goes once more, and any other goes to a person.
 pub async fn settle_interrupted(
     tx: &mut Tx,
     holder: &str,
     email_doubts_max: i64,
+    ask: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Interrupted, StoreError> {
     const ATTEMPTS: &str = "
-        update attempts set outcome = 'uncertain', ended_ms = $2, reason = '程序中断 / interrupted'
+        update attempts set outcome = 'uncertain', ended_ms = $2, reason = '程序中断 / interrupted',
+            ask_ms = case when way = 'sms' then $3 end
         where outcome = 'attempting'
           and reminder_id in (select id from reminders where state in ('claimed', 'attempting') and holder is not $1)";
+    const ASK: &str = "
+        update reminders
+        set state = 'uncertain', holder = null, lease_until_ms = null,
+            reason_zh = '程序中断,不知是否已发出;正在向短信平台查询',
+            reason_en = 'interrupted; nobody knows whether it went out; the gateway is being asked'
+        where state = 'attempting' and state in ('claimed', 'attempting') and holder is not $1 and way = 'sms' and $2 is not null";
     const DOUBT: &str = "
         update reminders
         set state = 'uncertain', holder = null, lease_until_ms = null, closed_ms = $2,
             reason_zh = '程序中断,不知是否已发出,请人工核实', reason_en = 'interrupted; nobody knows whether it went out, please check'
         -- the second condition says nothing new, but only by it SQLite finds the partial index
         where state = 'attempting' and state in ('claimed', 'attempting') and holder is not $1
-          and (way = 'sms' or $3 <= (
-              select count(*) from attempts where reminder_id = reminders.id and outcome = 'uncertain'))
+          and (select count(*) from attempts where reminder_id = reminders.id and outcome = 'uncertain')
+              >= case when way = 'email' then $3 when priority >= 2 then 2 else 1 end
         returning way, id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
                   reason_zh, reason_en";
+    const HELD: &str = "
+        update reminders
+        set state = 'held', holder = null, lease_until_ms = null, crashes = crashes + 1,
+            reason_zh = '三次处理时程序都中断,已扣留,请管理员查看',
+            reason_en = 'the program ended three times while it had this in hand; held, an administrator has to look'
+        where state in ('claimed', 'attempting') and holder is not $1 and crashes + 1 >= $2";
     const AGAIN: &str = "
-        update reminders set state = 'queued', holder = null, lease_until_ms = null
+        update reminders set state = 'queued', holder = null, lease_until_ms = null, crashes = crashes + 1
         where state in ('claimed', 'attempting') and holder is not $1";
     let now_ms = now.as_millisecond();
+    let ask_ms = ask.map(Timestamp::as_millisecond);
     sqlx::query(ATTEMPTS)
         .bind(holder)
         .bind(now_ms)
+        .bind(ask_ms)
         .execute(&mut **tx)
         .await
         .during("settle interrupted attempts")?;
+    sqlx::query(ASK)
+        .bind(holder)
+        .bind(ask_ms)
+        .execute(&mut **tx)
+        .await
+        .during("settle messages to be asked about")?;
     let doubtful = sqlx::query_as(DOUBT)
         .bind(holder)
         .bind(now_ms)
@@ -62,6 +92,12 @@ pub async fn settle_interrupted(
         .fetch_all(&mut **tx)
         .await
         .during("settle interrupted messages")?;
+    let held = sqlx::query(HELD)
+        .bind(holder)
+        .bind(CRASHES_MAX)
+        .execute(&mut **tx)
+        .await
+        .during("hold what runs die over")?;
     let again = sqlx::query(AGAIN)
         .bind(holder)
         .execute(&mut **tx)
@@ -69,6 +105,7 @@ pub async fn settle_interrupted(
         .during("queue interrupted reminders")?;
     Ok(Interrupted {
         again: again.rows_affected(),
+        held: held.rows_affected(),
         doubtful,
     })
 }

@@ -5,9 +5,11 @@
 
 pub mod agenda;
 pub mod backup;
+pub mod ballast;
 pub mod calls;
 pub(crate) mod canary;
 pub mod cases;
+pub mod doubts;
 pub mod events;
 pub mod fate;
 pub mod holds;
@@ -113,6 +115,24 @@ impl StoreError {
         matches!(self, Self::Database { source, .. } if matches!(primary_code(source), 3 | 8 | 10 | 11 | 13 | 14 | 26))
     }
 
+    /// Whether the disk did not make durable what was written. What it really holds is unknown from then on, and asking it once more would
+    /// be answered with a success that means nothing (Linux drops the pages that failed).
+    pub fn is_sync_failure(&self) -> bool {
+        // IOERR_FSYNC, IOERR_DIR_FSYNC.
+        matches!(self, Self::Database { source, .. } if matches!(code(source), 1034 | 1290))
+    }
+
+    /// Whether there is no room left.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if primary_code(source) == 13)
+    }
+
+    /// Whether the file itself is damaged.
+    pub fn is_damage(&self) -> bool {
+        // CORRUPT 11, NOTADB 26.
+        matches!(self, Self::Database { source, .. } if matches!(primary_code(source), 11 | 26))
+    }
+
     /// Whether another connection held the lock for longer than it is waited for.
     pub fn is_busy(&self) -> bool {
         let source = match self {
@@ -131,10 +151,15 @@ impl StoreError {
 
 /// SQLite's primary result code; 0 when the error is not SQLite's.
 fn primary_code(error: &sqlx::Error) -> u32 {
+    code(error) & 0xff
+}
+
+/// SQLite's extended result code.
+fn code(error: &sqlx::Error) -> u32 {
     let code = error
         .as_database_error()
         .and_then(|error| error.code()?.parse::<u32>().ok());
-    code.unwrap_or(0) & 0xff
+    code.unwrap_or(0)
 }
 
 /// A document that cannot be read. Only the place is told: it holds personal data.

@@ -97,7 +97,7 @@ pub struct NewAttempt {
     pub case_version: Option<i64>,
     pub wire_id: String,
     pub wire_sha256: String,
-    /// The instant as of which it was judged and rendered; `None` for what is not judged, such as a test message.
+    /// The instant at which it was judged and rendered; `None` for what is not judged, such as a test message.
     pub judged_ms: Option<i64>,
 }
 
@@ -129,6 +129,8 @@ pub struct EndedAttempt {
     pub reason: Option<String>,
     /// The name in the settings of the provider that was asked.
     pub provider: Option<String>,
+    /// When the provider is asked what became of it.
+    pub ask_ms: Option<i64>,
 }
 
 /// Attempts that are recorded and may start now.
@@ -169,7 +171,7 @@ impl Store {
             set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
             where id in (
                 select id from reminders
-                where state = 'queued' and way = $1 and +not_before_ms <= $2
+                where state = 'queued' and way = $1 and +not_before_ms <= $2 and crashes = 0
                 order by -priority, valid_until_ms, id
                 limit $3
             )
@@ -181,7 +183,7 @@ impl Store {
             set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
             where id in (
                 select id from reminders
-                where state = 'queued' and way = $1 and not_before_ms <= $2
+                where state = 'queued' and way = $1 and not_before_ms <= $2 and crashes = 0
                 order by epoch, priority desc, valid_until_ms, id
                 limit $3
             )
@@ -217,6 +219,59 @@ impl Store {
         // `returning` keeps no order.
         claimed.sort_by(|a, b| (-a.priority, a.valid_until_ms, &a.id).cmp(&(-b.priority, b.valid_until_ms, &b.id)));
         Ok(claimed)
+    }
+
+    /// Leases one reminder that runs may have died over, the least suspicious first. These are never claimed with others.
+    pub async fn claim_suspect(
+        &self,
+        way: Way,
+        now: Timestamp,
+        holder: &str,
+        lease_until: Timestamp,
+    ) -> Result<Option<Claimed>, StoreError> {
+        // Asked first, because there is hardly ever one and the write lock is everybody's.
+        const NEXT: &str = "
+            select id from reminders
+            where state = 'queued' and way = $1 and crashes > 0 and not_before_ms <= $2
+            order by crashes, priority desc, valid_until_ms, id
+            limit 1";
+        const CLAIM: &str = "
+            update reminders
+            set state = 'claimed', holder = $2, lease_until_ms = $3, epoch = epoch + 1
+            where id = $1 and state = 'queued'
+            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                      reason_zh, reason_en";
+        let next: Option<String> = sqlx::query_scalar(NEXT)
+            .bind(way.name())
+            .bind(now.as_millisecond())
+            .fetch_optional(self.reader())
+            .await
+            .during("look for what runs may have died over")?;
+        let Some(id) = next else { return Ok(None) };
+        let mut tx = self.begin().await?;
+        let claimed = sqlx::query_as(CLAIM)
+            .bind(id)
+            .bind(holder)
+            .bind(lease_until.as_millisecond())
+            .fetch_optional(&mut *tx)
+            .await
+            .during("claim what runs may have died over")?;
+        commit(tx, "claim what runs may have died over").await?;
+        Ok(claimed)
+    }
+
+    /// Lets reminders that were held because runs died over them be tried again, alone. Returns how many.
+    pub async fn release_suspects(&self) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            update reminders set state = 'queued', crashes = 1
+            where state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt') and state = 'held' and crashes > 0";
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(SQL)
+            .execute(&mut *tx)
+            .await
+            .during("release what runs died over")?;
+        commit(tx, "release what runs died over").await?;
+        Ok(done.rows_affected())
     }
 
     /// When the next queued reminder of a way may go.
@@ -457,6 +512,8 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
             reason_en = coalesce(new.reason_en, reminders.reason_en),
             tries = reminders.tries - (case when new.attempt is not null and new.charged = 0 then 1 else 0 end),
             closed_ms = new.closed_ms,
+            -- it came through: whatever ended the program was something else
+            crashes = 0,
             holder = null,
             lease_until_ms = null
         from (
@@ -479,7 +536,8 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
     const ATTEMPTS: &str = "
         update attempts
         set outcome = new.outcome, ended_ms = new.ended_ms, blame = new.blame, reference = new.reference, reason = new.reason,
-            provider = new.provider
+            provider = new.provider,
+            ask_ms = new.ask_ms
         from (
             with given as materialized (select value -> 'attempt' as attempt from json_each($1))
             select
@@ -489,7 +547,8 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
                 attempt ->> 'blame' as blame,
                 attempt ->> 'reference' as reference,
                 attempt ->> 'reason' as reason,
-                attempt ->> 'provider' as provider
+                attempt ->> 'provider' as provider,
+                attempt ->> 'ask_ms' as ask_ms
             from given
             where attempt ->> 'id' is not null
         ) as new

@@ -59,6 +59,16 @@ pub enum Fit {
     Older,
 }
 
+/// The disk did not make durable what was written to it.
+#[derive(Debug, thiserror::Error)]
+#[error("it was not made durable: {0}")]
+struct Unsynced(io::Error);
+
+/// Whether an error is that of a disk that did not make durable what was written.
+pub fn is_sync_failure(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Unsynced>())
+}
+
 /// The log of a process that sends.
 #[derive(Debug)]
 pub struct SentLog {
@@ -174,7 +184,11 @@ impl SentLog {
         })?;
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(text.as_bytes())?;
-        if durably { file.sync_data() } else { Ok(()) }
+        if durably {
+            file.sync_data().map_err(|error| io::Error::other(Unsynced(error)))
+        } else {
+            Ok(())
+        }
     }
 }
 

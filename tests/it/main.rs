@@ -20,6 +20,7 @@ mod crash;
 mod demo;
 mod digests;
 mod documents;
+mod doubts;
 mod engine;
 mod escorts;
 mod following;

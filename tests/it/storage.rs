@@ -1,10 +1,13 @@
 //! A database that stops taking writes: nothing is sent that cannot be recorded, and everything goes on by itself afterwards.
 
+use std::os::unix::fs::FileExt as _;
+
 use xixin::domain::ladder::Way;
 use xixin::engine::sender;
+use xixin::store::StoreError;
 
 use crate::support::hall::Hall;
-use crate::support::intake::{resident, visit};
+use crate::support::intake::{brief_start, brief_visit, resident, visit};
 use crate::support::rulebook::at;
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
 
@@ -145,4 +148,108 @@ async fn a_database_that_stays_busy_is_asked_again_and_does_not_close_the_gate()
     long.rollback().await.unwrap();
     hall.send().await;
     assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
+}
+
+/// SQLite says that it is full as soon as it may not grow any more.
+async fn may_grow_to(hall: &Hall, pages: &str) {
+    let mut tx = hall.app.engine.store.begin().await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}")))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_the_ballast_holds_sending_and_is_told_without_the_database() {
+    let told = tempfile::tempdir().unwrap();
+    let file = told.path().join("alarm.txt");
+    let settings = format!(
+        "[alarm]\ncommand = [\"/bin/sh\", \"-c\", \"echo $XIXIN_ALARM >> {0}; cat >> {0}; : > {0}.done\"]\n",
+        file.display()
+    );
+    let hall = Hall::open_quiet("2026-03-04 08:50", &settings).await;
+    hall.without_digest("2026-03-04").await;
+    for number in 0..60 {
+        brief_visit(&hall, resident(number), &brief_start(number)).await;
+    }
+    let engine = &hall.app.engine;
+    let ballast = hall.dir.path().join("state/xixin.ballast");
+    assert!(engine.keeps_ballast().await && ballast.exists());
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    may_grow_to(&hall, "1").await;
+    // Rows fit into pages that are there; a page more is what the disk has no room for.
+    let refused = loop {
+        let number = uuid::Uuid::now_v7();
+        let mut tx = engine.store.begin().await.unwrap();
+        let name = format!("filling {number} {}", "x".repeat(900));
+        let filled = match xixin::store::runs::set_meta(&mut tx, &name, "").await {
+            Ok(()) => xixin::store::commit(tx, "fill the database").await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = filled {
+            break error;
+        }
+    };
+    assert!(refused.is_full() && refused.is_storage_fault(), "{refused:?}");
+    let failed = sender::step(engine, Way::Email, &hall.recorder, at("2026-03-04 09:00")).await;
+    assert!(failed.as_ref().is_err_and(StoreError::is_full), "{failed:?}");
+    assert_eq!(hall.take_left(), [], "nothing leaves that cannot be recorded");
+    assert!(!ballast.exists(), "given up");
+    let done = told.path().join("alarm.txt.done");
+    while !done.exists() {
+        tokio::task::yield_now().await;
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("disk-full\n") && text.contains("磁盘已满"), "{text}");
+    assert!(!text.contains("怀瑾") && !text.contains("1390000"), "{text}");
+
+    engine.look_around().await;
+    assert!(engine.gate.closed(Way::Email).is_some(), "it is full still");
+    may_grow_to(&hall, "1000000").await;
+    engine.look_around().await;
+    assert!(engine.gate.closed(Way::Email).is_none() && ballast.exists());
+    hall.settle().await;
+    assert_eq!(hall.take_left().len(), 60);
+}
+
+#[tokio::test]
+async fn a_damaged_database_holds_everything_and_its_file_is_left_as_it_is() {
+    let (hall, _) = due("").await;
+    let roots = "select cast(rootpage as text) from sqlite_master where name in ('reminders_queue', 'reminders_claim')";
+    let roots = hall.column(roots).await;
+    let size: u64 = hall
+        .column("select cast(page_size as text) from pragma_page_size")
+        .await[0]
+        .parse()
+        .unwrap();
+    let hall = hall
+        .crash_and(|state| async move {
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(state.join("xixin.db"))
+                .unwrap();
+            for root in roots {
+                let page: u64 = root.parse().unwrap();
+                file.write_all_at(&vec![0xff; usize::try_from(size).unwrap()], (page - 1) * size)
+                    .unwrap();
+            }
+        })
+        .await;
+    let engine = &hall.app.engine;
+    let failed = sender::step(engine, Way::Email, &hall.recorder, at("2026-03-04 09:00")).await;
+    assert!(failed.as_ref().is_err_and(StoreError::is_damage), "{failed:?}");
+    engine.look_around().await;
+    let why = engine.gate.closed(Way::Email).unwrap();
+    assert!(why.en.contains("damaged"), "{}", why.en);
+    assert_eq!(hall.take_left(), []);
+    let held = engine.store.switches().await.unwrap();
+    assert_eq!((held[0].name.as_str(), held[0].who.as_str()), ("hold", "xixin"));
+    let hall = hall.crash().await;
+    assert!(
+        hall.app.engine.gate.closed(Way::Email).is_some(),
+        "also after a restart"
+    );
+    assert!(hall.app.engine.store.path().exists());
 }

@@ -20,7 +20,7 @@ use xixin::domain::ladder::Way;
 use xixin::engine::breaker::Flow;
 use xixin::engine::desk::{Desk, DeskError};
 use xixin::engine::recorder::Recorder;
-use xixin::engine::{digests, planner, sender};
+use xixin::engine::{asker, digests, planner, sender};
 use xixin::store::reminders::LedgerRow;
 
 use super::rulebook::at;
@@ -251,6 +251,7 @@ impl Hall {
     pub(crate) async fn settle(&self) {
         self.plan().await;
         digests::step(&self.app.engine, self.clock.now()).await.unwrap();
+        asker::step(&self.app.engine, self.clock.now()).await.unwrap();
         self.send().await;
     }
 
@@ -273,13 +274,14 @@ impl Hall {
         let wake = engine.store.next_wake().await.unwrap();
         let mail = engine.store.next_not_before(Way::Email).await.unwrap();
         let sms = engine.store.next_not_before(Way::Sms).await.unwrap();
+        let question = engine.store.next_question().await.unwrap();
         let digest = digests::next_digest(&engine.live.get().rulebook, now);
         let flows = [engine.breakers.email.flow(now), engine.breakers.sms.flow(now)];
         let back = flows.map(|flow| match flow {
             Flow::Until(until) => Some(until),
             Flow::Free | Flow::Probe => None,
         });
-        [wake, mail, sms, Some(digest)]
+        [wake, mail, sms, question, Some(digest)]
             .into_iter()
             .chain(back)
             .flatten()

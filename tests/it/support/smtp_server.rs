@@ -45,6 +45,8 @@ pub(crate) enum Act {
     /// Says this again and again until the client hangs up.
     Endless(&'static str),
     Close,
+    /// Takes what was said, such as a text, and closes without a word about it.
+    Cut,
     /// Closes with RST.
     Reset,
     /// Holds the line and never answers.
@@ -101,7 +103,7 @@ impl Script {
     }
 }
 
-/// A message whose final dot was answered with 250.
+/// A message that was taken: its final dot was answered with 250, or would have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) from: String,
@@ -161,6 +163,7 @@ impl SmtpServer {
                         stream: BufReader::new(Wire::Plain(stream)),
                         script,
                         said: Vec::new(),
+                        cut: false,
                         record: &record,
                     }
                     .run()
@@ -286,6 +289,7 @@ struct Talk<'a> {
     stream: BufReader<Wire>,
     script: Script,
     said: Vec<Verb>,
+    cut: bool,
     record: &'a Record,
 }
 
@@ -343,13 +347,13 @@ impl Talk<'_> {
                     }
                     self.answer(Verb::Text, "").await?;
                     let text = self.text().await?;
-                    let taken = self.answer(Verb::Dot, "250 2.0.0 ok: queued as 4XyZ12abc").await?;
-                    if taken {
+                    let taken = self.answer(Verb::Dot, "250 2.0.0 ok: queued as 4XyZ12abc").await;
+                    if taken.as_ref().is_ok_and(|taken| *taken) || self.cut {
                         let (from, to) = (from.clone(), to.clone());
                         self.record.received.lock().unwrap().push(Received { from, to, text });
                         self.record.took.notify_one();
                     }
-                    taken
+                    taken?
                 }
                 "NOOP" => self.answer(Verb::Noop, "250 2.0.0 ok").await?,
                 "RSET" => self.answer(Verb::Rset, "250 2.0.0 ok").await?,
@@ -393,6 +397,10 @@ impl Talk<'_> {
                 }
             }
             Some(Act::Close) => Err(Over),
+            Some(Act::Cut) => {
+                self.cut = true;
+                Err(Over)
+            }
             Some(Act::Reset) => {
                 let socket = self.stream.get_ref().socket().ok_or(Over)?;
                 socket.set_zero_linger().unwrap();

@@ -1,0 +1,276 @@
+//! Messages of which nobody knows whether they went out: what is sent again, what is asked about, and what a person gets to see.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use xixin::domain::ids::CaseId;
+use xixin::domain::ladder::Way;
+
+use crate::support::hall::Hall;
+use crate::support::intake::{brief_start, brief_visit, resident, visit};
+use crate::support::rulebook::at;
+use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
+
+const TEN: &str = "2026-03-04 10:00";
+
+fn smtp(port: u16) -> String {
+    format!("[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {port}\n")
+}
+
+/// Every seventh dot on a connection is not answered although the server has the message: a thousand messages all the same arrive, each
+/// once or as two copies that are the same to the byte.
+#[tokio::test]
+async fn cut_after_the_dot_leaves_two_identical_copies_at_the_most() {
+    let server = SmtpServer::start(Script::polite().on_nth(Verb::Dot, 7, Act::Cut)).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
+    hall.without_digest("2026-03-04").await;
+    for number in 0..500 {
+        let person = json!({ "name": "沈怀瑾", "email": format!("r{number}@example.org"), "born": 1980 });
+        let start = brief_start(number % 72);
+        let staffless = json!({ "resident": person, "matter": "labour_assessment", "request": "陪同办理", "appointments":
+            [{ "what": "递交材料", "office": "social_insurance", "start": start }] });
+        hall.take_in("lin", staffless).await;
+    }
+    hall.run_until("2026-03-04 18:00").await;
+    let mut copies: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    for message in server.received() {
+        let text = String::from_utf8_lossy(&message.text).into_owned();
+        let id = text.lines().find(|line| line.starts_with("Message-ID: ")).unwrap();
+        copies.entry(id.to_owned()).or_default().push(message.text);
+    }
+    let twice = copies.values().filter(|copies| copies.len() == 2).count();
+    assert!(copies.len() >= 1000 && twice > 50, "{} {twice}", copies.len());
+    for (id, copies) in &copies {
+        assert!(copies.len() <= 2, "{id}");
+        assert!(copies.iter().all(|copy| copy == &copies[0]), "{id}");
+    }
+    let open = "select state from reminders where way = 'email' and state <> 'accepted' and state <> 'superseded'";
+    assert_eq!(hall.column(open).await, Vec::<String>::new());
+}
+
+/// An e-mail to a resident that was cut after the dot, and the case as it is then.
+async fn cut_once() -> (Hall, CaseId, SmtpServer) {
+    let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Cut), Script::polite()]).await;
+    let hall = Hall::open_quiet("2026-03-04 09:10", &smtp(server.port)).await;
+    hall.without_digest("2026-03-04").await;
+    let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
+    let case = visit(&hall, person, "2026-03-05 09:30").await;
+    hall.clock.set(at(TEN));
+    hall.plan().await;
+    // Only the message to the resident is on its way.
+    hall.sql("update reminders set state = 'cancelled' where state = 'queued' and recipient like 'staff:%'")
+        .await;
+    hall.send_by(Way::Email).await;
+    assert_eq!(hall.column("select outcome from attempts").await, ["uncertain"]);
+    (hall, case, server)
+}
+
+async fn wires(hall: &Hall) -> Vec<String> {
+    let sql = "select wire_id || ' ' || wire_sha256 from attempts where way = 'email' order by started_ms, id";
+    hall.column(sql).await
+}
+
+#[tokio::test]
+async fn the_second_copy_is_the_first_to_the_byte_also_hours_later() {
+    let (hall, _, server) = cut_once().await;
+    hall.clock.set(at("2026-03-04 13:00"));
+    hall.send().await;
+    let wires = wires(&hall).await;
+    assert_eq!(wires.len(), 2);
+    assert_eq!(wires[0], wires[1]);
+    let received = server.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!(received[0].text, received[1].text);
+}
+
+#[tokio::test]
+async fn a_message_whose_words_have_changed_meanwhile_goes_under_another_name_and_the_ledger_says_so() {
+    let (hall, case, server) = cut_once().await;
+    hall.sql("update people set record = replace(record, '沈怀瑾', '沈怀玉')")
+        .await;
+    hall.clock.set(at("2026-03-04 10:01"));
+    hall.send().await;
+    let received = server.received();
+    assert_eq!(received.len(), 2);
+    assert_ne!(received[0].text, received[1].text);
+    let ids = hall
+        .column("select wire_id from attempts where way = 'email' order by started_ms, id")
+        .await;
+    let (first, second) = (ids[0].trim_start_matches('<'), ids[1].trim_start_matches('<'));
+    let row = first.split('@').next().unwrap();
+    assert!(second.starts_with(&format!("{row}-2@")), "{ids:?}");
+    let reasons = hall.reasons(&case, "day-before").await;
+    assert!(
+        reasons
+            .iter()
+            .any(|reason| reason.contains("内容已变,作为新信息再发一次")),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test]
+async fn on_another_day_it_says_how_many_days_are_left_by_then() {
+    let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Cut), Script::polite()]).await;
+    let hall = Hall::open_quiet("2026-03-04 09:10", &smtp(server.port)).await;
+    for day in ["2026-03-04", "2026-03-05"] {
+        hall.without_digest(day).await;
+    }
+    let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
+    visit(&hall, person, "2026-03-05 14:30").await;
+    hall.clock.set(at(TEN));
+    hall.plan().await;
+    hall.sql("update reminders set state = 'cancelled' where state = 'queued' and recipient like 'staff:%'")
+        .await;
+    hall.send_by(Way::Email).await;
+    hall.clock.set(at("2026-03-05 09:00"));
+    hall.send_by(Way::Email).await;
+    let received = server.received();
+    assert_eq!(received.len(), 2);
+    assert_ne!(wires(&hall).await[0], wires(&hall).await[1]);
+}
+
+/// An SMS that a run died over. The gateway, a folder, can be asked.
+async fn sms_in_doubt(priority: u8, arrived: bool) -> (Hall, CaseId) {
+    let hall = Hall::open_quiet("2026-03-04 08:50", "").await;
+    hall.without_digest("2026-03-04").await;
+    let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.run_until(TEN).await;
+    if !arrived {
+        hall.take_left();
+    }
+    let undo = format!(
+        "update reminders set state = 'attempting', holder = 'dead', closed_ms = null, priority = {priority} where way = 'sms';
+         update attempts set outcome = 'attempting', ended_ms = null where way = 'sms'"
+    );
+    hall.sql(&undo).await;
+    let hall = hall.crash().await;
+    let asking = hall.reasons(&case, "day-before").await;
+    assert!(
+        asking.iter().any(|reason| reason.contains("正在向短信平台查询")),
+        "{asking:?}"
+    );
+    assert_eq!(
+        hall.rung(&case, "day-before").await.len(),
+        2,
+        "nobody phones yet: {asking:?}"
+    );
+    (hall, case)
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_the_message_ends_the_doubt() {
+    let (hall, case) = sms_in_doubt(0, true).await;
+    hall.run_until("2026-03-04 10:01").await;
+    assert!(
+        hall.rung(&case, "day-before")
+            .await
+            .contains(&"resident sms uncertain".to_owned())
+    );
+    hall.run_until("2026-03-04 10:02").await;
+    assert!(
+        hall.rung(&case, "day-before")
+            .await
+            .contains(&"resident sms accepted".to_owned())
+    );
+    assert_eq!(
+        hall.column("select outcome from attempts where way = 'sms'").await,
+        ["accepted"]
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_that_cannot_say_is_asked_three_times_then_a_person_phones() {
+    let (hall, case) = sms_in_doubt(0, false).await;
+    for (minute, asked) in [(1, 0), (2, 1), (4, 1), (5, 2), (9, 2)] {
+        hall.run_until(&format!("2026-03-04 10:{minute:02}")).await;
+        let found = hall
+            .column("select cast(asked as text) from attempts where way = 'sms'")
+            .await;
+        assert_eq!(found, [asked.to_string()], "after {minute} minutes");
+    }
+    assert_eq!(hall.rung(&case, "day-before").await.len(), 2);
+    hall.run_until("2026-03-04 10:10").await;
+    let rows = hall.rung(&case, "day-before").await;
+    assert!(rows.contains(&"resident sms uncertain".to_owned()), "{rows:?}");
+    assert!(rows.contains(&"resident phone task".to_owned()), "{rows:?}");
+    hall.run_until("2026-03-04 20:00").await;
+    assert!(
+        hall.take_left().iter().all(|left| left.way != Way::Sms),
+        "never again by itself"
+    );
+}
+
+#[tokio::test]
+async fn a_critical_sms_of_unknown_fate_goes_once_more_and_only_once() {
+    let (hall, case) = sms_in_doubt(2, false).await;
+    hall.run_until("2026-03-04 10:11").await;
+    let left: Vec<_> = hall
+        .take_left()
+        .into_iter()
+        .filter(|left| left.way == Way::Sms)
+        .collect();
+    assert_eq!(left.len(), 1);
+    assert!(
+        hall.rung(&case, "day-before")
+            .await
+            .contains(&"resident sms accepted".to_owned())
+    );
+    let outcomes = hall
+        .column("select outcome from attempts where way = 'sms' order by started_ms, id")
+        .await;
+    assert_eq!(outcomes, ["uncertain", "accepted"]);
+    assert_eq!(
+        left[0].id,
+        hall.column("select id from reminders where way = 'sms'").await[0],
+        "the same name"
+    );
+}
+
+#[tokio::test]
+async fn what_three_runs_died_over_is_held_and_the_others_go_on() {
+    let hall = Hall::open_quiet("2026-03-04 08:50", "").await;
+    hall.without_digest("2026-03-04").await;
+    for number in 0..3 {
+        brief_visit(&hall, resident(number), &format!("2026-03-05 09:{:02}", number * 5)).await;
+    }
+    hall.clock.set(at("2026-03-04 09:00"));
+    hall.plan().await;
+    let claim = xixin::store::queue::Claim::Due;
+    let (now, lease) = (at("2026-03-04 09:00"), at("2026-03-04 09:01"));
+    let store = hall.app.engine.store.clone();
+    let claimed = store.claim_due(Way::Email, claim, now, 10, "h", lease).await.unwrap();
+    assert_eq!(claimed.len(), 3);
+    // The first death has three names; from now on each is handled alone, and the second and the third have one.
+    let mut hall = hall.crash().await;
+    let mut poison = None;
+    for _ in 0..2 {
+        let store = hall.app.engine.store.clone();
+        assert_eq!(
+            store.claim_due(Way::Email, claim, now, 10, "h", lease).await.unwrap(),
+            []
+        );
+        if let Some(poison) = &poison {
+            // The least suspicious come first, and through.
+            for _ in 0..2 {
+                assert_eq!(hall.send_by(Way::Email).await, 1);
+            }
+            let next = store.claim_suspect(Way::Email, now, "h", lease).await.unwrap().unwrap();
+            assert_eq!(&next.id, poison);
+        } else {
+            poison = store
+                .claim_suspect(Way::Email, now, "h", lease)
+                .await
+                .unwrap()
+                .map(|row| row.id);
+        }
+        hall = hall.crash().await;
+    }
+    let states =
+        "select state || ' ' || crashes from reminders where way = 'email' and recipient like 'staff:%' order by state";
+    assert_eq!(hall.column(states).await, ["accepted 0", "accepted 0", "held 3"]);
+    hall.run_until("2026-03-04 09:30").await;
+    assert_eq!(hall.take_left().len(), 2);
+    assert_eq!(hall.app.engine.store.release_suspects().await.unwrap(), 1);
+    hall.settle().await;
+    assert_eq!(hall.take_left().len(), 1);
+}
