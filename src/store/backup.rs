@@ -193,10 +193,7 @@ pub async fn restore(
     (now, who): (Timestamp, &str),
 ) -> Result<Restored, BackupError> {
     let counts = check(file).await?;
-    let kept = beside(path, &format!("before-{}", now.strftime("%Y%m%dT%H%M%SZ")));
-    if fs::symlink_metadata(&kept).is_ok() {
-        return Err(BackupError::Exists { path: kept });
-    }
+    let kept = free_name(path, &now.strftime("before-%Y%m%dT%H%M%SZ").to_string());
     let staged = beside(path, "restoring");
     for old in with_journals(&staged) {
         match fs::remove_file(&old) {
@@ -265,6 +262,17 @@ async fn settle(path: &Path) {
             .await;
         let _ = connection.close().await;
     }
+}
+
+/// A name beside a file that nothing has yet: `WHAT`, `WHAT-2` and so on.
+fn free_name(path: &Path, what: &str) -> PathBuf {
+    let mut name = beside(path, what);
+    let mut number = 1;
+    while fs::symlink_metadata(&name).is_ok() {
+        number += 1;
+        name = beside(path, &format!("{what}-{number}"));
+    }
+    name
 }
 
 /// A name beside a file: `xixin.db` and `part` make `xixin.db.part`.
