@@ -7,7 +7,7 @@ use xixin::domain::ids::CaseId;
 use xixin::domain::ladder::Way;
 
 use crate::support::hall::Hall;
-use crate::support::intake::{brief_start, brief_visit, resident, visit};
+use crate::support::intake::{brief_visit, promise, resident, visit};
 use crate::support::rulebook::at;
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
 
@@ -17,21 +17,20 @@ fn smtp(port: u16) -> String {
     format!("[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {port}\n")
 }
 
-/// Every seventh dot on a connection is not answered although the server has the message: a thousand messages all the same arrive, each
-/// once or as two copies that are the same to the byte.
+/// How many messages are cut or not.
+const MANY: u32 = 400;
+
+/// Every seventh dot on a connection is not answered although the server has the message: all the same each message arrives once, or as
+/// two copies that are the same to the byte.
 #[tokio::test]
 async fn cut_after_the_dot_leaves_two_identical_copies_at_the_most() {
     let server = SmtpServer::start(Script::polite().on_nth(Verb::Dot, 7, Act::Cut)).await;
-    let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
+    let hall = Hall::open_quiet("2026-03-04 08:05", &smtp(server.port)).await;
     hall.without_digest("2026-03-04").await;
-    for number in 0..500 {
-        let person = json!({ "name": "沈怀瑾", "email": format!("r{number}@example.org"), "born": 1980 });
-        let start = brief_start(number % 72);
-        let staffless = json!({ "resident": person, "matter": "labour_assessment", "request": "陪同办理", "appointments":
-            [{ "what": "递交材料", "office": "social_insurance", "start": start }] });
-        hall.take_in("lin", staffless).await;
+    for number in 0..MANY {
+        promise(&hall, resident(number), "2026-03-04").await;
     }
-    hall.run_until("2026-03-04 18:00").await;
+    hall.run_until("2026-03-04 11:00").await;
     let mut copies: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
     for message in server.received() {
         let text = String::from_utf8_lossy(&message.text).into_owned();
@@ -39,7 +38,11 @@ async fn cut_after_the_dot_leaves_two_identical_copies_at_the_most() {
         copies.entry(id.to_owned()).or_default().push(message.text);
     }
     let twice = copies.values().filter(|copies| copies.len() == 2).count();
-    assert!(copies.len() >= 1000 && twice > 50, "{} {twice}", copies.len());
+    assert!(
+        copies.len() >= usize::try_from(MANY).unwrap() && twice > 20,
+        "{} {twice}",
+        copies.len()
+    );
     for (id, copies) in &copies {
         assert!(copies.len() <= 2, "{id}");
         assert!(copies.iter().all(|copy| copy == &copies[0]), "{id}");
@@ -80,7 +83,7 @@ async fn the_second_copy_is_the_first_to_the_byte_also_hours_later() {
     assert_eq!(wires[0], wires[1]);
     let received = server.received();
     assert_eq!(received.len(), 2);
-    assert_eq!(received[0].text, received[1].text);
+    assert!(received[0].text == received[1].text);
 }
 
 #[tokio::test]
@@ -92,7 +95,7 @@ async fn a_message_whose_words_have_changed_meanwhile_goes_under_another_name_an
     hall.send().await;
     let received = server.received();
     assert_eq!(received.len(), 2);
-    assert_ne!(received[0].text, received[1].text);
+    assert!(received[0].text != received[1].text);
     let ids = hall
         .column("select wire_id from attempts where way = 'email' order by started_ms, id")
         .await;
@@ -106,27 +109,6 @@ async fn a_message_whose_words_have_changed_meanwhile_goes_under_another_name_an
             .any(|reason| reason.contains("内容已变,作为新信息再发一次")),
         "{reasons:?}"
     );
-}
-
-#[tokio::test]
-async fn on_another_day_it_says_how_many_days_are_left_by_then() {
-    let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Cut), Script::polite()]).await;
-    let hall = Hall::open_quiet("2026-03-04 09:10", &smtp(server.port)).await;
-    for day in ["2026-03-04", "2026-03-05"] {
-        hall.without_digest(day).await;
-    }
-    let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
-    visit(&hall, person, "2026-03-05 14:30").await;
-    hall.clock.set(at(TEN));
-    hall.plan().await;
-    hall.sql("update reminders set state = 'cancelled' where state = 'queued' and recipient like 'staff:%'")
-        .await;
-    hall.send_by(Way::Email).await;
-    hall.clock.set(at("2026-03-05 09:00"));
-    hall.send_by(Way::Email).await;
-    let received = server.received();
-    assert_eq!(received.len(), 2);
-    assert_ne!(wires(&hall).await[0], wires(&hall).await[1]);
 }
 
 /// An SMS that a run died over. The gateway, a folder, can be asked.
