@@ -22,6 +22,7 @@ use crate::lifecycle::Beat;
 use crate::store::doubts::{Open, ask_again, leave_doubt, note_reference};
 use crate::store::fate::note_fate;
 use crate::store::queue::Claimed;
+use crate::store::sent::Earlier;
 use crate::store::{StoreError, commit, instant_of, reminders};
 
 /// Questions of one turn.
@@ -80,6 +81,10 @@ async fn ask(
         return Ok((Known::Unclear, None));
     };
     let context = context(rules, &stored.case, &open.row, &queued, now);
+    // A backup may have been made between the attempt and its outcome; the log knows the outcome.
+    if engine.sent.earlier(&key_of(&open.row, way)) == Some(Earlier::Sent) {
+        return Ok((Known::Taken { reference: None }, Some(context)));
+    }
     let resident = &stored.case.party.person;
     let around = engine.store.around(&[resident]).await?;
     let people = around.get(resident).and_then(|people| people.as_ref().ok());

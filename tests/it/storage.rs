@@ -192,13 +192,14 @@ async fn a_full_disk_costs_the_ballast_holds_sending_and_is_told_without_the_dat
     assert!(text.starts_with("disk-full\n") && text.contains("磁盘已满"), "{text}");
     assert!(!text.contains("怀瑾") && !text.contains("1390000"), "{text}");
 
-    // There is room for rows again, but none for the ballast.
+    // A folder in its place: the ballast cannot be taken again.
     hall.recorder.flush().await;
     std::fs::create_dir(&ballast).unwrap();
     engine.look_around().await;
     assert!(engine.gate.closed(Way::Email).is_some());
     assert_eq!(hall.send_by(Way::Email).await, 0);
     std::fs::remove_dir(&ballast).unwrap();
+    may_grow_to(&hall, "1000000").await;
     engine.look_around().await;
     assert!(engine.gate.closed(Way::Email).is_none() && ballast.exists());
     hall.settle().await;
