@@ -107,8 +107,10 @@ async fn an_import_that_makes_thousands_due_sends_fifty_until_two_supervisors_ag
     ids.dedup();
     assert_eq!(ids.len(), all as usize, "each of them once");
     assert!(waits(&hall, "run").await.is_empty());
-    let told = "select actor || ' ' || (body ->> 'event') from events where case_id = '' order by seq";
-    assert_eq!(hall.column(told).await, ["xixin sending_held", "shen sending_released"]);
+    assert_eq!(
+        hall.of_the_hall().await,
+        ["xixin sending_held", "shen sending_released"]
+    );
     let why = "select distinct reason_zh from reminders where approved is not null";
     let why = hall.column(why).await.remove(0);
     assert!(

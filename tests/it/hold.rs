@@ -33,8 +33,7 @@ async fn a_hold_survives_a_restart_and_a_resume_and_ends_when_it_is_released() {
     engine.look_around().await;
     hall.settle().await;
     assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
-    let told = "select actor || ' ' || (body ->> 'event') from events where case_id = '' order by seq";
-    assert_eq!(hall.column(told).await, ["lin sending_held", "gu sending_released"]);
+    assert_eq!(hall.of_the_hall().await, ["lin sending_held", "gu sending_released"]);
 }
 
 #[tokio::test]

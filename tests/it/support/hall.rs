@@ -199,6 +199,16 @@ impl Hall {
         found.unwrap()
     }
 
+    /// What happened to the hall as a whole, oldest first: `gu sending_released`.
+    pub(crate) async fn of_the_hall(&self) -> Vec<String> {
+        let events = self.app.engine.store.events_of(&CaseId::from(""), 1000).await.unwrap();
+        let told = events.into_iter().rev().map(|event| {
+            let body: Value = serde_json::from_str(&event.body.unwrap()).unwrap();
+            format!("{} {}", event.actor, body["event"].as_str().unwrap())
+        });
+        told.collect()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
