@@ -4,6 +4,7 @@ mod answer;
 mod holds;
 mod keys;
 mod place;
+mod saw;
 mod watch;
 
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Engine, asker, digests, heartbeat, lookout, planner, sender};
+use crate::engine::{Engine, asker, digests, heartbeat, lookout, person, planner, retention, sender};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
@@ -153,6 +154,7 @@ impl App {
         let database = database_path(&loaded.settings);
         let masters = masters_to_write(&place, &loaded.settings, &database).await?;
         let store = Store::open(&database, &masters).await?;
+        person::erase::again(&store, clock.now()).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
         Ok(Self::new(place, clock, store, rules, Alone::none()).await)
     }
@@ -174,6 +176,7 @@ impl App {
         let database = database_path(&loaded.settings);
         let masters = masters_to_write(&place, &loaded.settings, &database).await?;
         let store = Store::open(&database, &masters).await?;
+        person::erase::again(&store, clock.now()).await?;
         let sent = open_sent_log(&sent_log_path(&loaded.settings), &store, clock.now()).await?;
         let rules = rules_for_service(&place, loaded, texts, &store).await?;
         let ballast = Ballast::beside(store.path());
@@ -350,6 +353,11 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
     let proving = heartbeat::run(engine.clone(), lifecycle.beat("heartbeat"), lifecycle.soft());
     lifecycle.spawn("heartbeat", async move {
         proving.await;
+        Ok(())
+    });
+    let retiring = retention::watch(engine.clone(), lifecycle.soft());
+    lifecycle.spawn("retention", async move {
+        retiring.await;
         Ok(())
     });
     for way in [Way::Email, Way::Sms] {

@@ -52,6 +52,19 @@ impl Place {
         given.or_else(|| Some(PathBuf::from(CREDENTIALS)).filter(|dir| dir.is_dir()))
     }
 
+    /// Who runs this process: the name from people.toml that `XIXIN_AS` gives, else the login. One short line, whatever they hold.
+    pub fn who(&self) -> String {
+        const LONGEST: usize = 64;
+        let name = ["XIXIN_AS", "SUDO_USER", "LOGNAME", "USER"]
+            .into_iter()
+            .find_map(|name| self.environment.get(name).filter(|value| !value.trim().is_empty()));
+        let name = name.map_or("unknown", |name| name.trim());
+        name.chars()
+            .filter(|letter| !letter.is_control())
+            .take(LONGEST)
+            .collect()
+    }
+
     /// Reads and checks everything: settings, rules and texts. All problems at once, or none.
     pub fn load(&self) -> Result<(Loaded, Texts), Problems> {
         self.load_by(&|has_text| config::load(&self.config, &self.environment, has_text))

@@ -7,9 +7,10 @@ use serde_json::json;
 use crate::app::{Place, database_path, lock_path, masters_to_write};
 use crate::cli::{SaidArgs, say};
 use crate::clock::{Clock as _, SystemClock};
+use crate::engine::person::erase;
 use crate::lock::DaemonLock;
-use crate::store::StoreError;
 use crate::store::backup::{BackupError, Counts, backup, restore};
+use crate::store::{Store, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArgs {
@@ -63,9 +64,14 @@ pub(super) async fn put_back(args: RestoreArgs, place: Place) -> anyhow::Result<
     }
     let _lock = DaemonLock::acquire(&lock_path(&settings))?;
     let who = super::ctl::name(args.who, &place);
+    let path = database_path(&settings);
     let masters = masters_to_write(&place, &settings, &args.file).await?;
     let by = (SystemClock.now(), who.as_str());
-    let done = restore(&database_path(&settings), &args.file, &masters, by).await?;
+    let done = restore(&path, &args.file, &masters, by).await?;
+    // Whoever was erased after the backup was made is erased from it, too, before anybody looks.
+    let store = Store::open(&path, &masters).await?;
+    erase::again(&store, SystemClock.now()).await?;
+    store.close().await;
     if args.said.json {
         say(&json!({ "counts": done.counts, "kept": done.kept, "incarnation": done.incarnation }).to_string());
         return Ok(0);

@@ -15,6 +15,7 @@ use crate::cli::document::{self, Fields};
 use crate::cli::{ReadArgs, SaidArgs, say};
 use crate::clock::SystemClock;
 use crate::domain::command::{Change, NewCase, Refusal};
+use crate::domain::house::View;
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::domain::text::shown;
 use crate::engine::desk::Desk;
@@ -156,6 +157,11 @@ async fn finish(app: &App, change: &Change, said: &SaidArgs, now: Timestamp) -> 
 async fn list(filter: &Filter, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
     let app = App::look(place, read.clock()).await?;
     let found = app.engine.store.list_cases(filter).await?;
+    app.saw(
+        View::List,
+        &found.iter().map(|stored| &stored.case.id).collect::<Vec<_>>(),
+    )
+    .await?;
     let rules = app.engine.live.get();
     if read.json {
         let cases: Vec<Value> = found.iter().map(|stored| json!(stored.case)).collect();

@@ -2,6 +2,7 @@
 
 use crate::app::{App, Place};
 use crate::cli::{EXIT_USAGE, ReadArgs, complain, say};
+use crate::domain::house::View;
 use crate::domain::ids::StaffId;
 use crate::engine::digest_content;
 
@@ -34,6 +35,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
         ));
         return Ok(EXIT_USAGE);
     };
+    app.saw(View::Digest, &[]).await?;
     if args.read.json {
         say(&serde_json::to_string(&digest)?);
         return Ok(0);

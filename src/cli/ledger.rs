@@ -9,6 +9,7 @@ use crate::app::{App, Place};
 use crate::cli::case::local;
 use crate::cli::{EXIT_USAGE, ReadArgs, say};
 use crate::domain::case::{Case, Item};
+use crate::domain::house::View;
 use crate::domain::ids::{CaseId, ReminderId};
 use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::occurrence::Coming;
@@ -52,6 +53,7 @@ pub(super) async fn why(args: WhyArgs, place: Place) -> anyhow::Result<u8> {
             "本案没有提醒 {reminder} / the case has no reminder {reminder}; leave it out to see all"
         );
     }
+    app.saw(View::Ledger, &[&id]).await?;
     let rules = app.engine.live.get();
     let mut attempts = Vec::new();
     for row in &rows {
@@ -104,6 +106,7 @@ pub(super) async fn why_not(args: WhyNotArgs, place: Place) -> anyhow::Result<u8
     let id = CaseId::from(args.case.as_str());
     let store = &app.engine.store;
     let stored = store.case(&id).await?.ok_or(DeskError::NoCase(id.clone()))?;
+    app.saw(View::Ledger, &[&id]).await?;
     let rules = app.engine.live.get();
     let book = &rules.rulebook;
     let now = args.read.now();

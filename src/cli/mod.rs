@@ -4,6 +4,7 @@
 //! 75 the database is busy, 78 the configuration is wrong or the database is of another version.
 
 mod ahead;
+mod audit;
 mod backup;
 mod benefit;
 mod calendar;
@@ -20,7 +21,9 @@ mod import;
 mod ledger;
 mod notice;
 pub mod period;
+mod person;
 mod preview;
+mod retention;
 mod send_test;
 mod serve;
 mod show;
@@ -112,6 +115,12 @@ enum Verb {
     SendTest(send_test::Args),
     /// Speaks to the running daemon / 控制运行中的服务
     Ctl(ctl::Args),
+    /// The chain of events: verify, accept / 核对记录链
+    Audit(audit::Args),
+    /// Everything kept about a person: export, erase / 个人信息
+    Person(person::Args),
+    /// Records whose period is over: preview, run / 保存期已过的记录
+    Retention(retention::Args),
     /// Looks for anything that could keep reminders from leaving / 体检
     Doctor(doctor::Args),
     /// Copies the database while the daemon works / 备份数据库
@@ -199,6 +208,9 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Notice(args) => notice::run(args, place).await,
         Verb::SendTest(args) => send_test::run(args, place).await,
         Verb::Ctl(args) => ctl::run(args, place).await,
+        Verb::Audit(args) => audit::run(args, place).await,
+        Verb::Person(args) => person::run(args, place).await,
+        Verb::Retention(args) => retention::run(args, place).await,
         Verb::Doctor(args) => doctor::run(args, place).await,
         Verb::Backup(args) => backup::make(args, place).await,
         Verb::Restore(args) => backup::put_back(args, place).await,

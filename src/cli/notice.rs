@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use crate::app::{App, Place};
 use crate::cli::{EXIT_FAILED, ReadArgs, complain, say};
+use crate::domain::house::View;
 use crate::domain::ids::CaseId;
 use crate::domain::notice::{Missing, sheet};
 use crate::domain::person::Language;
@@ -28,7 +29,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     let app = App::look(place, args.read.clock()).await?;
     let id = CaseId::from(args.case.as_str());
     let store = &app.engine.store;
-    let stored = store.case(&id).await?.ok_or(DeskError::NoCase(id))?;
+    let stored = store.case(&id).await?.ok_or(DeskError::NoCase(id.clone()))?;
     let people = store.people_of(&stored.case.party.person).await?;
     let rules = app.engine.live.get();
     let resident = people.resident.as_ref();
@@ -39,6 +40,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
             return Ok(EXIT_FAILED);
         }
     };
+    app.saw(View::Notice, &[&id]).await?;
     let language = resident.map_or(Language::Chinese, |person| person.language);
     let text = if args.read.json {
         serde_json::to_string(&sheet)?

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Place};
 use crate::cli::{EXIT_USAGE, ReadArgs, ahead, complain, say};
 use crate::domain::calendar::{FIRST_DAY, LAST_DAY};
+use crate::domain::house::View;
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::domain::milestone::instant;
 use crate::domain::reminder::Recipient;
@@ -75,6 +76,11 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     } else {
         digests_between(book, &args, start, end)
     };
+    app.saw(
+        View::Outlook,
+        &cases.iter().map(|stored| &stored.case.id).collect::<Vec<_>>(),
+    )
+    .await?;
     if args.read.json {
         say(&as_json(book, &outlook, &digests, cut).to_string());
     } else {

@@ -12,6 +12,7 @@ use crate::domain::advice::advice;
 use crate::domain::case::{Case, Closing, Item, Status};
 use crate::domain::command::Change;
 use crate::domain::event::Event;
+use crate::domain::house::View;
 use crate::domain::ids::CaseId;
 use crate::domain::plan::People;
 use crate::domain::plan::milestones::Dated;
@@ -32,6 +33,7 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     let people = engine.store.people_of(&stored.case.party.person).await?;
     let ledger = engine.store.ledger_of(&id, 20).await?;
     let events = engine.store.events_of(&id, 20).await?;
+    app.saw(View::Case, &[&id]).await?;
     let rules = engine.live.get();
     let book = &rules.rulebook;
     let now = read.now();
@@ -87,7 +89,7 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     Ok(0)
 }
 
-fn head(book: &Rulebook, case: &Case, people: &People) -> String {
+pub(super) fn head(book: &Rulebook, case: &Case, people: &People) -> String {
     let mut text = line(book, case);
     let _ = writeln!(text, "\n  诉求 / request: {}", case.request);
     if let Some(resident) = &people.resident {

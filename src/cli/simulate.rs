@@ -12,6 +12,7 @@ use crate::app::{App, Place};
 use crate::cli::case::local;
 use crate::cli::{EXIT_USAGE, ReadArgs, ahead, complain};
 use crate::domain::calendar::{FIRST_DAY, LAST_DAY};
+use crate::domain::house::View;
 use crate::domain::ladder::Way;
 use crate::domain::milestone::instant;
 use crate::domain::reminder::MarkText;
@@ -85,6 +86,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
         told: 0,
         closed: false,
     };
+    app.saw(View::Outlook, &wanted.case.iter().collect::<Vec<_>>()).await?;
     page.begin(span, &paused);
     let tally = simulate(&app.engine, &wanted, span, &mut |told| page.tell(told)).await?;
     page.end(&tally);

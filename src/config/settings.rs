@@ -26,6 +26,7 @@ pub struct Settings {
     pub sms: Sms,
     pub heartbeat: Heartbeat,
     pub alarm: Alarm,
+    pub retention: Retention,
     pub reload: Reload,
     pub log: Log,
 }
@@ -179,6 +180,20 @@ pub enum SmtpAuth {
     Login,
     /// `password` names the file of an access token, which somebody else keeps fresh.
     Xoauth2,
+}
+
+/// After how many days records go; 0 keeps them for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Since anything last happened to a closed case.
+    pub closed_cases_days: u32,
+    /// Since an attempt at sending ended.
+    pub deliveries_days: u32,
+    /// Since an inbound text or receipt that has been dealt with came.
+    pub inbound_days: u32,
+    /// Since somebody looked.
+    pub access_days: u32,
 }
 
 /// A directory, relative to `state_dir`.

@@ -8,7 +8,9 @@ use super::layers::Origin;
 use super::problem::Problem;
 use super::rules::{check_line, plausible_email};
 use super::secret::SecretSource;
-use super::settings::{MailTransport, PersonalData, Settings, SmsHttp, SmsTransport, Smtp, SmtpAuth, SmtpTls, zone};
+use super::settings::{
+    MailTransport, PersonalData, Retention, Settings, SmsHttp, SmsTransport, Smtp, SmtpAuth, SmtpTls, zone,
+};
 use crate::domain::ladder::Way;
 
 /// Hears all of it, each where it was written.
@@ -43,6 +45,7 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
     weigh_sms(settings, &mut wrong);
     weigh_heartbeat(settings, &mut wrong);
     weigh_alarm(settings, &mut wrong);
+    weigh_retention(&settings.retention, &mut wrong);
 }
 
 fn weigh_alarm(settings: &Settings, wrong: Wrong<'_>) {
@@ -232,6 +235,25 @@ fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {
             wrong("sms.transport", "\"http\" needs a gateway", "describe it in [sms.http]");
         }
         None => {}
+    }
+}
+
+/// Whoever looked is kept for half a year at least (网络安全法 21); 0 keeps for ever.
+fn weigh_retention(periods: &Retention, wrong: Wrong<'_>) {
+    const LONGEST: u32 = 36_500;
+    for (key, days, least) in [
+        ("closed_cases_days", periods.closed_cases_days, 30),
+        ("deliveries_days", periods.deliveries_days, 30),
+        ("inbound_days", periods.inbound_days, 30),
+        ("access_days", periods.access_days, 180),
+    ] {
+        if days != 0 && !(least..=LONGEST).contains(&days) {
+            let (what, fix) = (
+                format!("{days} is out of range"),
+                format!("allowed: {least} to {LONGEST}, or 0 to keep them for ever"),
+            );
+            wrong(&format!("retention.{key}"), &what, &fix);
+        }
     }
 }
 

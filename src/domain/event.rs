@@ -9,6 +9,7 @@ use crate::domain::case::{
     AttemptResult, CaseFlag, ContactKind, Direction, FeedbackKind, Leg, Origin, Purpose, ReplyKind, SearchAnswer,
     ToldWhat,
 };
+use crate::domain::house::House;
 use crate::domain::ids::{BenefitId, ItemId, MatterId, OfficeId, PeriodId, PersonId, ReminderId, StaffId, UnitId};
 use crate::domain::org::Role;
 use crate::domain::text::Said;
@@ -16,6 +17,8 @@ use crate::domain::text::Said;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// Of the house itself, not of a case.
+    House(House),
     CaseOpened {
         matter: MatterId,
         unit: UnitId,
@@ -270,10 +273,29 @@ pub enum Event {
 }
 
 impl Event {
+    /// How it is kept: what happened to a case is a `fact`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::House(house) => house.kind(),
+            Self::DatabaseRestored { .. } => "proof",
+            _ => "fact",
+        }
+    }
+
+    /// What an auditor reads of it without any key.
+    pub fn proof(&self) -> String {
+        match self {
+            Self::House(house) => house.proof(),
+            Self::DatabaseRestored { incarnation } => format!("restored {incarnation}"),
+            _ => String::new(),
+        }
+    }
+
     /// What happened, for people; instants in the zone of the halls.
     pub fn said(&self, zone: &TimeZone) -> Said {
         let at = |at: &Timestamp| zone.to_datetime(*at).strftime("%Y-%m-%d %H:%M").to_string();
         let (zh, en) = match self {
+            Self::House(house) => return house.said(),
             Self::CaseOpened {
                 unit, owner, origin, ..
             } => {

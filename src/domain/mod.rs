@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod digest;
 pub mod event;
 pub mod guard;
+pub mod house;
 pub mod ids;
 pub mod knowledge;
 pub mod label;

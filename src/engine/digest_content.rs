@@ -82,7 +82,7 @@ pub async fn build(
     let others = waiting.iter().chain(&fresh).map(|stored| stored.case.clone());
     files.add(engine, others).await?;
 
-    let mut digest = page.empty(reader, &store.chain_head().await?);
+    let mut digest = page.empty(reader, &store.chain_head().await?.short());
     (digest.more, digest.more_undated) = (more, more_undated);
     digest
         .overdue

@@ -7,6 +7,7 @@
 
 pub mod alike;
 pub mod asker;
+pub mod audit;
 pub mod breaker;
 pub mod calendar_news;
 mod calls;
@@ -30,10 +31,12 @@ pub mod mailers;
 pub mod message;
 mod open_cases;
 mod pace;
+pub mod person;
 pub mod planner;
 pub mod prepare;
 pub mod recorder;
 mod resend;
+pub mod retention;
 pub mod sender;
 mod settle;
 pub mod simulate;

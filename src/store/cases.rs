@@ -254,7 +254,7 @@ impl Store {
     pub async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         const SQL: &str = "
             select case wake_ms
-                when 0 then coalesce((select at_ms from events where case_id = cases.id order by seq desc limit 1), 0)
+                when 0 then coalesce((select at_ms from events where case_id = cases.id and kind <> 'access' order by seq desc limit 1), 0)
                 else wake_ms
             end
             from cases where wake_ms is not null order by wake_ms limit 1";

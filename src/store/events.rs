@@ -7,18 +7,19 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use sqlx::FromRow;
 
 use crate::domain::event::Event;
+use crate::domain::house::House;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
+use crate::store::chain::{FORM, Head, Known, Link, META_HEAD, link};
 use crate::store::keys::{HALL, make_keys};
-use crate::store::{During, Store, StoreError, Tx};
+use crate::store::{During, Store, StoreError, Tx, runs};
 use crate::vault::Place;
 
-/// The hash before the first event.
-pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// Who notes what the house itself finds.
+const ACTOR: &str = "xixin";
 
 /// Where the bodies of a case's events stand; its row is the number of the case.
 pub(super) const PLACE: Place<'static> = Place {
@@ -45,11 +46,11 @@ pub struct Sealed {
 }
 
 impl Store {
-    /// The latest events of a case, newest first.
+    /// What happened to a case, newest first. Who looked at it is not told here.
     pub async fn events_of(&self, case: &CaseId, limit: i64) -> Result<Vec<Sealed>, StoreError> {
         const SQL: &str = "
             select seq, at_ms, case_id, actor, body as sealed, hash from events
-            where case_id = $1
+            where case_id = $1 and kind <> 'access'
             order by seq desc
             limit $2";
         let mut events: Vec<Sealed> = sqlx::query_as(SQL)
@@ -58,8 +59,14 @@ impl Store {
             .fetch_all(self.reader())
             .await
             .during("read events")?;
+        self.open_events(&mut events).await?;
+        Ok(events)
+    }
+
+    /// Opens the bodies of events; of those whose words or whose key is gone there is none.
+    pub(super) async fn open_events(&self, events: &mut [Sealed]) -> Result<(), StoreError> {
         let keys = self.keys_of(events.iter().map(|event| event.sealed.as_str())).await?;
-        for event in &mut events {
+        for event in events.iter_mut().filter(|event| !event.sealed.is_empty()) {
             let place = Place {
                 row: &event.case_id,
                 ..PLACE
@@ -70,24 +77,34 @@ impl Store {
                 Err(error) => return Err(error),
             };
         }
-        Ok(events)
+        Ok(())
     }
 
-    /// The hash of the newest event: it stands for all of them.
-    pub async fn chain_head(&self) -> Result<String, StoreError> {
-        let head = sqlx::query_scalar(HEAD)
+    /// The newest event: it stands for all of them.
+    pub async fn chain_head(&self) -> Result<Head, StoreError> {
+        let head: Option<(i64, String)> = sqlx::query_as(HEAD)
             .fetch_optional(self.reader())
             .await
             .during("read the head of the events")?;
-        Ok(head.unwrap_or_else(|| GENESIS.to_owned()))
+        Ok(head.map_or_else(Head::genesis, |(seq, hash)| Head { seq, hash }))
     }
 }
 
-const HEAD: &str = "select hash from events order by seq desc limit 1";
+const HEAD: &str = "select seq, hash from events order by seq desc limit 1";
+
+/// The newest event, its form, and what was last known of the head.
+const STATE: &str = "
+    select newest.seq, newest.hash, newest.form, meta.value
+    from (select 1) as one
+    left join (select seq, hash, form from events order by seq desc limit 1) as newest on true
+    left join meta on meta.name = $1";
 
 #[derive(Serialize)]
 struct NewRow<'a> {
+    seq: i64,
     case_id: &'a str,
+    kind: &'static str,
+    proof: String,
     body: String,
     hash: String,
 }
@@ -103,27 +120,101 @@ pub async fn append(
     append_all(tx, at, actor, &[(case, events)]).await
 }
 
+/// Writes what concerns no single case.
+pub async fn append_house(tx: &mut Tx, at: Timestamp, actor: &str, events: &[Event]) -> Result<(), StoreError> {
+    append_all(tx, at, actor, &[(&CaseId::from(""), events)]).await
+}
+
 /// Writes what happened to these cases, in this order. The write lock is held, so nothing can slip in between the head and the new
-/// rows.
+/// rows. A head that the chain does not contain any more is noted first: what follows would hide it.
 pub async fn append_all(
     tx: &mut Tx,
     at: Timestamp,
     actor: &str,
     cases: &[(&CaseId, &[Event])],
 ) -> Result<(), StoreError> {
+    let (head, doubts) = state(tx).await?;
+    let head = match doubts.as_slice() {
+        [] => head,
+        doubts => write(tx, head, at, ACTOR, &[(&CaseId::from(""), doubts)]).await?,
+    };
+    let head = write(tx, head, at, actor, cases).await?;
+    runs::set_meta(tx, META_HEAD, &tx.chain.seal(&head)).await?;
+    tx.head = Some(head);
+    Ok(())
+}
+
+/// The head of the chain, and what speaks against it.
+async fn state(tx: &mut Tx) -> Result<(Head, Vec<Event>), StoreError> {
+    type State = (Option<i64>, Option<String>, Option<i64>, Option<String>);
+    let (seq, hash, form, meta): State = sqlx::query_as(STATE)
+        .bind(META_HEAD)
+        .fetch_one(&mut **tx)
+        .await
+        .during("read the head of the events")?;
+    let head = match (seq, hash) {
+        (Some(seq), Some(hash)) => Head { seq, hash },
+        _ => Head::genesis(),
+    };
+    let inside = tx.chain.read(meta.as_deref().unwrap_or_default());
+    // What this transaction has written itself is known outside only when it is committed.
+    let outside = match &tx.head {
+        Some(_) => Known::Absent,
+        None => tx.chain.outside(),
+    };
+    let broken = |seq: i64, hash: &str| {
+        tracing::error!(
+            "the chain of events is not what it was at event {seq}: somebody changed the database, or restored an older one; see `xixin audit verify`"
+        );
+        let hash = hash.to_owned();
+        Event::House(House::Broken { seq, hash })
+    };
+    let mut doubts = Vec::new();
+    match inside {
+        // Whoever wrote the rows of the present form left a head as well.
+        Known::Absent if form == Some(FORM) => doubts.push(broken(head.seq, "")),
+        Known::Forged => doubts.push(broken(head.seq, "")),
+        Known::Head(known) if known != head => doubts.push(broken(known.seq, &known.hash)),
+        Known::Absent | Known::Head(_) => {}
+    }
+    // The file may lag behind by what another process has just committed.
+    if let Known::Head(known) = outside
+        && known != head
+        && !contains(tx, &known).await?
+        && doubts.is_empty()
+    {
+        doubts.push(broken(known.seq, &known.hash));
+    }
+    Ok((head, doubts))
+}
+
+async fn contains(tx: &mut Tx, head: &Head) -> Result<bool, StoreError> {
+    const SQL: &str = "select hash from events where seq = $1";
+    let hash: Option<String> = sqlx::query_scalar(SQL)
+        .bind(head.seq)
+        .fetch_optional(&mut **tx)
+        .await
+        .during("look for an event")?;
+    Ok(head.seq == 0 || hash.as_deref() == Some(head.hash.as_str()))
+}
+
+async fn write(
+    tx: &mut Tx,
+    mut head: Head,
+    at: Timestamp,
+    actor: &str,
+    cases: &[(&CaseId, &[Event])],
+) -> Result<Head, StoreError> {
     const INSERT: &str = "
-        insert into events (at_ms, case_id, actor, body, hash)
-        select $2, value ->> 'case_id', $3, value ->> 'body', value ->> 'hash'
+        insert into events (seq, at_ms, case_id, actor, kind, proof, body, form, hash)
+        select
+            value ->> 'seq', $2, value ->> 'case_id', $3, value ->> 'kind', value ->> 'proof', value ->> 'body', $4,
+            value ->> 'hash'
         from json_each($1)
         order by key";
     let residents = residents_of(tx, cases.iter().map(|(case, _)| *case)).await?;
     let owners: Vec<&str> = residents.values().map(String::as_str).collect();
     let keys = make_keys(tx, &owners).await?;
-    let head: Option<String> = sqlx::query_scalar(HEAD)
-        .fetch_optional(&mut **tx)
-        .await
-        .during("read the head of the events")?;
-    let mut head = head.unwrap_or_else(|| GENESIS.to_owned());
     let at_ms = at.as_millisecond();
     let mut rows = Vec::new();
     for (case, events) in cases {
@@ -135,11 +226,27 @@ pub async fn append_all(
         for event in *events {
             let body = serde_json::to_string(event).expect("an event is a plain document");
             let body = keys.seal(owner, place, &body)?;
-            head = seal(&head, at_ms, case.as_str(), actor, &body);
+            let (kind, proof) = (event.kind(), event.proof());
+            let row = Link {
+                seq: head.seq + 1,
+                at_ms,
+                kind,
+                case: case.as_str(),
+                actor,
+                proof: &proof,
+                body: &body,
+            };
+            head = Head {
+                seq: row.seq,
+                hash: link(&head.hash, &row.leaf()),
+            };
             rows.push(NewRow {
+                seq: head.seq,
                 case_id: case.as_str(),
+                kind,
+                proof,
                 body,
-                hash: head.clone(),
+                hash: head.hash.clone(),
             });
         }
     }
@@ -147,10 +254,11 @@ pub async fn append_all(
         .bind(json(&rows))
         .bind(at_ms)
         .bind(actor)
+        .bind(FORM)
         .execute(&mut **tx)
         .await
-        .map(|_| ())
-        .during("write events")
+        .during("write events")?;
+    Ok(head)
 }
 
 /// Whose cases these are.
@@ -166,16 +274,4 @@ async fn residents_of(
         .await
         .during("find whose events they are")?;
     Ok(rows.into_iter().collect())
-}
-
-/// Every part is preceded by its length, so that no two different rows can be read as the same bytes.
-pub(super) fn seal(before: &str, at_ms: i64, case: &str, actor: &str, body: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(before.as_bytes());
-    hash.update(at_ms.to_be_bytes());
-    for part in [case, actor, body] {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hex::encode(hash.finalize())
 }

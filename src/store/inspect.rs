@@ -58,7 +58,7 @@ async fn look(pool: &SqlitePool, path: &Path) -> Result<Inspection, StoreError> 
     let damage: Vec<String> = damage.into_iter().filter(|line| line != "ok").collect();
     let version = version(pool).await?;
     let contents = match version {
-        Version::Current => Some(contents(&Store::over(pool.clone(), path, Ring::of_nobody())).await?),
+        Version::Current => Some(contents(&Store::over(pool.clone(), path, Ring::of_nobody())?).await?),
         Version::Older { .. } | Version::Newer { .. } => None,
     };
     Ok(Inspection {

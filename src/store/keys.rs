@@ -16,6 +16,7 @@ use sqlx::{Sqlite, SqliteConnection, SqliteExecutor, Transaction};
 
 use crate::domain::ids::PersonId;
 use crate::store::cases::json;
+use crate::store::chain::{Chain, Head};
 use crate::store::{During as _, Store, StoreError};
 use crate::vault::{Cipher, Key, Masters, Place, SealError, Wrapped, is_sealed, name_index, owner_of, phone_index};
 
@@ -66,13 +67,29 @@ impl Ring {
 
 /// A transaction on the write connection, with what it takes to seal what it writes.
 pub struct Tx {
-    pub(super) inner: Transaction<'static, Sqlite>,
+    inner: Transaction<'static, Sqlite>,
     ring: Arc<Ring>,
+    pub(super) chain: Arc<Chain>,
+    /// The head of the events as this transaction leaves it, when it wrote any.
+    pub(super) head: Option<Head>,
 }
 
 impl Tx {
-    pub(super) fn new(inner: Transaction<'static, Sqlite>, ring: Arc<Ring>) -> Self {
-        Self { inner, ring }
+    pub(super) fn new(inner: Transaction<'static, Sqlite>, ring: Arc<Ring>, chain: Arc<Chain>) -> Self {
+        Self {
+            inner,
+            ring,
+            chain,
+            head: None,
+        }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.inner.commit().await?;
+        if let Some(head) = &self.head {
+            self.chain.keep(head);
+        }
+        Ok(())
     }
 
     pub(super) fn ring(&self) -> Arc<Ring> {

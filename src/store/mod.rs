@@ -6,10 +6,14 @@
 pub mod agenda;
 pub mod backup;
 pub mod ballast;
+pub mod blank;
 pub mod calls;
 pub(crate) mod canary;
 pub mod cases;
+mod chain;
+pub mod dossier;
 pub mod doubts;
+pub mod erase;
 pub mod events;
 pub mod fate;
 pub mod holds;
@@ -21,10 +25,12 @@ pub mod labels;
 pub mod people;
 pub mod queue;
 pub mod reminders;
+pub mod retention;
 pub mod runs;
 mod sealing;
 pub mod sent;
 pub mod switches;
+pub mod verify;
 
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -38,6 +44,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::vault::{Masters, Wrapped};
 use keys::{Locked, Ring, begin_sealing, rewrap, unlock};
 
+pub use chain::Head;
 pub use keys::Tx;
 
 /// The oldest SQLite whose write-ahead log cannot corrupt a database (its release notes, 3.51.3).
@@ -61,6 +68,16 @@ pub enum StoreError {
     Database { action: &'static str, source: sqlx::Error },
     #[error("cannot open the database {path}", path = path.display())]
     Open { path: PathBuf, source: sqlx::Error },
+    #[error(
+        "事件链的钥匙文件 {path} 无法使用 / the key file {path} of the chain of events cannot be used",
+        path = path.display()
+    )]
+    ChainKey { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{path} 无法读写,它记着谁的信息已删除;请修复后再启动 / {path} cannot be read or written; it tells who was erased: repair it first",
+        path = path.display()
+    )]
+    ErasedList { path: PathBuf, source: std::io::Error },
     #[error("cannot make the directory {path} for the database", path = path.display())]
     Directory { path: PathBuf, source: std::io::Error },
     #[error("this build carries SQLite {found}; 3.51.3 or newer is needed, older ones can corrupt a write-ahead log")]
@@ -195,6 +212,7 @@ pub struct Store {
     reader: SqlitePool,
     path: PathBuf,
     ring: Arc<Ring>,
+    chain: Arc<chain::Chain>,
 }
 
 impl Store {
@@ -241,6 +259,7 @@ impl Store {
         migrate(&writer, path).await?;
         incarnation::give(&writer).await?;
         let ring = unlock_to_write(&writer, path, masters).await?;
+        let chain = Arc::new(chain::Chain::open(path)?);
         let reader = pool(3)
             .connect_with(options.create_if_missing(false))
             .await
@@ -250,6 +269,7 @@ impl Store {
             reader,
             path: path.to_owned(),
             ring: Arc::new(ring),
+            chain,
         };
         store.seal_older().await?;
         Ok(store)
@@ -282,7 +302,7 @@ impl Store {
             locked => locked.told(path),
         })?;
         drop(connection);
-        let store = Self::over(pool, path, ring);
+        let store = Self::over(pool, path, ring)?;
         if !store.may_hold_plain().await? {
             store.ring.refuse_plain();
         }
@@ -301,13 +321,43 @@ impl Store {
     }
 
     /// A store over connections that can only read.
-    fn over(pool: SqlitePool, path: &Path, ring: Ring) -> Self {
-        Self {
+    fn over(pool: SqlitePool, path: &Path, ring: Ring) -> Result<Self, StoreError> {
+        Ok(Self {
             writer: pool.clone(),
             reader: pool,
             path: path.to_owned(),
             ring: Arc::new(ring),
-        }
+            chain: Arc::new(chain::Chain::look(path)?),
+        })
+    }
+
+    /// The same open database with a connection that can write beside those that read: for noting who looked. Nothing else is brought
+    /// up to date or made.
+    pub async fn for_notes(&self) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(false)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_MAX)
+            .foreign_keys(true)
+            .pragma("temp_store", "memory")
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let writer = writer.map_err(|source| StoreError::Open {
+            path: self.path.clone(),
+            source,
+        })?;
+        let chain = Arc::new(chain::Chain::open(&self.path)?);
+        Ok(Self {
+            writer,
+            chain,
+            ..self.clone()
+        })
+    }
+
+    /// Closes what [`Store::for_notes`] has opened; whoever reads goes on.
+    pub async fn close_writer(&self) {
+        self.writer.close().await;
     }
 
     pub fn path(&self) -> &Path {
@@ -321,7 +371,7 @@ impl Store {
             .begin_with("begin immediate")
             .await
             .during("start a write")?;
-        Ok(Tx::new(inner, Arc::clone(&self.ring)))
+        Ok(Tx::new(inner, Arc::clone(&self.ring), Arc::clone(&self.chain)))
     }
 
     pub(crate) fn ring(&self) -> &Arc<Ring> {
@@ -403,7 +453,7 @@ async fn unlock_to_write(writer: &SqlitePool, path: &Path, masters: &Masters) ->
 
 /// Commits, naming the operation when it fails.
 pub async fn commit(tx: Tx, action: &'static str) -> Result<(), StoreError> {
-    tx.inner.commit().await.during(action)
+    tx.commit().await.during(action)
 }
 
 async fn check_library(pool: &SqlitePool) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 
 use crate::domain::person::Person;
 use crate::store::cases::json;
-use crate::store::events::{GENESIS, seal};
+use crate::store::chain::{GENESIS, seal_old as seal};
 use crate::store::keys::{HALL, make_keys};
 use crate::store::runs::{set_meta, set_sealed};
 use crate::store::{During as _, Store, StoreError, commit, labels, people};

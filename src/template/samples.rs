@@ -320,7 +320,7 @@ pub(super) fn digests() -> Vec<Digest> {
         }),
         more: 3,
         more_undated: 12,
-        chain_head: "0123456789ab".to_owned(),
+        chain_head: "1234-0123456789abcdef".to_owned(),
         ..empty.clone()
     };
     let supervisor = Digest {

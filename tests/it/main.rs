@@ -3,6 +3,7 @@
 
 mod admin;
 mod ahead;
+mod audit;
 mod backup;
 mod bad_config;
 mod benefit_cli;
@@ -41,6 +42,7 @@ mod period_cli;
 mod period_hours;
 mod period_laws;
 mod period_vectors;
+mod person;
 mod plan;
 mod plan_laws;
 mod process;
@@ -49,6 +51,7 @@ mod providers;
 mod query_plans;
 mod quiet;
 mod reload;
+mod retention;
 mod rota;
 mod scenarios;
 mod sms;

@@ -67,11 +67,26 @@ fn the_first_start_makes_a_key_for_its_owner_only_and_the_next_ones_use_it() {
     assert_eq!(request_of(&installation), "询问进度");
 }
 
+/// Brings the write-ahead log into the database.
+fn settle(database: &Path) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let settled = async {
+        let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        let truncate = sqlx::raw_sql("pragma wal_checkpoint(truncate)");
+        truncate.execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(settled);
+}
+
 #[test]
 fn a_wrong_key_is_refused_by_every_verb_and_changes_nothing() {
     let installation = with_case("");
     let key = installation.state().join("xixin.key");
     let right = std::fs::read_to_string(&key).unwrap();
+    // What the last verb left in the write-ahead log is settled by whoever comes next.
+    installation.run(&["audit", "verify"]).good();
+    settle(&installation.state().join("xixin.db"));
     let before = bytes_of(&installation.state().join("xixin.db"));
     std::fs::write(&key, NEW_KEY).unwrap();
     for verb in [
@@ -253,19 +268,9 @@ fn chain(events: &[(i64, String, String, String, String)]) -> Vec<String> {
     events.iter().map(link).collect()
 }
 
-async fn stored_events(hall: &Hall) -> Vec<(i64, String, String, String, String)> {
-    let mut connection = hall.connection().await;
-    sqlx::query_as("select at_ms, case_id, actor, body, hash from events order by seq")
-        .fetch_all(&mut connection)
-        .await
-        .unwrap()
-}
-
 async fn chain_holds(hall: &Hall) {
-    let events = stored_events(hall).await;
-    assert!(!events.is_empty());
-    let hashes: Vec<&String> = events.iter().map(|event| &event.4).collect();
-    assert_eq!(chain(&events).iter().collect::<Vec<_>>(), hashes);
+    let verdict = hall.app.engine.store.verify_events(None).await.unwrap();
+    assert!(verdict.holds() && verdict.head.seq > 0, "{verdict:?}");
 }
 
 /// Writes everything back as it stood before anything was sealed, with the chain of those days. Returns its head.
@@ -290,6 +295,10 @@ async fn as_it_was_before(hall: &Hall) -> String {
     };
     let hashes = chain(&events.iter().map(plain).collect::<Vec<_>>());
     let mut connection = hall.connection().await;
+    // Those days knew one form only, and no head.
+    let older = "update events set form = 1, kind = 'fact', proof = ''; delete from meta where name = 'chain_head'";
+    sqlx::raw_sql(older).execute(&mut connection).await.unwrap();
+    std::fs::remove_file(store.path().with_file_name("chain.head")).unwrap();
     for stored in &cases {
         sqlx::query("update cases set facts = $1 where id = $2")
             .bind(serde_json::to_string(&stored.case).unwrap())

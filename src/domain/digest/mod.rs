@@ -53,7 +53,7 @@ pub struct Digest {
     pub more_undated: u64,
     /// For supervisors: the unit's exceptions.
     pub roll_up: Option<RollUp>,
-    /// Head of the event chain, short.
+    /// Head of the event chain, short: its number and how its hash begins.
     pub chain_head: String,
 }
 

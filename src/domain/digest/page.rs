@@ -78,7 +78,7 @@ impl<'a> Page<'a> {
             more: 0,
             more_undated: 0,
             roll_up: None,
-            chain_head: chain_head.chars().take(12).collect(),
+            chain_head: chain_head.to_owned(),
         }
     }
 

@@ -1,0 +1,43 @@
+//! Whoever looks at personal data is noted before anything is shown; what cannot be noted is not shown.
+
+use anyhow::Context as _;
+
+use super::App;
+use crate::clock::{Clock as _, SystemClock};
+use crate::domain::event::Event;
+use crate::domain::house::{House, View};
+use crate::domain::ids::CaseId;
+use crate::store::{StoreError, commit, events};
+
+/// Of a long list so many cases are named; of the rest the number.
+const NAMED_MAX: usize = 50;
+
+impl App {
+    /// Notes that whoever runs this process sees these cases. Always at the time it is: `--now` moves what is looked at, not the looking.
+    pub async fn saw(&self, view: View, cases: &[&CaseId]) -> anyhow::Result<()> {
+        self.note_view(view, cases).await.context(
+            "这次查看无法记录,因此不显示;请用有写权限的账号,磁盘满时先腾出空间 / this view cannot be recorded, so nothing is shown: use an account that may write the database, and free the disk if it is full",
+        )
+    }
+
+    async fn note_view(&self, view: View, cases: &[&CaseId]) -> Result<(), StoreError> {
+        let notes = self.engine.store.for_notes().await?;
+        let mut tx = notes.begin().await?;
+        let (case, named) = match cases {
+            [case] => ((*case).clone(), Vec::new()),
+            cases => (
+                CaseId::from(""),
+                cases.iter().take(NAMED_MAX).map(|case| (*case).clone()).collect(),
+            ),
+        };
+        let seen = Event::House(House::Viewed {
+            view,
+            cases: cases.len() as u64,
+            named,
+        });
+        events::append(&mut tx, SystemClock.now(), &case, &self.place.who(), &[seen]).await?;
+        commit(tx, "note who looked").await?;
+        notes.close_writer().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! What a person may ask for: to see everything that is kept about them, and to be forgotten.
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::{Installation, names};
+
+const NAME: &str = "沈小兰";
+const NOTE: &str = "孩子在外地上学";
+
+/// A case with a relative and a note, by the real program; its number and the resident's id.
+fn case(hall: &Installation) -> (String, String) {
+    let document = json!({
+        "resident": { "name": NAME, "gender": "female", "phone": "13900001234", "born": 1980 },
+        "relatives": [{
+            "name": "周明", "phone": "13900005678", "relation": "女儿", "opted_in": true,
+        }],
+        "matter": "hard_case",
+        "request": "询问进度",
+        "unit": "taoranting-window",
+    });
+    hall.write("case.json", &document.to_string());
+    let file = hall.config().join("case.json");
+    let added = hall.run(&["case", "add", file.to_str().unwrap(), "--as", "lin", "--json"]);
+    let added: Value = serde_json::from_str(&added.good()).unwrap();
+    let id = added["case"]["id"].as_str().unwrap().to_owned();
+    let person = added["case"]["party"]["person"].as_str().unwrap().to_owned();
+    let note = format!("note={NOTE}");
+    hall.run(&[
+        "case",
+        "do",
+        &id,
+        "contact",
+        "direction=in",
+        "kind=phone",
+        &note,
+        "--as",
+        "lin",
+    ])
+    .good();
+    (id, person)
+}
+
+#[test]
+fn an_export_tells_everything_once_to_a_supervisor_and_is_noted() {
+    let hall = Installation::new();
+    let (id, person) = case(&hall);
+    let seen = hall
+        .command(&["case", "show", &id])
+        .env("XIXIN_AS", "hao")
+        .output()
+        .unwrap();
+    assert!(seen.status.success(), "{seen:?}");
+    let export = |who: &str, more: &[&str]| {
+        let words = [
+            &["person", "export", &person, "--reason", "本人申请查阅", "--as", who],
+            more,
+        ]
+        .concat();
+        hall.run(&words)
+    };
+    let refused = export("lin", &[]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("this takes a supervisor"), "{refused:?}");
+    let refused = export("fang", &[]);
+    assert!(refused.err.contains("is not below fang"), "another centre: {refused:?}");
+    let all = export("gu", &["--json"]).json();
+    assert_eq!(all["person"]["name"], NAME);
+    assert_eq!(all["relatives"][0]["name"], "周明");
+    assert_eq!(all["cases"][0]["id"], id.as_str());
+    assert_eq!(all["cases"][0]["contacts"][0]["note"], NOTE);
+    assert!(
+        all["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|event| event["what"]["event"] == "case_opened")
+    );
+    assert_eq!(all["views"][0]["who"], "hao", "{}", all["views"]);
+    let page = export("ouyang", &[]).good();
+    for word in [NAME, "13900001234", NOTE, "询问进度", "hao", "looked at the case"] {
+        assert!(page.contains(word), "{word} is not in {page}");
+    }
+    let folder = hall.state().join("out");
+    std::fs::create_dir(&folder).unwrap();
+    let folder_name = folder.to_str().unwrap();
+    export("gu", &["--out", folder_name]).good();
+    assert_eq!(
+        names(&folder),
+        [format!("person-{person}.json"), format!("person-{person}.txt")]
+    );
+    let again = export("gu", &["--out", folder_name]);
+    assert_eq!(again.code, 1, "nothing is written over");
+    let unknown = hall.run(&["person", "export", "p-0", "--reason", "x", "--as", "gu"]);
+    assert!(unknown.err.contains("there is no record of p-0"), "{unknown:?}");
+    hall.run(&["audit", "verify"]).good();
+}
+
+#[test]
+fn whoever_looks_is_noted_and_the_system_itself_is_not() {
+    let hall = Installation::new();
+    let (id, _) = case(&hall);
+    let events = || {
+        let said = hall.run(&["audit", "verify", "--json"]).json();
+        said["events"].as_i64().unwrap()
+    };
+    let mut before = events();
+    for verb in [
+        &["case", "show", &id][..],
+        &["case", "show", &id, "--json", "--now", "2026-01-01T00:00:00Z"],
+        &["case", "list"],
+        &["why", &id],
+        &["preview"],
+        &["digest", "--staff", "lin"],
+        &["simulate", "--days", "1"],
+    ] {
+        hall.run(verb).good();
+        assert_eq!(events(), before + 1, "{verb:?}");
+        before += 1;
+    }
+    for verb in [
+        &["doctor"][..],
+        &["check"],
+        &["audit", "verify"],
+        &["retention", "preview"],
+        &["case", "show", "nix"],
+    ] {
+        hall.run(verb);
+        assert_eq!(events(), before, "{verb:?}");
+    }
+    let page = hall.run(&["case", "show", &id]).good();
+    assert!(
+        !page.contains("looked at"),
+        "who looked is not part of the history: {page}"
+    );
+}
+
+#[test]
+fn somebody_who_is_erased_is_gone_from_every_view_and_stays_gone_after_a_restore() {
+    let hall = Installation::new();
+    let (id, person) = case(&hall);
+    let erase = |who: &str| hall.run(&["person", "erase", &person, "--reason", "本人要求", "--as", who]);
+    let refused = erase("lin");
+    assert!(refused.err.contains("this takes a supervisor"), "{refused:?}");
+    let refused = erase("gu");
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains(&format!("cases are still open: {id}")),
+        "{refused:?}"
+    );
+    let close = [
+        "case",
+        "do",
+        &id,
+        "close",
+        "as=withdrawn",
+        "reason=不办了",
+        "--as",
+        "lin",
+    ];
+    hall.run(&close).good();
+    let backup = hall.config().join("backup.db");
+    let backup = backup.to_str().unwrap();
+    hall.run(&["backup", backup]).good();
+
+    let said = erase("gu").good();
+    assert!(said.contains("cases: 1"), "{said}");
+    let gone = || {
+        let page = hall.run(&["case", "show", &id]);
+        assert!(page.code == 1 && page.err.contains("已应要求删除"), "{page:?}");
+        let export = hall.run(&["person", "export", &person, "--reason", "核对", "--as", "gu"]);
+        assert!(
+            export.code == 1 && export.err.contains("erased on request"),
+            "{export:?}"
+        );
+        let list = hall.run(&["case", "list", "--json"]).good() + &hall.run(&["preview"]).good();
+        for word in [NAME, "13900001234", NOTE, "询问进度", "周明", "不办了"] {
+            let told = page.err.contains(word) || export.err.contains(word) || list.contains(word);
+            assert!(!told, "{word} is still told");
+        }
+        hall.run(&["audit", "verify"]).good()
+    };
+    assert!(
+        gone().contains("proof"),
+        "the chain holds, and says that words were taken away"
+    );
+    let log = std::fs::read_to_string(hall.state().join("erased.log")).unwrap();
+    assert!(log.trim().ends_with(&person) && log.lines().count() == 1, "{log}");
+
+    hall.run(&["restore", backup, "--as", "gu"]).good();
+    gone();
+    assert_eq!(
+        std::fs::read_to_string(hall.state().join("erased.log")).unwrap(),
+        log,
+        "noted once"
+    );
+    hall.serve().logged("ready");
+}
