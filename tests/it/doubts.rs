@@ -47,7 +47,9 @@ async fn cut_after_the_dot_leaves_two_identical_copies_at_the_most() {
         assert!(copies.len() <= 2, "{id}");
         assert!(copies.iter().all(|copy| copy == &copies[0]), "{id}");
     }
-    let open = "select state from reminders where way = 'email' and state <> 'accepted' and state <> 'superseded'";
+    // One that was cut twice is shown to people; all others are known to have arrived.
+    let open = "select state from reminders where way = 'email' and state not in ('accepted', 'superseded')
+        and (select count(*) from attempts where reminder_id = reminders.id and outcome = 'uncertain') < 2";
     assert_eq!(hall.column(open).await, Vec::<String>::new());
 }
 
@@ -89,8 +91,13 @@ async fn the_second_copy_is_the_first_to_the_byte_also_hours_later() {
 #[tokio::test]
 async fn a_message_whose_words_have_changed_meanwhile_goes_under_another_name_and_the_ledger_says_so() {
     let (hall, case, server) = cut_once().await;
-    hall.sql("update people set record = replace(record, '沈怀瑾', '沈怀玉')")
-        .await;
+    for text in std::fs::read_dir(hall.config().join("templates/zh-CN")).unwrap() {
+        let body = text.unwrap().path().join("resident/body.txt");
+        if let Ok(words) = std::fs::read_to_string(&body) {
+            std::fs::write(&body, words + "请走东门。\n").unwrap();
+        }
+    }
+    hall.app.reload().await.unwrap();
     hall.clock.set(at("2026-03-04 10:01"));
     hall.send().await;
     let received = server.received();
