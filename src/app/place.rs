@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use crate::channel::Channels;
 use crate::channel::sms::{GatewayError, HttpGateway};
+use crate::channel::verp::ReturnPath;
 use crate::config::problem::{Problem, Problems};
 use crate::config::settings::Settings;
 use crate::config::{self, HasText, Loaded};
@@ -43,6 +44,15 @@ impl Place {
     pub fn channels(&self, settings: &Settings) -> anyhow::Result<Channels> {
         Channels::open(settings, &settings.state_dir, self.credentials().as_deref())
             .context("渠道无法启用 / a channel cannot be set up")
+    }
+
+    /// Where mail comes back to, for whoever reads what came.
+    pub fn return_path(&self, settings: &Settings) -> anyhow::Result<Option<ReturnPath>> {
+        let bounces = settings.mail.bounces.as_ref();
+        bounces
+            .map(|bounces| ReturnPath::new(bounces, self.credentials().as_deref()))
+            .transpose()
+            .context("mail.bounces.key 无法使用 / cannot be used")
     }
 
     /// Where the service manager keeps the secrets.

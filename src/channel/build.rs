@@ -69,12 +69,19 @@ pub struct WireMail {
 }
 
 impl WireMail {
+    /// Of the envelope: where it comes back to.
     pub fn from(&self) -> &Address {
         &self.from
     }
 
     pub fn to(&self) -> &Address {
         &self.to
+    }
+
+    /// The same, with another address for it to come back to. The bytes do not change.
+    pub(crate) fn returning_to(self, path: &str) -> Result<Self, BuildError> {
+        let from = address("return_path", path)?;
+        Ok(Self { from, ..self })
     }
 
     /// Ends with CRLF; not dot-stuffed.

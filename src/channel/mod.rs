@@ -4,6 +4,7 @@
 //! attempt ends in exactly one [`outcome::Outcome`]. A channel never retries by itself, keeps no queue and records nothing.
 
 pub mod alarm;
+pub mod bounce;
 mod bounded;
 pub mod build;
 mod connect;
@@ -19,11 +20,13 @@ mod pipeline;
 pub mod sms;
 mod spool;
 mod stream;
+pub mod verp;
 
 use std::path::Path;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::config::secret::SecretError;
 use crate::config::settings::{MailTransport, Settings, SmsTransport, Smtp};
 
 use build::WireMail;
@@ -31,11 +34,14 @@ use email::{SmtpError, SmtpPool};
 use maildir::Maildir;
 use outcome::Outcome;
 use sms::{FileGateway, GatewayError, HttpGateway, SmsGateway};
+use verp::ReturnPath;
 
 /// The channels that the operators have set up; `None` is a channel nobody has.
 pub struct Channels {
     pub mail: Option<MailChannel>,
     pub sms: Option<SmsGateway>,
+    /// Where mail comes back to when it cannot be delivered; `None`: to the sender's address, and no report is read.
+    pub return_path: Option<ReturnPath>,
 }
 
 /// A free line to a provider, of as many as the settings allow at one time. Whoever holds one need not wait to be sent.
@@ -140,6 +146,8 @@ impl MailServer {
 pub enum ChannelError {
     #[error("the mail server \"{name}\" cannot be used")]
     Smtp { name: String, source: SmtpError },
+    #[error("mail.bounces.key cannot be used")]
+    BounceKey(#[source] SecretError),
     #[error("sms.transport is \"http\", but there is no [sms.http]; describe the gateway there")]
     NoGateway,
     #[error("sms.http cannot be used")]
@@ -149,7 +157,11 @@ pub enum ChannelError {
 impl Channels {
     /// No way out: for whoever only looks.
     pub fn none() -> Self {
-        Self { mail: None, sms: None }
+        Self {
+            mail: None,
+            sms: None,
+            return_path: None,
+        }
     }
 
     /// Sets the channels up without connecting anywhere. Relative directories lie in `state_dir`; `credentials` is
@@ -184,7 +196,15 @@ impl Channels {
                 Some(SmsGateway::Http(Box::new(HttpGateway::new(gateway, credentials)?)))
             }
         };
-        Ok(Self { mail, sms })
+        let return_path = settings.mail.bounces.as_ref();
+        let return_path = return_path
+            .map(|bounces| ReturnPath::new(bounces, credentials))
+            .transpose();
+        Ok(Self {
+            mail,
+            sms,
+            return_path: return_path.map_err(ChannelError::BounceKey)?,
+        })
     }
 }
 

@@ -207,7 +207,8 @@ fn status_in_words(data: &Value) -> String {
         line("暂扣", "held", wait_in_words(wait).trim_start());
     }
     for provider in list(data, "providers").filter(|provider| !provider["trouble"].is_null()) {
-        let value = format!("{}: {}", word(&provider["way"]), word(&provider["trouble"]));
+        let (way, name) = (word(&provider["way"]), word(&provider["name"]));
+        let value = format!("{way} {name}: {}", word(&provider["trouble"]));
         line("服务商故障", "provider in trouble", &value);
     }
     for name in list(data, "hanging") {

@@ -7,6 +7,7 @@ mod ahead;
 mod audit;
 mod backup;
 mod benefit;
+mod bounce;
 mod calendar;
 mod case;
 mod check;
@@ -113,6 +114,8 @@ enum Verb {
     Notice(notice::Args),
     /// Sends one test message / 发送测试
     SendTest(send_test::Args),
+    /// Takes in mail that came back, from the mail server's pipe / 接收退信
+    Bounce(bounce::Args),
     /// Speaks to the running daemon / 控制运行中的服务
     Ctl(ctl::Args),
     /// The chain of events: verify, accept / 核对记录链
@@ -207,6 +210,7 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Digest(args) => digest::run(args, place).await,
         Verb::Notice(args) => notice::run(args, place).await,
         Verb::SendTest(args) => send_test::run(args, place).await,
+        Verb::Bounce(args) => bounce::run(args, place).await,
         Verb::Ctl(args) => ctl::run(args, place).await,
         Verb::Audit(args) => audit::run(args, place).await,
         Verb::Person(args) => person::run(args, place).await,

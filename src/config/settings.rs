@@ -64,7 +64,18 @@ pub struct Mail {
     /// Several mail servers: the first that works is used. With any of them, `smtp` is not.
     #[serde(default)]
     pub server: Vec<Smtp>,
+    /// Where mail comes back to that cannot be delivered.
+    pub bounces: Option<Bounces>,
     pub maildir: Directory,
+}
+
+/// The return address of every mail, with a token for each attempt, and the key that makes the tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounces {
+    /// `NAME@DOMAIN`; mail to `NAME+TOKEN@DOMAIN` is piped into `xixin bounce`.
+    pub address: String,
+    pub key: SecretSource,
 }
 
 impl Mail {

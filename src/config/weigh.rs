@@ -111,7 +111,19 @@ fn weigh_mail(settings: &Settings, wrong: Wrong<'_>) {
         wrong("mail.from_name", &what, &fix);
     }
     check_folder("mail.maildir.dir", &mail.maildir.dir, wrong);
+    if let Some(bounces) = &mail.bounces {
+        let local = bounces.address.split('@').next().unwrap_or_default();
+        if !plausible_email(&bounces.address) || local.len() > RETURN_NAME_MAX || local.contains('+') {
+            let what = format!("\"{}\" can take no token", bounces.address);
+            let fix = "write it like name@example.org, with at most 24 letters and no + before the @";
+            wrong("mail.bounces.address", &what, fix);
+        }
+        check_secret("mail.bounces.key", Some(&bounces.key), wrong);
+    }
 }
+
+/// A token takes 40 of the 64 letters that may stand before the @ (RFC 5321 4.5.3.1.1).
+const RETURN_NAME_MAX: usize = 24;
 
 /// All that are written, also the single one that several replace.
 fn weigh_servers(settings: &Settings, origin: &Origin, wrong: Wrong<'_>) {

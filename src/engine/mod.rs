@@ -8,6 +8,7 @@
 pub mod alike;
 pub mod asker;
 pub mod audit;
+pub mod bounces;
 pub mod breaker;
 pub mod calendar_news;
 mod calls;

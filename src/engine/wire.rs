@@ -1,7 +1,7 @@
 //! The bytes that leave, fixed before the attempt is recorded. A resend is judged and rendered anew, so its words may differ; its
 //! Message-ID, or the id given to the SMS gateway, is the same.
 
-use crate::channel::build::{Importance, Mail, WireMail, build};
+use crate::channel::build::{BuildError, Importance, Mail, WireMail, build};
 use crate::channel::invitation::Invitation;
 use crate::channel::sms::{Sms, WireSms};
 use crate::domain::ids::UnitId;
@@ -32,13 +32,15 @@ pub(crate) fn wire(
             format!("the message cannot be built: {what}"),
         )
     };
+    let attempt = uuid::Uuid::now_v7().to_string();
     let (wire, wire_id, wire_sha256) = match way {
         Way::Email if rules.channels.mail.is_none() => {
             return Err(Said::new("未配置邮件渠道", "no e-mail channel is configured"));
         }
         Way::Email => {
             let mail =
-                build(&mail(rules, row, to, rendered, invitation)).map_err(|error| unbuildable(error.to_string()))?;
+                build(&mail(rules, row, to, rendered, invitation)).and_then(|mail| returning(rules, mail, &attempt));
+            let mail = mail.map_err(|error| unbuildable(error.to_string()))?;
             let (id, sha256) = (mail.message_id().to_owned(), mail.sha256().to_owned());
             (Wire::Mail(mail), id, sha256)
         }
@@ -60,7 +62,7 @@ pub(crate) fn wire(
         }
     };
     let attempt = NewAttempt {
-        id: uuid::Uuid::now_v7().to_string(),
+        id: attempt,
         reminder_id: row.id.clone(),
         epoch: row.epoch,
         case_version: None,
@@ -69,6 +71,14 @@ pub(crate) fn wire(
         judged_ms: None,
     };
     Ok((wire, attempt))
+}
+
+/// Where bounces are read, each attempt has a return path of its own.
+fn returning(rules: &Rules, mail: WireMail, attempt: &str) -> Result<WireMail, BuildError> {
+    match rules.channels.return_path.as_ref().and_then(|path| path.of(attempt)) {
+        Some(path) => mail.returning_to(&path),
+        None => Ok(mail),
+    }
 }
 
 /// The domain that names of messages and events end in: the sender's.

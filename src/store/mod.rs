@@ -7,6 +7,7 @@ pub mod agenda;
 pub mod backup;
 pub mod ballast;
 pub mod blank;
+pub mod bounces;
 pub mod calls;
 pub(crate) mod canary;
 pub mod cases;

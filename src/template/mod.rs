@@ -291,12 +291,19 @@ fn paragraphs(text: &str) -> String {
     tidy
 }
 
-/// One line; the brackets of the signature and the star, which gateways refuse in a text, become harmless.
+/// One line without controls; the brackets of the signature and the star, which gateways refuse in a text, become harmless.
 fn sms_line(text: &str, language: Language) -> String {
     let gap = match language {
         Language::Chinese => "",
         Language::English => " ",
     };
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(gap).replace('【', "[").replace('】', "]").replace('★', "*")
+    let line = lines.join(gap).replace('【', "[").replace('】', "]").replace('★', "*");
+    line.replace(is_unfit, " ")
+}
+
+/// What a phone or a gateway could take for something else than a letter: controls, the other line ends, marks that turn reading round.
+fn is_unfit(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }

@@ -9,12 +9,33 @@ use jiff::{Span, Timestamp};
 
 use super::Finding;
 use crate::app::{Place, database_path, key_file};
+use crate::cli::bounce::{kept, kept_in};
 use crate::config::Loaded;
 use crate::config::secret::SecretSource;
 use crate::config::settings::Settings;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 use crate::vault::open_to_others;
+
+/// Mail that came back and that nobody could make sense of.
+pub(super) fn bounces(settings: &Settings, findings: &mut Vec<Finding>) {
+    let folder = kept_in(settings);
+    let count = kept(&folder);
+    if count > 0 {
+        let shown = folder.display();
+        findings.push(Finding::warning(
+            "bounces",
+            Said::new(
+                format!("{shown} 中有{count}封看不懂的退信"),
+                format!("mail that came back and was not understood in {shown}: {count}"),
+            ),
+            Said::new(
+                "看过后删除;没送到的请打电话",
+                "look through them, phone where something did not arrive, then delete them",
+            ),
+        ));
+    }
+}
 
 /// A calendar that ends sooner cannot count the usual periods of 60 days.
 const CALENDAR_DAYS_MIN: i64 = 60;
@@ -182,7 +203,13 @@ fn owners(settings: &Settings, findings: &mut Vec<Finding>) {
 
 fn secret_files(settings: &Settings) -> Vec<&Path> {
     let gateway = settings.sms.http.iter().flat_map(|gateway| gateway.secrets.values());
-    let sources = settings.mail.smtp.password.iter().chain(gateway);
+    let mail = settings
+        .mail
+        .servers()
+        .iter()
+        .filter_map(|server| server.password.as_ref());
+    let bounces = settings.mail.bounces.iter().map(|bounces| &bounces.key);
+    let sources = mail.chain(bounces).chain(gateway);
     sources
         .filter_map(|source| match source {
             SecretSource::File(path) => Some(path.as_path()),

@@ -1,0 +1,270 @@
+//! Hostile text in every field that reaches a message, from the values of a text to the server: one message to one recipient with the
+//! headers of every other one, or none, and no panic.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use xixin::channel::build::{Importance, Mail, build};
+use xixin::channel::email::SmtpPool;
+use xixin::channel::outcome::Outcome;
+use xixin::config::settings::Smtp;
+use xixin::domain::ids::TextId;
+use xixin::domain::ladder::Way;
+use xixin::domain::person::Language;
+use xixin::template::{Brief, Call, Detail, Message, Reader, Rendered, Texts, Words};
+
+use crate::support::smtp_server::{Script, SmtpServer};
+
+const TO: &str = "li@example.org";
+const FROM: &str = "tixing@example.org";
+
+/// What people have typed that breaks programs: line ends of every kind, ends of texts, marks that turn reading round, markup.
+fn specials() -> Vec<String> {
+    let controls = ('\0'..='\u{1f}').chain('\u{7f}'..='\u{9f}').map(String::from);
+    let marks = "\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200b}\u{200d}\u{feff}\u{fffe}\u{1f468}\u{301}";
+    let whole = [
+        "\r\n",
+        "\n\r",
+        "\r\n.\r\n",
+        "\n.\n",
+        "\r\n\r\n",
+        ".\r\nMAIL FROM:<x@example.com>\r\nRCPT TO:<x@example.com>\r\nDATA\r\n",
+        "\r\nBcc: x@example.com\r\n",
+        "=?utf-8?b?DQpCY2M6IHhAZXhhbXBsZS5jb20NCg==?=",
+        "=?utf-8?q?=0D=0ABcc:_x@example.com?=",
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "{{ secret.key }}{% raw %}",
+        "{{ 7 * 7 }}",
+        "退订回T",
+        "'); drop table reminders; --",
+        "%s%n%x",
+        "=cmd|' /C calc'!A0",
+        "",
+        " ",
+    ];
+    let mut texts: Vec<String> = controls.chain(marks.chars().map(String::from)).collect();
+    texts.extend(whole.map(str::to_owned));
+    texts.push("长".repeat(3_000));
+    texts.push("a".repeat(3_000));
+    let inside: Vec<String> = texts.iter().map(|text| format!("沈{text}怀瑾")).collect();
+    texts.extend(inside);
+    texts
+}
+
+/// The text in every field there is.
+fn message(reader: Reader, text: &str) -> Message {
+    let one = || text.to_owned();
+    let many = || vec![one(), one()];
+    let words = || Words {
+        brief: Brief {
+            greeting: one(),
+            matter: one(),
+            case: one(),
+            item: one(),
+            kind: "appointment",
+            about: one(),
+            milestone: "start",
+            day: one(),
+            time: one(),
+            when: one(),
+            left: one(),
+            bring: many(),
+            unit: one(),
+            unit_short: one(),
+            hall_phone: one(),
+            ..Brief::default()
+        },
+        detail: Detail {
+            who: one(),
+            matter_full: one(),
+            deadline: one(),
+            trigger: one(),
+            legal_end: one(),
+            alternative: one(),
+            derivation: many(),
+            title: one(),
+            remark: one(),
+            legs: many(),
+            list: many(),
+            hops: many(),
+            what: one(),
+            bring_all: many(),
+            materials: many(),
+            office: one(),
+            office_address: one(),
+            office_route: one(),
+            office_contact: one(),
+            office_phone: one(),
+            office_hours: one(),
+            tries: 1,
+            calls: vec![Call {
+                who: one(),
+                phone: one(),
+                why: one(),
+                task: one(),
+            }],
+            reason: one(),
+            me: one(),
+        },
+    };
+    Message {
+        reader,
+        language: Language::Chinese,
+        zh: words(),
+        en: words(),
+    }
+}
+
+struct Sink {
+    runtime: tokio::runtime::Runtime,
+    server: SmtpServer,
+    pool: SmtpPool,
+    headers: BTreeSet<String>,
+}
+
+impl Sink {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime.block_on(SmtpServer::start(Script::polite()));
+        let pool = SmtpPool::new(&Smtp::plain("127.0.0.1", server.port), None).unwrap();
+        let plain = Rendered {
+            subject: Some("提醒".to_owned()),
+            body: Some("您好\n".to_owned()),
+            html: Some("<p>您好</p>".to_owned()),
+            sms: None,
+        };
+        let mut sink = Self {
+            runtime,
+            server,
+            pool,
+            headers: BTreeSet::new(),
+        };
+        sink.headers = header_names(&sink.send(plain, "听窗口"));
+        sink
+    }
+
+    /// The text of the one mail that arrives.
+    fn send(&self, rendered: Rendered, from_name: &str) -> Vec<u8> {
+        let mail = Mail {
+            message_id: "d-1@xixin.example.org".to_owned(),
+            date: "2026-11-24T08:00:00Z".parse().unwrap(),
+            from: FROM.to_owned(),
+            from_name: from_name.to_owned(),
+            reply_to: None,
+            to: TO.to_owned(),
+            subject: rendered.subject.unwrap_or_default(),
+            text: rendered.body.unwrap_or_default(),
+            html: rendered.html,
+            invitation: None,
+            importance: Importance::Normal,
+        };
+        let wire = build(&mail).unwrap();
+        assert_eq!(
+            build(&mail).unwrap().bytes(),
+            wire.bytes(),
+            "a resend has the same bytes"
+        );
+        let outcome = self.runtime.block_on(self.pool.send(&wire));
+        assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+        let mut received = self.server.take_received();
+        assert_eq!(received.len(), 1);
+        let received = received.remove(0);
+        assert_eq!(
+            (received.from, received.to),
+            (format!("<{FROM}>"), vec![format!("<{TO}>")])
+        );
+        assert_eq!(received.text, wire.bytes());
+        received.text
+    }
+
+    fn check(&self, rendered: Rendered, text: &str) {
+        let subject = rendered.subject.clone().unwrap_or_default();
+        assert!(!subject.contains(['\r', '\n']), "{subject:?}");
+        let names = header_names(&self.send(rendered, text));
+        assert_eq!(names, self.headers, "{text:?}");
+    }
+}
+
+fn header_names(text: &[u8]) -> BTreeSet<String> {
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let (head, _) = text.split_once("\r\n\r\n").unwrap();
+    let own = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
+    own.map(|line| line.split_once(':').unwrap().0.to_owned()).collect()
+}
+
+fn texts() -> (Texts, Vec<(TextId, Reader)>) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/templates");
+    let (texts, problems) = Texts::load(&dir);
+    assert!(problems.is_empty(), "{problems:?}");
+    let mut slots = Vec::new();
+    for entry in std::fs::read_dir(dir.join("zh-CN")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        for reader in [Reader::Staff, Reader::Resident, Reader::Relative] {
+            let id = TextId::from(name.as_str());
+            if texts.render(&id, &message(reader, "您"), Way::Email).is_ok() {
+                slots.push((id, reader));
+            }
+        }
+    }
+    slots.sort();
+    (texts, slots)
+}
+
+/// An SMS is one line, without what a phone or a gateway could take for something else.
+fn check_sms(texts: &Texts, id: &TextId, message: &Message) {
+    if let Ok(rendered) = texts.render(id, message, Way::Sms) {
+        let sms = rendered.sms.unwrap_or_default();
+        assert!(!sms.chars().any(char::is_control), "{sms:?}");
+    }
+}
+
+#[test]
+fn every_control_and_every_trick_in_every_field_of_every_text_is_one_plain_mail() {
+    let (sink, (texts, slots)) = (Sink::new(), texts());
+    assert!(slots.len() >= 20, "only {} texts", slots.len());
+    for (number, text) in specials().into_iter().enumerate() {
+        // Each meets every fourth text, and each text every fourth of them.
+        let met = slots.iter().enumerate().filter(|(index, _)| (index + number) % 4 == 0);
+        for (_, (id, reader)) in met {
+            let message = message(*reader, &text);
+            match texts.render(id, &message, Way::Email) {
+                Ok(rendered) => sink.check(rendered, &text),
+                Err(error) => assert!(text.len() > 1_000, "{id} {reader:?} {text:?}: {error}"),
+            }
+            check_sms(&texts, id, &message);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_random_strings_are_ten_thousand_plain_mails() {
+    let (sink, (texts, slots)) = (Sink::new(), texts());
+    let mut runner = TestRunner::new(Config {
+        cases: 10_000,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let random = prop_oneof![
+        "\\PC{0,100}",
+        any::<String>(),
+        "[ -~\r\n\t]{0,200}",
+        "[\\x00-\\x1f\\x7f-\\x9f\u{2028}\u{202e}a]{0,40}",
+        "[<>\"'&{}%#=?@.\r\n ]{0,60}",
+    ];
+    let slot = prop::sample::select(slots);
+    runner
+        .run(&(random, slot), |(text, (id, reader))| {
+            let message = message(reader, &text);
+            let rendered = texts.render(&id, &message, Way::Email);
+            sink.check(rendered.unwrap_or_else(|error| panic!("{id} {text:?}: {error}")), &text);
+            check_sms(&texts, &id, &message);
+            Ok(())
+        })
+        .unwrap();
+}
