@@ -59,6 +59,26 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Everybody with this number, residents and relatives, each with the resident they belong to.
+    pub async fn people_by_number(&self, number: &str) -> Result<Vec<(PersonId, PersonId)>, StoreError> {
+        const SQL: &str = "
+            select id, coalesce(relative_of, id) from people
+            where phone_index = $1 and phone_index is not null
+            order by id
+            limit 20";
+        let found: Vec<(String, String)> = sqlx::query_as(SQL)
+            .bind(self.ring().phone_index(number))
+            .fetch_all(self.reader())
+            .await
+            .during("look for a number")?;
+        Ok(found
+            .into_iter()
+            .map(|(id, resident)| (id.into(), resident.into()))
+            .collect())
+    }
+}
+
 /// Where the record of a person stands.
 pub(super) fn place(id: &str) -> Place<'_> {
     Place {

@@ -10,6 +10,7 @@ mod benefit_cli;
 mod bounces;
 mod calendar;
 mod calendar_import;
+mod canary;
 mod channel_email;
 mod channel_pipelining;
 mod channel_sms;

@@ -560,6 +560,23 @@ async fn a_relative_who_was_erased_is_one_that_nobody_knows_of() {
     );
 }
 
+#[tokio::test]
+async fn somebody_is_found_by_their_number_however_it_is_written_until_they_are_erased() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let relatives = json!([{ "name": "沈小满", "relation": "女儿", "phone": "13900010001", "opted_in": true }]);
+    let case = visit_with(&hall, resident(1), relatives, "2026-03-05 09:30").await;
+    let store = &hall.app.engine.store;
+    let resident = store.case(&case).await.unwrap().unwrap().case.party.person;
+    let daughter = store.people_of(&resident).await.unwrap().relatives[0].id.clone();
+    for (number, person) in [("+86 139 0000 0001", &resident), ("13900010001", &daughter)] {
+        let found = store.people_by_number(number).await.unwrap();
+        assert_eq!(found, [(person.clone(), resident.clone())], "{number}");
+    }
+    assert_eq!(store.people_by_number("13900000009").await.unwrap(), []);
+    store.destroy_key(&resident, at("2026-03-02 10:00")).await.unwrap();
+    assert_eq!(store.people_by_number("13900000001").await.unwrap(), []);
+}
+
 /// A database is opened without a key only to look whether it has one.
 #[tokio::test]
 async fn whether_a_database_is_sealed_can_be_told_without_a_key() {

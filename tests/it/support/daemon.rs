@@ -193,15 +193,30 @@ impl Daemon {
 
     /// The next line of the log that contains this.
     pub(crate) fn logged(&self, what: &str) -> String {
+        self.heard_until(what).pop().unwrap_or_default()
+    }
+
+    /// The log from where it was last read to the line that contains this.
+    pub(crate) fn log_until(&self, what: &str) -> String {
+        self.heard_until(what).join("\n") + "\n"
+    }
+
+    fn heard_until(&self, what: &str) -> Vec<String> {
         let end = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         while let Ok(line) = self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            if line.contains(what) {
-                return line;
-            }
+            let found = line.contains(what);
             seen.push(line);
+            if found {
+                return seen;
+            }
         }
         panic!("{what:?} is not in the log: {seen:#?}");
+    }
+
+    /// What it logged that was not waited for, to the end. It has to have ended.
+    pub(crate) fn rest_of_log(&self) -> String {
+        self.log.iter().map(|line| line + "\n").collect()
     }
 
     /// Waits for its end.
