@@ -46,9 +46,9 @@ async fn closed_cases_go_when_their_period_is_over_and_open_ones_never() {
                 .unwrap();
         }
     }
-    hall.run_until("2026-04-10 12:00").await;
+    hall.run_until("2026-03-30 12:00").await;
     let engine = &hall.app.engine;
-    let early = retention::preview(engine, at("2026-04-10 12:00")).await.unwrap();
+    let early = retention::preview(engine, at("2026-03-30 12:00")).await.unwrap();
     assert_eq!(early.closed_cases, 0, "{early:?}");
     let now = at("2026-06-10 12:00");
     hall.sql(&format!(

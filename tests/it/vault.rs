@@ -87,7 +87,7 @@ fn a_wrong_key_is_refused_by_every_verb_and_changes_nothing() {
     // What the last verb left in the write-ahead log is settled by whoever comes next.
     installation.run(&["audit", "verify"]).good();
     settle(&installation.state().join("xixin.db"));
-    let before = bytes_of(&installation.state().join("xixin.db"));
+    let before = std::fs::read(installation.state().join("xixin.db")).unwrap();
     std::fs::write(&key, NEW_KEY).unwrap();
     for verb in [
         &["serve"][..],
@@ -105,7 +105,7 @@ fn a_wrong_key_is_refused_by_every_verb_and_changes_nothing() {
     }
     let doctor = installation.run(&["doctor"]);
     assert!(doctor.out.contains("✗ key: 个人信息打不开"), "{doctor:?}");
-    assert_eq!(bytes_of(&installation.state().join("xixin.db")), before);
+    assert_eq!(std::fs::read(installation.state().join("xixin.db")).unwrap(), before);
     std::fs::write(&key, right).unwrap();
     assert_eq!(request_of(&installation), "询问进度");
     let doctor = installation.run(&["doctor"]);
