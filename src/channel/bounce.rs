@@ -179,9 +179,12 @@ fn is_automatic(message: &Message<'_>) -> bool {
         "automatic reply",
         "auto-reply",
     ];
-    let header = |name: &'static str| {
-        let value = message.header_raw(HeaderName::Other(name.into()));
-        value.map(|value| value.trim().to_ascii_lowercase())
+    // By their text: the parser knows some of these by names of its own.
+    let header = |name: &str| {
+        let found = message
+            .headers_raw()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim().to_ascii_lowercase())
     };
     let subject = message.subject().unwrap_or_default().to_lowercase();
     header("Auto-Submitted").is_some_and(|value| value.starts_with("auto-replied"))
