@@ -201,6 +201,8 @@ struct Work {
     rows: Vec<NewReminder>,
     /// Rows for those who are meant instead by now.
     heirs: Vec<NewReminder>,
+    /// Calls in place of messages that the guard holds. Who was tried by another way before has not been told by that.
+    calls: Vec<NewReminder>,
     /// What reminders wait for, and the holds that are new.
     marked: Vec<Marked>,
     opened: Vec<Hold>,
@@ -213,6 +215,11 @@ struct Work {
 impl Work {
     fn settled(&mut self, settled: Box<Settled>, now: Timestamp) {
         let refused = settled.verdict.state == State::Refused.name();
+        if settled.held.is_some() {
+            self.calls.extend(settled.heirs);
+        } else {
+            self.heirs.extend(settled.heirs);
+        }
         if let Some(held) = settled.held {
             self.marked.push(Marked {
                 id: settled.verdict.id.clone(),
@@ -222,7 +229,6 @@ impl Work {
                 .extend(held.opened.filter(|hold| !self.opened.contains(hold)));
         }
         self.verdicts.push(settled.verdict);
-        self.heirs.extend(settled.heirs);
         if let Some(next) = settled.next {
             let (claimed, context, said) = *next;
             self.go_on(&claimed, &context, &said, &claimed.fallback, refused, now);
@@ -362,6 +368,7 @@ impl Work {
         let mut tx = engine.store.begin().await?;
         record(&mut tx, &self.verdicts).await?;
         reminders::add(&mut tx, &self.rows.iter().collect::<Vec<_>>()).await?;
+        reminders::add(&mut tx, &self.calls.iter().collect::<Vec<_>>()).await?;
         reminders::add_heirs(&mut tx, &self.heirs).await?;
         self.write_held(engine, &mut tx).await?;
         for (case, reminder, at) in &self.refused {
@@ -384,7 +391,7 @@ impl Work {
             return Ok(());
         }
         holds::open(tx, &self.opened, engine.clock.now()).await?;
-        let callers = self.heirs.iter().filter_map(|row| row.assignee.as_deref());
+        let callers = self.calls.iter().filter_map(|row| row.assignee.as_deref());
         let callers: BTreeSet<&str> = callers.collect();
         let words = guard_notice::rows(&engine.live.get().rulebook, &self.opened, &callers, engine.clock.now());
         reminders::add(tx, &words.iter().collect::<Vec<_>>()).await.map(drop)

@@ -312,7 +312,7 @@ pub async fn add_heirs(tx: &mut Tx, rows: &[NewReminder]) -> Result<(), StoreErr
           and text = $3
           -- the same item, anchor, ladder, rung and occurrence, for whatever audience
           and substr(mark, 1, length($4)) = $4
-          and state not in ('cancelled', 'superseded', 'skipped')";
+          and state not in ('cancelled', 'superseded', 'skipped', 'refused', 'bounced')";
     for row in rows {
         let same = row.mark.rfind('|').map_or(row.mark.as_str(), |end| &row.mark[..=end]);
         let told: i64 = sqlx::query_scalar(SQL)

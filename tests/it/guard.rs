@@ -191,6 +191,38 @@ async fn what_is_critical_is_not_held_but_called_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_critical_is_called_at_once_also_when_a_hold_stops_its_second_way() {
+    let bad = Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 no such user"));
+    let server = SmtpServer::start(bad).await;
+    let hall = Hall::open_edited("2026-03-16 20:00", |config| {
+        let settings = format!(
+            "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\n",
+            server.port
+        );
+        std::fs::write(config.join("conf.d/20-test.toml"), settings).unwrap();
+        let schedule = config.join("schedule.toml");
+        let text = std::fs::read_to_string(&schedule).unwrap();
+        std::fs::write(schedule, text.replace("run_min = 50", "run_min = 2")).unwrap();
+    })
+    .await;
+    hall.without_digest("2026-03-17").await;
+    for number in 0..3 {
+        certificate(&hall, resident(number)).await;
+    }
+    hall.plan().await;
+    // What taking them in brings is another day's.
+    hall.sql("update reminders set state = 'cancelled' where state = 'queued'")
+        .await;
+    hall.run_until("2026-03-17 08:30").await;
+    let last_days = |state: &str| format!("mark like '%|last-days|%' and {state}");
+    let refused: i64 = count(&hall, &last_days("state = 'refused'")).await.parse().unwrap();
+    assert!(refused > 0, "some were tried by e-mail");
+    let stopped = count(&hall, &last_days("way = 'sms' and state = 'cancelled'")).await;
+    assert_eq!(stopped, refused.to_string(), "their SMS fall under the hold");
+    assert_eq!(count(&hall, &last_days("way = 'phone' and state = 'task'")).await, "6");
+}
+
+#[tokio::test]
 async fn held_messages_become_calls_before_they_are_of_no_use() {
     let hall = Hall::open_edited("2026-03-02 10:00", |config| {
         let schedule = config.join("schedule.toml");
