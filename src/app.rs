@@ -3,6 +3,7 @@
 mod answer;
 mod holds;
 mod keys;
+mod opened;
 mod place;
 mod saw;
 mod watch;
@@ -38,6 +39,7 @@ use crate::store::{Store, commit, incarnation};
 use crate::template::Texts;
 
 pub use keys::{key_file, masters, masters_to_write};
+pub use opened::OpenError;
 pub use place::{Place, control_to_ask, database_path, lock_path, sent_log_path};
 
 /// How long a stop waits for messages on the wire.
@@ -148,12 +150,12 @@ impl App {
     }
 
     /// Loads the configuration and opens the database, made and brought up to date, for the verbs that write. It needs no secret,
-    /// sends nothing and notes no new rules.
+    /// sends nothing and notes no new rules. Nothing is brought up to date under a daemon that runs.
     pub async fn open(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (loaded, texts) = place.load()?;
         let database = database_path(&loaded.settings);
         let masters = masters_to_write(&place, &loaded.settings, &database).await?;
-        let store = Store::open(&database, &masters).await?;
+        let store = opened::open_beside(&database, &lock_path(&loaded.settings), &masters).await?;
         person::erase::again(&store, clock.now()).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
         Ok(Self::new(place, clock, store, rules, Alone::none()).await)

@@ -40,7 +40,7 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use jiff::Timestamp;
 
-use crate::app::{App, Place, now_or};
+use crate::app::{App, OpenError, Place, now_or};
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::problem::Problems;
 use crate::control::ControlError;
@@ -270,7 +270,10 @@ fn explain(error: &anyhow::Error) -> String {
 fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
     error.chain().find_map(|cause| match cause.downcast_ref() {
         Some(DeskError::Store(error)) => Some(error),
-        _ => cause.downcast_ref(),
+        _ => match cause.downcast_ref() {
+            Some(OpenError::Store(error)) => Some(error),
+            _ => cause.downcast_ref(),
+        },
     })
 }
 
@@ -282,6 +285,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
         return EXIT_UNAVAILABLE;
     }
     if let Some(LockError::Held { .. }) = error.downcast_ref() {
+        return EXIT_HELD;
+    }
+    if let Some(OpenError::RestartFirst { .. } | OpenError::Lock(LockError::Held { .. })) = error.downcast_ref() {
         return EXIT_HELD;
     }
     match store_error(error) {

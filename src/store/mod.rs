@@ -310,6 +310,18 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether opening the database at `path` changes all of it: makes it, brings it up to date, seals it, or wraps its keys anew. That
+    /// is no work to do beside a daemon. What is wrong with the database is told by opening it.
+    pub async fn needs_the_daemon(path: &Path, masters: &Masters) -> Result<bool, StoreError> {
+        if !path.exists() {
+            return Ok(true);
+        }
+        let pool = reading(path, 1).await?;
+        let found = needs_all(&pool, masters).await;
+        pool.close().await;
+        found
+    }
+
     /// Whether the database at `path` holds anything that only its own key opens; false when there is no database.
     pub async fn is_sealed(path: &Path) -> Result<bool, StoreError> {
         if !path.exists() {
@@ -423,6 +435,22 @@ pub fn make_directory(database: &Path) -> Result<(), StoreError> {
         path: dir.to_owned(),
         source,
     })
+}
+
+async fn needs_all(pool: &SqlitePool, masters: &Masters) -> Result<bool, StoreError> {
+    match inspect::version(pool).await? {
+        inspect::Version::Older { .. } => return Ok(true),
+        inspect::Version::Newer { .. } => return Ok(false),
+        inspect::Version::Current => {}
+    }
+    let mut connection = pool.acquire().await.during("reach the database")?;
+    match unlock(&mut connection, masters).await {
+        Ok((_, Wrapped::Current)) => {}
+        Ok((_, Wrapped::Old)) | Err(Locked::NeverSealed) => return Ok(true),
+        Err(Locked::Store(error)) => return Err(error),
+        Err(Locked::WrongKey | Locked::Incomplete) => return Ok(false),
+    }
+    sealing::has_plain(&mut connection).await
 }
 
 /// The keys of a database that is written to. In a new one they are made; an old master key gives way to the current one.

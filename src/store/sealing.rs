@@ -5,7 +5,7 @@
 //! chain of hashes covers what is stored and is drawn anew over the sealed bodies. What the old chain stood at is kept.
 
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::{FromRow, SqliteConnection};
 
 use crate::domain::person::Person;
 use crate::store::cases::json;
@@ -50,6 +50,17 @@ struct SealedEvent {
     seq: i64,
     body: String,
     hash: String,
+}
+
+/// Whether rows may still be plain.
+pub(super) async fn has_plain(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    const SQL: &str = "select count(*) from meta where name = $1";
+    let begun: i64 = sqlx::query_scalar(SQL)
+        .bind(STATE)
+        .fetch_one(connection)
+        .await
+        .during(ACTION)?;
+    Ok(begun == 0)
 }
 
 impl Store {

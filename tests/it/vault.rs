@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use xixin::app::App;
 use xixin::domain::ids::{CaseId, PersonId};
 use xixin::store::{Store, StoreError};
 
@@ -172,6 +174,65 @@ fn a_new_master_key_takes_over_from_the_old_one_and_the_old_one_opens_nothing_an
     );
     assert_eq!(installation.run(&["case", "list"]).code, 78);
     assert_ne!(bytes_of(&installation.state().join("xixin.db")), sealed);
+}
+
+#[test]
+fn no_verb_wraps_the_keys_anew_under_a_daemon_that_has_only_the_old_one() {
+    let installation = with_case("");
+    let (old, new) = (
+        installation.config().join("old.key"),
+        installation.config().join("new.key"),
+    );
+    let mut daemon = installation.serve();
+    std::fs::rename(installation.state().join("xixin.key"), &old).unwrap();
+    std::fs::write(&new, NEW_KEY).unwrap();
+    let file = |key: &Path| format!("{{ file = {:?} }}", key.to_str().unwrap());
+    let settings = format!("[personal_data]\nkey = {}\nold_keys = [{}]\n", file(&new), file(&old));
+    installation.write("conf.d/30-keys.toml", &settings);
+    let case = case_file(&installation);
+    for verb in [&["case", "add", &case, "--as", "lin"][..], &["migrate"]] {
+        let refused = installation.run(verb);
+        assert_eq!(refused.code, 73, "{verb:?} {refused:?}");
+        let pid = format!("pid {}", daemon.pid());
+        assert!(
+            refused.err.contains("请先重启服务")
+                && refused.err.contains("Restart the daemon first")
+                && refused.err.contains(&pid),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(request_of(&installation), "询问进度", "whoever reads needs no restart");
+    daemon.signal(&["TERM"]);
+    assert!(daemon.ended().success());
+    let only_old = format!("[personal_data]\nkey = {}\n", file(&old));
+    installation.write("conf.d/30-keys.toml", &only_old);
+    assert_eq!(request_of(&installation), "询问进度", "nothing was wrapped");
+    // The start does it, and then the verbs work.
+    installation.write("conf.d/30-keys.toml", &settings);
+    let _daemon = installation.serve();
+    installation.run(&["case", "add", &case, "--as", "lin"]).good();
+    installation.write("conf.d/30-keys.toml", &only_old);
+    assert_eq!(installation.run(&["case", "list"]).code, 78);
+}
+
+#[tokio::test]
+async fn no_verb_seals_an_older_database_under_the_daemon_that_wrote_it() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    promise(&hall, resident(1), "2026-03-05").await;
+    as_it_was_before(&hall).await;
+    // As a daemon that serves tells it.
+    let lock = hall.app.engine.store.path().with_file_name("xixin.lock");
+    let pid = std::process::id();
+    std::fs::write(lock, format!("{pid}\n/run/xixin/control.sock\n")).unwrap();
+    let opened = App::open(hall.place(), Arc::new(hall.clock.clone())).await;
+    let refused = opened.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("Restart the daemon first"), "{refused}");
+    let plain = "select facts from cases where substr(facts, 1, 3) <> 'v1.'";
+    assert_eq!(hall.column(plain).await.len(), 1, "nothing was sealed");
+    // The restart seals it, and whoever comes then may write.
+    let hall = hall.crash().await;
+    assert_eq!(hall.column(plain).await, Vec::<String>::new());
+    hall.beside().await;
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl Hall {
         App::open(self.place(), Arc::new(self.clock.clone())).await.unwrap()
     }
 
-    fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         Place {
             config: self.config(),
             environment: BTreeMap::new(),
