@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::app::{Place, database_path, lock_path, masters_to_write};
-use crate::cli::{SaidArgs, say};
+use crate::cli::{EXIT_FAILED, SaidArgs, complain, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::engine::person::erase;
 use crate::lock::DaemonLock;
-use crate::store::backup::{BackupError, Counts, backup, restore};
+use crate::store::backup::{BackupError, Counts, backup, chain_of, restore};
 use crate::store::{Store, StoreError};
 
 #[derive(Debug, clap::Args)]
@@ -38,8 +38,9 @@ pub(super) async fn make(args: BackupArgs, place: Place) -> anyhow::Result<u8> {
         return Err(StoreError::Missing { path }.into());
     }
     let counts = backup(&path, &args.file).await?;
+    let broken = chain_of(&args.file, &path).await?;
     if args.said.json {
-        say(&json!({ "file": args.file, "counts": counts }).to_string());
+        say(&json!({ "file": args.file, "counts": counts, "chain": broken }).to_string());
     } else {
         let file = args.file.display();
         say(&format!(
@@ -48,7 +49,13 @@ pub(super) async fn make(args: BackupArgs, place: Place) -> anyhow::Result<u8> {
             en(&counts)
         ));
     }
-    Ok(0)
+    let Some(broken) = broken else {
+        return Ok(0);
+    };
+    complain(&format!(
+        "备份可用,但其中的事件链不完整: {broken};请运行 xixin audit verify / the backup can be used, but the chain of events in it does not hold; run xixin audit verify"
+    ));
+    Ok(EXIT_FAILED)
 }
 
 /// The daemon must be down: what it has in memory would be of another database.

@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard};
 
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
-use sha2::{Digest as _, Sha256};
 
 use crate::channel::outcome::Outcome;
 use crate::domain::guard::{
@@ -24,10 +23,10 @@ use crate::engine::live::Rules;
 use crate::engine::prepare::Context;
 use crate::engine::settle::{Held, Judged, adding, settle, wait_for};
 use crate::engine::{Engine, new_reminder};
-use crate::store::StoreError;
 use crate::store::holds::{Counted, Hold, Known, TEXT};
 use crate::store::queue::{Claimed, Verdict};
 use crate::store::reminders::NewReminder;
+use crate::store::{Store, StoreError};
 use crate::template::Rendered;
 
 /// The counts of the day. Empty until the first batch asks.
@@ -74,8 +73,8 @@ struct Trial {
 pub(crate) struct Ask<'a> {
     pub way: Way,
     pub row: &'a Claimed,
-    pub rendered: &'a Rendered,
-    pub context: &'a Context,
+    /// What stands for the words of a message to a member of the public.
+    pub words: Option<String>,
     /// Whether two people have released it.
     pub approved: bool,
 }
@@ -255,10 +254,10 @@ impl Book {
     }
 
     fn ask(&mut self, ask: &Ask<'_>, now: Timestamp) -> Say {
-        let words = matches!(ask.context.recipient, Recipient::Person(_)).then(|| fingerprint(ask.rendered));
+        let words = ask.words.as_deref();
         let again = ask.row.tries > 0;
         if !ask.approved
-            && let Some(hold) = self.stop(ask.way, words.as_deref(), again, now)
+            && let Some(hold) = self.stop(ask.way, words, again, now)
         {
             return Say::Stop(hold);
         }
@@ -282,7 +281,7 @@ impl Book {
         }
         let counted = Counted {
             run: !again && !ask.approved,
-            alike: words.filter(|_| !again && !ask.approved),
+            alike: words.filter(|_| !again && !ask.approved).map(str::to_owned),
             text: tried,
         };
         let counts = self.counts(ask.way);
@@ -339,10 +338,10 @@ fn new_hold(stopped: &Stopped, key: &str, now: Timestamp) -> Hold {
     }
 }
 
-/// Of the words themselves, whichever way they go.
-fn fingerprint(rendered: &Rendered) -> String {
+/// Of the words themselves, whichever way they go, when they are for a member of the public.
+pub(crate) fn words_of(store: &Store, context: &Context, rendered: &Rendered) -> Option<String> {
     let words = rendered.sms.as_deref().or(rendered.body.as_deref()).unwrap_or_default();
-    hex::encode(&Sha256::digest(words)[..16])
+    matches!(context.recipient, Recipient::Person(_)).then(|| store.words_sum(words))
 }
 
 /// What becomes of a message that the guard does not let go now.

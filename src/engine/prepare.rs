@@ -19,7 +19,7 @@ use crate::domain::plan::{People, duration_words};
 use crate::domain::reminder::{MarkText, Recipient, State};
 use crate::domain::text::Said;
 use crate::engine::cap::{Cap, cap};
-use crate::engine::guard::{Ask, held};
+use crate::engine::guard::{Ask, held, words_of};
 use crate::engine::invite::invitation;
 use crate::engine::live::Rules;
 use crate::engine::settle::{Held, Judged, cancel, failed, settle, unjudged, wait};
@@ -203,8 +203,7 @@ fn guarded(
     let ask = Ask {
         way,
         row,
-        rendered,
-        context,
+        words: words_of(&engine.store, context, rendered),
         approved,
     };
     match held(rules, row, context, engine.guard.ask(&ask, now), now) {

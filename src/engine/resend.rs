@@ -40,7 +40,7 @@ pub(crate) async fn as_before(
         let Some(before) = doubted.remove(&ready.claimed.id) else {
             continue;
         };
-        let is_same = |attempt: &NewAttempt| attempt.wire_sha256 == before.wire_sha256;
+        let is_same = |attempt: &NewAttempt| engine.store.wire_sum(&attempt.wire_sha256) == before.wire_sum;
         if is_same(&ready.attempt) {
             continue;
         }

@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use crate::domain::text::Said;
+use crate::store::keys::Ring;
+use crate::store::verify::Fault;
 use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, incarnation, inspect, reading};
 use crate::vault::Masters;
 
@@ -158,6 +161,24 @@ pub async fn check(file: &Path) -> Result<Counts, BackupError> {
         Some(first) => Err(unsound(first.clone())),
         None => Ok(counts),
     }
+}
+
+/// What is wrong with the chain of events in a copy of the database at `path`; `None` when it holds, or when the copy is of an older
+/// version, whose events this one does not read. Such a copy is sound, and what was done to the history is no reason to have none.
+pub async fn chain_of(file: &Path, path: &Path) -> Result<Option<Said>, BackupError> {
+    let pool = reading(file, 1).await?;
+    let walked = async {
+        if inspect::version(&pool).await? != inspect::Version::Current {
+            return Ok(None);
+        }
+        let verdict = Store::over(pool.clone(), path, Ring::of_nobody())?
+            .verify_copy()
+            .await?;
+        Ok::<_, StoreError>(verdict.faults.first().map(Fault::said))
+    };
+    let found = walked.await;
+    pool.close().await;
+    Ok(found?)
 }
 
 async fn look(pool: &SqlitePool) -> Result<(Vec<String>, Counts), StoreError> {

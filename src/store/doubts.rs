@@ -27,7 +27,8 @@ pub struct Open {
 pub struct Before {
     pub reminder_id: String,
     pub wire_id: String,
-    pub wire_sha256: String,
+    /// [`Store::wire_sum`] of its bytes.
+    pub wire_sum: String,
 }
 
 impl Store {
@@ -59,7 +60,7 @@ impl Store {
     /// The last attempt of unknown fate at each of these reminders.
     pub async fn doubted(&self, reminders: &[&str]) -> Result<HashMap<String, Before>, StoreError> {
         const SQL: &str = "
-            select reminder_id, wire_id, wire_sha256 from attempts
+            select reminder_id, wire_id, wire_sha256 as wire_sum from attempts
             where reminder_id in (select value from json_each($1)) and outcome = 'uncertain'
             order by started_ms, id";
         if reminders.is_empty() {

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -25,11 +25,17 @@ impl Store {
     /// Notes durably, outside the database, that somebody is forgotten: their id and nothing else.
     pub fn note_erased(&self, person: &PersonId, now: Timestamp) -> Result<(), StoreError> {
         let path = self.erased_file();
+        // A line that a power cut has torn must not take this one with it.
+        let whole = std::fs::read(&path).map_or(true, |text| text.last().is_none_or(|last| *last == b'\n'));
+        let end = if whole { "" } else { "\n" };
         let mut open = std::fs::OpenOptions::new();
         let opened = open.create(true).append(true).mode(0o600).open(&path);
         let written = opened.and_then(|mut file| {
-            writeln!(file, "{now} {person}")?;
-            file.sync_all()
+            writeln!(file, "{end}{now} {person}")?;
+            file.sync_all()?;
+            // A file that is new is durable once its directory is (fsync(2)).
+            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+            std::fs::File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
         });
         written.map_err(|source| StoreError::ErasedList { path, source })
     }

@@ -18,7 +18,9 @@ use crate::domain::ids::PersonId;
 use crate::store::cases::json;
 use crate::store::chain::{Chain, Head};
 use crate::store::{During as _, Store, StoreError};
-use crate::vault::{Cipher, Key, Masters, Place, SealError, Wrapped, is_sealed, name_index, owner_of, phone_index};
+use crate::vault::{
+    Cipher, Key, Masters, Place, SealError, Wrapped, fingerprint, is_sealed, name_index, owner_of, phone_index,
+};
 
 /// Owns what belongs to no person. No person has an id like it.
 pub(super) const HALL: &str = "*hall";
@@ -62,6 +64,11 @@ impl Ring {
 
     pub(super) fn name_index(&self, name: &str) -> String {
         name_index(&self.index, name)
+    }
+
+    /// Of the bytes of a message, by their SHA-256.
+    pub(super) fn wire_sum(&self, sha256: &str) -> String {
+        fingerprint(&self.index, "wire", sha256)
     }
 }
 
@@ -415,6 +422,16 @@ impl Store {
         crate::store::commit(tx, "destroy the key of a person").await?;
         self.scrub().await?;
         Ok(done)
+    }
+
+    /// What the ledger keeps of a message whose bytes have this SHA-256.
+    pub fn wire_sum(&self, sha256: &str) -> String {
+        self.ring().wire_sum(sha256)
+    }
+
+    /// What the guard keeps of the words of a message.
+    pub fn words_sum(&self, words: &str) -> String {
+        fingerprint(&self.ring().index, "words", words)
     }
 
     /// Opens a sealed text that was read at this place.

@@ -96,6 +96,7 @@ pub struct NewAttempt {
     /// The version of the case that was judged; `None` for messages that belong to no case.
     pub case_version: Option<i64>,
     pub wire_id: String,
+    /// Of the bytes. It is kept under the hall's key: they hold a number or an address, which could be tried out.
     pub wire_sha256: String,
     /// The instant at which it was judged and rendered; `None` for what is not judged, such as a test message.
     pub judged_ms: Option<i64>,
@@ -447,9 +448,14 @@ impl Store {
             .await
             .during("start attempts")?;
         let started: HashSet<String> = started.into_iter().collect();
-        let starting: Vec<&NewAttempt> = attempts
+        let ring = tx.ring();
+        let starting: Vec<NewAttempt> = attempts
             .iter()
             .filter(|attempt| started.contains(&attempt.reminder_id))
+            .map(|attempt| NewAttempt {
+                wire_sha256: ring.wire_sum(&attempt.wire_sha256),
+                ..attempt.clone()
+            })
             .collect();
         sqlx::query(INSERT)
             .bind(json(&starting))
@@ -465,7 +471,7 @@ impl Store {
         let tally = Tally::of(starting.iter().filter_map(|attempt| counted.get(&attempt.reminder_id)));
         holds::count(&mut tx, day, way.name(), &tally, now).await?;
         commit(tx, "record attempts").await?;
-        let started = starting.into_iter().map(|attempt| attempt.id.clone()).collect();
+        let started = starting.into_iter().map(|attempt| attempt.id).collect();
         Ok(Begun { started, serial })
     }
 

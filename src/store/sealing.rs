@@ -76,7 +76,8 @@ impl Store {
             sealed = self.seal_people().await?
                 + self.seal_cases().await?
                 + self.seal_labels().await?
-                + self.seal_letters().await?;
+                + self.seal_letters().await?
+                + self.seal_wires().await?;
             sealed += self.seal_events().await?;
         }
         self.ring().refuse_plain();
@@ -255,6 +256,42 @@ impl Store {
         }
         commit(tx, ACTION).await?;
         Ok(rows.len() as u64)
+    }
+
+    /// What was kept of messages was a plain hash of bytes with a number or an address in them.
+    async fn seal_wires(&self) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            select id, wire_sha256 from attempts
+            where id > $1 and length(wire_sha256) = 64
+            order by id
+            limit 500";
+        const UPDATE: &str = "
+            update attempts set wire_sha256 = new.text
+            from (select value ->> 'id' as id, value ->> 'text' as text from json_each($1)) as new
+            where attempts.id = new.id";
+        let (mut done, mut after) = (0, String::new());
+        loop {
+            let mut tx = self.begin().await?;
+            let rows: Vec<(String, String)> = sqlx::query_as(SQL)
+                .bind(&after)
+                .fetch_all(&mut *tx)
+                .await
+                .during(ACTION)?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(done);
+            };
+            after.clone_from(last);
+            let sums = rows.iter().map(|(id, sha256)| Sealed {
+                id,
+                text: self.ring().wire_sum(sha256),
+                phone_index: None,
+                name_index: None,
+            });
+            let sums = json(&sums.collect::<Vec<_>>());
+            let written = sqlx::query(UPDATE).bind(sums).execute(&mut *tx).await;
+            done += written.during(ACTION)?.rows_affected();
+            commit(tx, ACTION).await?;
+        }
     }
 
     /// Seals all events and draws their chain anew, or none. Whoever comes second finds nothing to do.

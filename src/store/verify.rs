@@ -91,13 +91,22 @@ impl Verdict {
 impl Store {
     /// Walks through the whole chain as it stands at one instant.
     pub async fn verify_events(&self, noted: Option<&Noted>) -> Result<Verdict, StoreError> {
+        // Written after the rows it speaks of, so read before them.
+        let outside = self.chain.outside();
+        self.walk(noted, Some(&outside)).await
+    }
+
+    /// The same for a copy: the head beside the database goes on with the database, not with it.
+    pub(super) async fn verify_copy(&self) -> Result<Verdict, StoreError> {
+        self.walk(None, None).await
+    }
+
+    async fn walk(&self, noted: Option<&Noted>, outside: Option<&Known>) -> Result<Verdict, StoreError> {
         const WALK: &str = "
             select seq, at_ms, kind, case_id, actor, proof, body, form, leaf, purge, hash
             from events
             order by seq";
         const KNOWN: &str = "select value from meta where name = $1";
-        // Written after the rows it speaks of, so read before them.
-        let outside = self.chain.outside();
         let mut walk = Walk::new(noted);
         let mut snapshot = self.reader().begin().await.during("begin to read the events")?;
         let inside: Option<String> = sqlx::query_scalar(KNOWN)
@@ -105,7 +114,7 @@ impl Store {
             .fetch_optional(&mut *snapshot)
             .await
             .during("read the head of the events")?;
-        if let Known::Head(head) = &outside {
+        if let Some(Known::Head(head)) = outside {
             walk.outside = Some((head.clone(), head.seq == 0));
         }
         let mut rows = sqlx::query(WALK).fetch(&mut *snapshot);
@@ -115,10 +124,10 @@ impl Store {
         drop(rows);
         drop(snapshot);
         let inside = self.chain.read(inside.as_deref().unwrap_or_default());
-        Ok(self.conclude(walk, &inside, &outside))
+        Ok(self.conclude(walk, &inside, outside))
     }
 
-    fn conclude(&self, mut walk: Walk<'_>, inside: &Known, outside: &Known) -> Verdict {
+    fn conclude(&self, mut walk: Walk<'_>, inside: &Known, outside: Option<&Known>) -> Verdict {
         let keyed = walk.last_form == Some(FORM);
         if !self.chain.has_key() && (keyed || *inside != Known::Absent) {
             let file = self.chain.key_file();
@@ -133,9 +142,11 @@ impl Store {
             }
             let file = self.chain.head_file();
             match (outside, &walk.outside) {
-                (Known::Forged, _) => walk.fault(Fault::OutsideForged { file }),
-                (Known::Absent, _) if keyed => walk.fault(Fault::OutsideForged { file }),
-                (Known::Head(head), Some((_, false))) => walk.fault(Fault::OutsideUnknown { file, seq: head.seq }),
+                (Some(Known::Forged), _) => walk.fault(Fault::OutsideForged { file }),
+                (Some(Known::Absent), _) if keyed => walk.fault(Fault::OutsideForged { file }),
+                (Some(Known::Head(head)), Some((_, false))) => {
+                    walk.fault(Fault::OutsideUnknown { file, seq: head.seq })
+                }
                 _ => {}
             }
         }

@@ -18,6 +18,11 @@ pub fn name_index(key: &Key, name: &str) -> String {
     index(key, "name", name.trim())
 }
 
+/// Stands for a text where only sameness counts: a message, or its words. A plain hash would give away whatever can be tried out.
+pub fn fingerprint(key: &Key, kind: &str, text: &str) -> String {
+    index(key, kind, text)
+}
+
 fn index(key: &Key, kind: &str, text: &str) -> String {
     let mut mac = key.mac(b"xixin index:");
     mac.update(kind.as_bytes());

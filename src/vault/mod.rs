@@ -14,7 +14,7 @@ mod cipher;
 mod key;
 mod key_file;
 
-pub use blind::{name_index, phone_index};
+pub use blind::{fingerprint, name_index, phone_index};
 pub use cipher::{Cipher, Place, SealError, is_sealed, owner_of};
 pub use key::{BadKey, Key, Masters, Wrapped};
 pub use key_file::{KeyFileError, make, open_to_others};

@@ -238,3 +238,37 @@ fn the_verbs_back_up_a_working_daemon_and_restore_only_when_it_is_down() {
     let released = installation.run(&["ctl", "release", "--as", "gu"]).good();
     assert!(released.contains("released"), "{released}");
 }
+
+#[test]
+fn a_backup_says_that_the_chain_of_events_in_it_does_not_hold_and_is_made_nevertheless() {
+    let installation = Installation::new();
+    let case = r#"{ "resident": { "name": "沈怀瑾", "phone": "13900000001" }, "matter": "labour_assessment", "request": "询问进度",
+        "callbacks": [{ "words": "办好了联系您" }] }"#;
+    installation.write("case.json", case);
+    let case = installation.config().join("case.json");
+    installation
+        .run(&["case", "add", case.to_str().unwrap(), "--as", "lin"])
+        .good();
+    let (first, second) = (installation.state().join("1.db"), installation.state().join("2.db"));
+    let back_up = |file: &Path| installation.run(&["backup", file.to_str().unwrap(), "--json"]);
+    assert_eq!(back_up(&first).json()["chain"], serde_json::Value::Null);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database(&installation.state()));
+    let edit = async {
+        let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        let sql = "update events set actor = 'nobody' where seq = 1";
+        let done = sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        sqlx::Connection::close(connection).await.unwrap();
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(edit);
+    let told = back_up(&second);
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(
+        told.out.contains("event 1 was changed") && told.err.contains("does not hold"),
+        "{told:?}"
+    );
+    assert!(
+        second.exists(),
+        "what was done to the history is no reason to have no backup"
+    );
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use xixin::domain::ids::CaseId;
 use xixin::domain::ladder::Way;
 
@@ -10,6 +11,7 @@ use crate::support::hall::Hall;
 use crate::support::intake::{brief_visit, promise, resident, visit};
 use crate::support::rulebook::at;
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
+use crate::vault::as_it_was_before;
 
 const TEN: &str = "2026-03-04 10:00";
 
@@ -262,4 +264,45 @@ async fn what_three_runs_died_over_is_held_and_the_others_go_on() {
     assert_eq!(hall.app.engine.store.release_suspects().await.unwrap(), 1);
     hall.settle().await;
     assert_eq!(hall.take_left().len(), 1);
+}
+
+#[tokio::test]
+async fn an_older_database_is_sealed_and_what_was_in_doubt_in_it_goes_once_more_under_its_name() {
+    let (hall, case, server) = cut_once().await;
+    let other = promise(&hall, resident(2), "2026-03-09").await;
+    let first = server.received().remove(0).text;
+    let plain = hex::encode(Sha256::digest(&first));
+    let of_it = "select reminder_id from attempts where wire_sha256 = ";
+    let reminder = format!("{of_it}'{}'", hall.app.engine.store.wire_sum(&plain));
+    let reminder = hall.column(&reminder).await.remove(0);
+    as_it_was_before(&hall).await;
+    // Those days kept the hash of the bytes itself.
+    hall.sql(&format!("update attempts set wire_sha256 = '{plain}'")).await;
+    let hall = hall.crash().await;
+    let sums = format!("select wire_sha256 from attempts where reminder_id = '{reminder}'");
+    let sum = hall.app.engine.store.wire_sum(&plain);
+    assert_eq!(hall.column(&sums).await, std::slice::from_ref(&sum));
+    hall.run_until("2026-03-10 18:00").await;
+    assert_eq!(hall.column(&sums).await, [sum.clone(), sum]);
+    let copies = server.received().iter().filter(|mail| mail.text == first).count();
+    assert_eq!(copies, 2);
+    // Whatever else was planned goes on, each once.
+    for case in [&case, &other] {
+        let twice = format!(
+            "select r.id from reminders r join attempts a on a.reminder_id = r.id
+             where r.case_id = '{case}' and r.id <> '{reminder}' group by r.id having count(*) > 1"
+        );
+        assert_eq!(hall.column(&twice).await, Vec::<String>::new());
+        let sent = format!(
+            "select r.id from reminders r join attempts a on a.reminder_id = r.id
+             where r.case_id = '{case}' and r.id <> '{reminder}' and a.outcome = 'accepted'"
+        );
+        assert!(!hall.column(&sent).await.is_empty());
+        let left = format!(
+            "select id from reminders
+             where case_id = '{case}' and state in ('queued', 'claimed', 'attempting') and due_ms < {}",
+            hall.now().as_millisecond()
+        );
+        assert_eq!(hall.column(&left).await, Vec::<String>::new());
+    }
 }

@@ -335,7 +335,7 @@ async fn chain_holds(hall: &Hall) {
 }
 
 /// Writes everything back as it stood before anything was sealed, with the chain of those days. Returns its head.
-async fn as_it_was_before(hall: &Hall) -> String {
+pub(crate) async fn as_it_was_before(hall: &Hall) -> String {
     let store = &hall.app.engine.store;
     let cases = store.open_after("", 1000).await.unwrap().cases;
     let residents: Vec<&PersonId> = cases.iter().map(|stored| &stored.case.party.person).collect();
@@ -650,4 +650,50 @@ async fn whether_a_database_is_sealed_can_be_told_without_a_key() {
     assert!(Store::is_sealed(path).await.unwrap());
     let refused = Store::look(path, None).await.unwrap_err();
     assert!(matches!(refused, StoreError::NoKey { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn no_hash_in_the_database_gives_a_number_away_to_whoever_lacks_the_key() {
+    let hall = Hall::open("2026-03-04 08:50").await;
+    visit(&hall, resident(1), "2026-03-05 09:30").await;
+    hall.run_until("2026-03-04 10:00").await;
+    let store = &hall.app.engine.store;
+    let wires = hall.column("select wire_sha256 from attempts where way = 'sms'").await;
+    let alike = hall.column("select sum from guard_alike").await;
+    let mut sent = 0;
+    for entry in std::fs::read_dir(hall.dir.path().join("state/sms")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let bytes = std::fs::read(path).unwrap();
+        let sum = hex::encode(Sha256::digest(&bytes));
+        assert!(wires.contains(&store.wire_sum(&sum)), "what left is not what was noted");
+        assert!(!wires.contains(&sum), "whoever tries out all numbers finds it");
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        let (_, words) = document["text"].as_str().unwrap().split_once('】').unwrap();
+        assert!(alike.contains(&store.words_sum(words)), "{words} was not counted");
+        let plain = hex::encode(Sha256::digest(words));
+        assert!(!alike.iter().any(|sum| plain.starts_with(sum.as_str())));
+        sent += 1;
+    }
+    assert!(sent > 0 && sent == wires.len(), "{sent} {wires:?}");
+}
+
+#[tokio::test]
+async fn a_line_of_the_erased_that_was_torn_takes_no_other_with_it() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let store = &hall.app.engine.store;
+    let mut people = Vec::new();
+    for number in [1, 2] {
+        let case = promise(&hall, resident(number), "2026-03-05").await;
+        people.push(store.case(&case).await.unwrap().unwrap().case.party.person);
+    }
+    let file = store.path().with_file_name("erased.log");
+    std::fs::write(&file, "2026-03-02T02:00:00Z p-torn").unwrap();
+    for person in &people {
+        store.note_erased(person, hall.now()).unwrap();
+    }
+    people.sort();
+    assert_eq!(store.to_erase_again().await.unwrap(), people);
 }
