@@ -33,6 +33,7 @@ pub mod message;
 mod open_cases;
 mod pace;
 pub mod person;
+mod place;
 pub mod planner;
 pub mod prepare;
 pub mod recorder;

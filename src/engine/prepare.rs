@@ -22,12 +22,12 @@ use crate::engine::cap::{Cap, cap};
 use crate::engine::guard::{Ask, held, words_of};
 use crate::engine::invite::invitation;
 use crate::engine::live::Rules;
-use crate::engine::settle::{Held, Judged, cancel, failed, settle, unjudged, wait};
+use crate::engine::place::Place;
+use crate::engine::settle::{Held, Judged, cancel, failed, put_off, settle, unjudged, wait};
 use crate::engine::wire::{Wire, domain, wire};
 use crate::engine::{Engine, calendar_news, digests, guard_notice, heartbeat, message, new_reminder};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
-use crate::store::holds::Counted;
 use crate::store::people::Around;
 use crate::store::queue::{Claimed, NewAttempt, Told, Verdict};
 use crate::store::reminders::{LedgerRow, NewReminder};
@@ -66,8 +66,8 @@ pub struct Ready {
     pub attempt: NewAttempt,
     pub wire: Wire,
     pub context: Context,
-    /// As what the guard has counted it; `None` for messages of no case, which it does not ask about.
-    pub counted: Option<Counted>,
+    /// Its place in the counts of the guard; `None` for messages of no case, which it does not ask about.
+    pub place: Option<Place>,
 }
 
 /// What is needed to find another way when this one fails, and what the ledger should say when it does not.
@@ -117,13 +117,21 @@ pub async fn prepare(
         // A fault of this program must not take the rest of the batch along.
         let judged = if row.case_id.is_empty() {
             let judged = AssertUnwindSafe(of_no_case(engine, rules, way, &row, now));
-            judged.catch_unwind().await.unwrap_or_else(|_| Ok(failed(&row, now)))?
+            match judged.catch_unwind().await {
+                Ok(Ok(judged)) => judged,
+                // What cannot be read today cannot be read at the next try either: the others do not wait for it.
+                Ok(Err(error @ (StoreError::Corrupt { .. } | StoreError::Erased { .. }))) => {
+                    unjudged(&row, &error, now)
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(_) => failed(&row, now),
+            }
         } else {
             catch_unwind(AssertUnwindSafe(|| judge(rules, way, &row, &mut facts, now)))
                 .unwrap_or_else(|_| failed(&row, now))
         };
         let is_approved = approved.contains(&row.id);
-        let (judged, counted) = guarded(engine, rules, (way, &row, is_approved), judged, now);
+        let (judged, place) = guarded(engine, rules, (way, &row, is_approved), judged, now);
         match judged {
             Judged::Settled { verdict, next } => {
                 let next = next.map(|(context, said)| Box::new((row, context, said)));
@@ -149,7 +157,13 @@ pub async fn prepare(
                 version,
             } => {
                 let unit = facts.unit_of(&row);
-                match wire(rules, way, &row, &to, unit, (rendered, invitation.map(|one| *one))) {
+                let content = (rendered, invitation.map(|one| *one));
+                let built = catch_unwind(AssertUnwindSafe(|| wire(rules, way, &row, &to, unit, content)));
+                let Ok(built) = built else {
+                    prepared.settled.push(Settled::new(put_off(&row, now)));
+                    continue;
+                };
+                match built {
                     Ok((wire, attempt)) => prepared.ready.push(Ready {
                         claimed: row,
                         attempt: NewAttempt {
@@ -158,12 +172,9 @@ pub async fn prepare(
                         },
                         wire,
                         context,
-                        counted,
+                        place,
                     }),
                     Err(said) => {
-                        if let Some(counted) = &counted {
-                            engine.guard.give_back(way, counted);
-                        }
                         let verdict = settle(&row, State::Refused, said.clone(), now);
                         prepared.settled.push(Settled {
                             next: Some(Box::new((row, context, said))),
@@ -193,7 +204,7 @@ fn guarded(
     (way, row, approved): (Way, &Claimed, bool),
     judged: Judged,
     now: Timestamp,
-) -> (Judged, Option<Counted>) {
+) -> (Judged, Option<Place>) {
     let Judged::Go { rendered, context, .. } = &judged else {
         return (judged, None);
     };
@@ -207,7 +218,7 @@ fn guarded(
         approved,
     };
     match held(rules, row, context, engine.guard.ask(&ask, now), now) {
-        Ok(counted) => (judged, Some(counted)),
+        Ok(counted) => (judged, Some(Place::new(&engine.guard, way, counted))),
         Err(stopped) => (*stopped, None),
     }
 }

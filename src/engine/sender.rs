@@ -335,8 +335,8 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
     engine.know_the_day(now).await?;
     let (before, claimed) = sent_before(engine, &rules, way, claimed, now).await?;
     let Prepared { settled, ready } = prepare(engine, &rules, way, claimed, now).await?;
-    let ready = as_before(engine, &rules, way, ready, now).await?;
-    let begun = begin(engine, way, &ready, now).await?;
+    let mut ready = as_before(engine, &rules, way, ready, now).await?;
+    let begun = begin(engine, way, &mut ready, now).await?;
     drop(counting);
     for settled in before.into_iter().chain(settled) {
         recorder.send(Ended::Settled(Box::new(settled))).await;
@@ -345,9 +345,6 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
         .into_iter()
         .partition(|ready| begun.started.contains(&ready.attempt.id));
     for ready in changed {
-        if let Some(counted) = &ready.counted {
-            engine.guard.give_back(way, counted);
-        }
         // The case changed between the judgement and the attempt, or the lease has run down: judge it again.
         recorder.send(Ended::Again(Lease::of(&ready.claimed))).await;
     }
@@ -375,11 +372,11 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
     for Ready {
         claimed,
         attempt,
-        counted,
+        place,
         ..
     } in going
     {
-        if counted.is_some() {
+        if place.is_some() {
             engine.guard.ended(way, None);
         }
         let now = engine.clock.now();
@@ -395,8 +392,8 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
     Vec::new()
 }
 
-/// Records the attempts, and what they add to the counts of the guard. When that fails, what they had taken in the counts is given back.
-async fn begin(engine: &Engine, way: Way, ready: &[Ready], now: Timestamp) -> Result<Begun, StoreError> {
+/// Records the attempts, and what they add to the counts of the guard. Those that start keep their places there.
+async fn begin(engine: &Engine, way: Way, ready: &mut [Ready], now: Timestamp) -> Result<Begun, StoreError> {
     if ready.is_empty() {
         return Ok(Begun::default());
     }
@@ -406,20 +403,23 @@ async fn begin(engine: &Engine, way: Way, ready: &[Ready], now: Timestamp) -> Re
     };
     let attempts: Vec<NewAttempt> = ready.iter().map(judged).collect();
     let counted = ready.iter().filter_map(|ready| {
-        let counted = ready.counted.clone()?;
+        let counted = ready.place.as_ref()?.counted().clone();
         Some((ready.claimed.id.clone(), counted))
     });
     let counted: HashMap<String, Counted> = counted.collect();
     let day = engine.guard.day();
     // By the time of now, not of the judgement: a lease may have run down while many were rendered.
     let at = engine.clock.now();
-    let begun = engine.store.begin_counted(way, &attempts, (&day, &counted), at).await;
-    if begun.is_err() {
-        for counted in counted.values() {
-            engine.guard.give_back(way, counted);
+    let begun = engine.store.begin_counted(way, &attempts, (&day, &counted), at).await?;
+    for ready in ready
+        .iter_mut()
+        .filter(|ready| begun.started.contains(&ready.attempt.id))
+    {
+        if let Some(place) = &mut ready.place {
+            place.begun();
         }
     }
-    begun
+    Ok(begun)
 }
 
 async fn send_one(
@@ -436,7 +436,7 @@ async fn send_one(
         attempt,
         wire,
         context,
-        counted,
+        place,
     } = ready;
     // A fault of this program must not take the rest of the batch along.
     let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire, slot, stop))
@@ -452,7 +452,7 @@ async fn send_one(
         Some(Sent { outcome, by: None })
     });
     let Some(Sent { outcome, by }) = sent else {
-        if counted.is_some() {
+        if place.is_some() {
             engine.guard.ended(way, None);
         }
         let (claimed, now) = (Box::new(claimed), engine.clock.now());

@@ -102,6 +102,12 @@ pub(crate) fn adding(row: &Claimed, said: &Said) -> Said {
 
 /// This program failed over one reminder.
 pub(crate) fn failed(row: &Claimed, now: Timestamp) -> Judged {
+    let verdict = put_off(row, now);
+    Judged::Settled { verdict, next: None }
+}
+
+/// What becomes of it then.
+pub(crate) fn put_off(row: &Claimed, now: Timestamp) -> Verdict {
     tracing::error!(reminder.id = %row.id, "reminder {} makes the program fail; it waits, the others go on", row.id);
     later(
         row,
@@ -123,7 +129,8 @@ pub(crate) fn unjudged(row: &Claimed, error: &StoreError, now: Timestamp) -> Jud
         "案件或人员记录无法读取,请管理员修复",
         "the record of the case or of a person cannot be read; an administrator has to repair it",
     );
-    later(row, said, now)
+    let verdict = later(row, said, now);
+    Judged::Settled { verdict, next: None }
 }
 
 /// Why nothing is sent, and nobody phones, about somebody whose data was erased.
@@ -132,13 +139,12 @@ pub(crate) fn erased_said() -> Said {
 }
 
 /// Waits a little; when that would be too late, it is a trouble that people see.
-fn later(row: &Claimed, said: Said, now: Timestamp) -> Judged {
+fn later(row: &Claimed, said: Said, now: Timestamp) -> Verdict {
     let until = now
         .checked_add(SignedDuration::from_mins(UNJUDGED_MIN))
         .unwrap_or(Timestamp::MAX);
     if until.as_millisecond() < row.valid_until_ms {
-        return wait(row, until, said);
+        return waiting(row, until, &said);
     }
-    let verdict = settle(row, State::Refused, said, now);
-    Judged::Settled { verdict, next: None }
+    settle(row, State::Refused, said, now)
 }

@@ -278,6 +278,18 @@ async fn each_owner_gets_one_letter_about_all_their_moved_dates() {
 }
 
 #[tokio::test]
+async fn a_letter_that_cannot_be_read_waits_and_does_not_fail_its_batch() {
+    let (hall, _, found) = hall().await;
+    queue(&hall, &found).await;
+    hall.plan().await;
+    hall.sql("update meta set value = substr(value, 1, length(value) - 4) || 'AAAA' where name like 'news|calendar|%'")
+        .await;
+    hall.settle().await;
+    let letter = "select state from reminders where text = 'calendar_changed'";
+    assert_eq!(hall.column(letter).await, ["queued"]);
+}
+
+#[tokio::test]
 async fn what_was_closed_or_changed_meanwhile_is_left_out_of_the_letter() {
     let (hall, [later, sooner, _], found) = hall().await;
     queue(&hall, &found).await;
