@@ -29,6 +29,8 @@ impl App {
     /// Lets one hold go. What was held because it is too much takes two supervisors; the first one's word is noted.
     pub async fn release_one(&self, id: &str, reason: &str, who: &str) -> Result<Answer, StoreError> {
         let engine = &self.engine;
+        // Until the guard knows of it, too.
+        let _unread = engine.guard.unread().await;
         let (now, rules) = (engine.clock.now(), engine.live.get());
         let today = rules.rulebook.zone.to_datetime(now).date();
         let staff = rules.rulebook.org.staff.get(&StaffId::from(who));

@@ -33,7 +33,8 @@ use crate::template::Rendered;
 #[derive(Debug, Default)]
 pub struct Guard {
     book: Mutex<Option<Book>>,
-    /// Held while the counts are read, so that nobody counts in a book that is about to be replaced.
+    /// Held while the counts are read, so that nobody counts in a book that is about to be replaced, and while something is released, so
+    /// that a book read before does not come after it.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -106,7 +107,11 @@ impl Engine {
         let sums: Vec<(String, String)> = sums.map(|(text, sum)| (text.to_string(), sum.clone())).collect();
         self.store.note_texts(&sums).await?;
         let since = day.checked_sub(Span::new().days(USUAL_DAYS)).unwrap_or(day);
-        let known = self.store.guard_known(&day.to_string(), &since.to_string()).await?;
+        let held = self.guard.held();
+        let known = self
+            .store
+            .guard_known(&day.to_string(), &since.to_string(), &held)
+            .await?;
         self.guard
             .learn(day, rules.generation, rules.rulebook.schedule.guard, known);
         Ok(())
@@ -120,6 +125,18 @@ impl Guard {
             book.generation = None;
             book.open.retain(|hold| hold.id != id);
         }
+    }
+
+    /// While this is kept, the counts are not read.
+    pub(crate) async fn unread(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.reading.lock().await
+    }
+
+    /// The holds that messages fall under now.
+    fn held(&self) -> Vec<String> {
+        let book = self.book();
+        let open = book.iter().flat_map(|book| &book.open);
+        open.map(|hold| hold.id.clone()).collect()
     }
 
     /// The local day that is being counted, as the database names it.
@@ -232,7 +249,8 @@ impl Guard {
         if let Some(old) = kept.take() {
             book.email.under_way = old.email.under_way;
             book.sms.under_way = old.sms.under_way;
-            let is_new = |hold: &Hold| book.open.iter().all(|known| known.id != hold.id);
+            let is_new =
+                |hold: &Hold| book.open.iter().all(|known| known.id != hold.id) && !known.released.contains(&hold.id);
             let new: Vec<Hold> = old.open.into_iter().filter(is_new).collect();
             book.open.extend(new);
         }

@@ -370,31 +370,37 @@ impl Work {
         reminders::add(&mut tx, &self.rows.iter().collect::<Vec<_>>()).await?;
         reminders::add(&mut tx, &self.calls.iter().collect::<Vec<_>>()).await?;
         reminders::add_heirs(&mut tx, &self.heirs).await?;
-        self.write_held(engine, &mut tx).await?;
+        let released = self.write_held(engine, &mut tx).await?;
         for (case, reminder, at) in &self.refused {
             let reminder = reminder.clone();
             events::append(&mut tx, *at, case, ACTOR, &[Event::MessageRefused { reminder }]).await?;
         }
-        commit(tx, "record outcomes").await
+        commit(tx, "record outcomes").await?;
+        for hold in released {
+            engine.guard.released(&hold);
+        }
+        Ok(())
     }
 }
 
 impl Work {
-    /// What is held, with the word about it to whoever may release it and to whoever phones meanwhile.
-    async fn write_held(&self, engine: &Engine, tx: &mut Tx) -> Result<(), StoreError> {
+    /// What is held, with the word about it to whoever may release it and to whoever phones meanwhile. Returns the holds that were
+    /// released before what they held was written.
+    async fn write_held(&self, engine: &Engine, tx: &mut Tx) -> Result<Vec<String>, StoreError> {
         let day = engine.guard.day();
         for (way, (ended, failed)) in &self.first {
             holds::count_ended(tx, &day, way, *ended, *failed).await?;
         }
         holds::mark(tx, &self.marked).await?;
         if self.opened.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         holds::open(tx, &self.opened, engine.clock.now()).await?;
         let callers = self.calls.iter().filter_map(|row| row.assignee.as_deref());
         let callers: BTreeSet<&str> = callers.collect();
         let words = guard_notice::rows(&engine.live.get().rulebook, &self.opened, &callers, engine.clock.now());
-        reminders::add(tx, &words.iter().collect::<Vec<_>>()).await.map(drop)
+        reminders::add(tx, &words.iter().collect::<Vec<_>>()).await?;
+        holds::let_go_released(tx, &self.marked, engine.clock.now()).await
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Known {
     pub alike: Vec<(String, i64)>,
     pub texts: Vec<TextRow>,
     pub open: Vec<Hold>,
+    /// Those of the holds asked about that people have released.
+    pub released: Vec<String>,
     /// Whether two people have ever released something that may still be on its way.
     pub any_approved: bool,
 }
@@ -116,15 +118,19 @@ pub struct HeldCount {
 }
 
 impl Store {
-    /// What is known about `day`, and what left on the days since `since` (ISO dates).
-    pub async fn guard_known(&self, day: &str, since: &str) -> Result<Known, StoreError> {
+    /// What is known about `day`, about what left on the days since `since` (ISO dates), and about these holds.
+    pub async fn guard_known(&self, day: &str, since: &str, held: &[String]) -> Result<Known, StoreError> {
         const WAYS: &str = "select way, run, ended, failed from guard_days where day = $1";
         const BEFORE: &str = "
             select cast(sum(sent) as bigint) from guard_days where day >= $1 and day < $2 group by day";
         const ALIKE: &str = "select sum, told from guard_alike where day = $1";
         const TEXTS: &str = "select text, sum, sent, first_ms, trusted from guard_texts";
         const APPROVED: &str = "select count(*) from (select id from holds where released_ms is not null limit 1)";
+        const RELEASED: &str = "
+            select id from holds where id in (select value from json_each($1)) and released_ms is not null";
         let during = "read what the guard has counted";
+        let released = sqlx::query_scalar(RELEASED).bind(json(&held));
+        let released = released.fetch_all(self.reader()).await;
         let ways = sqlx::query_as(WAYS).bind(day).fetch_all(self.reader()).await;
         let before = sqlx::query_scalar(BEFORE).bind(since).bind(day);
         let before = before.fetch_all(self.reader()).await;
@@ -137,6 +143,7 @@ impl Store {
             alike: alike.during(during)?,
             texts: texts.during(during)?,
             open: self.open_holds().await?,
+            released: released.during(during)?,
             any_approved: approved.during(during)? > 0,
         })
     }
@@ -370,6 +377,30 @@ pub async fn mark(tx: &mut Tx, marked: &[Marked]) -> Result<(), StoreError> {
         .await
         .map(|_| ())
         .during("say what reminders wait for")
+}
+
+/// Lets go what was held although two people had released its hold while it was being judged. Returns the ids of those holds.
+pub async fn let_go_released(tx: &mut Tx, marked: &[Marked], now: Timestamp) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "
+        update reminders
+        set state = 'queued', hold = null, approved = old.id, not_before_ms = $2,
+            reason_zh = reason_zh || '; 经 ' || old.first_by || '、' || old.released_by || ' 核准发出',
+            reason_en = reason_en || '; ' || old.first_by || ' and ' || old.released_by || ' let it go'
+        from (
+            select new.value ->> 'id' as reminder, holds.id, holds.first_by, holds.released_by
+            from json_each($1) as new
+            join holds on holds.id = new.value ->> 'hold'
+            where holds.released_ms is not null
+        ) as old
+        where reminders.id = old.reminder and reminders.hold = old.id and reminders.state = 'held'
+        returning reminders.approved";
+    let gone: Vec<String> = sqlx::query_scalar(SQL)
+        .bind(json(&marked))
+        .bind(now.as_millisecond())
+        .fetch_all(&mut **tx)
+        .await
+        .during("let go what was released")?;
+    Ok(gone)
 }
 
 /// Adds what a batch sends to the counts.

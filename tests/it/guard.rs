@@ -5,6 +5,7 @@ use xixin::domain::command::NewCase;
 use xixin::domain::ids::StaffId;
 use xixin::domain::ladder::Way;
 use xixin::engine::desk::Desk;
+use xixin::engine::sender;
 use xixin::engine::waits::Wait;
 
 use crate::support::daemon::Installation;
@@ -269,6 +270,77 @@ async fn held_messages_become_calls_before_they_are_of_no_use() {
         (3, false),
         "{after:?}"
     );
+}
+
+#[tokio::test]
+async fn what_is_written_as_held_after_its_hold_was_released_goes_on() {
+    let hall = Hall::open_edited("2026-03-06 10:00", |config| {
+        let schedule = config.join("schedule.toml");
+        let text = std::fs::read_to_string(&schedule).unwrap();
+        std::fs::write(schedule, text.replace("run_min = 50", "run_min = 2")).unwrap();
+    })
+    .await;
+    hall.without_digest("2026-03-09").await;
+    for number in 0..4 {
+        promise(&hall, resident(number), "2026-03-09").await;
+    }
+    hall.run_until("2026-03-09 08:30").await;
+    assert_eq!(count(&hall, "text = 'callback_due' and state = 'held'").await, "2");
+    let id = waits(&hall, "run").await.remove(0).id;
+    assert!(release(&hall, &id, "gu").await, "the first of two");
+    // The release is in the database while messages are judged that do not know of it.
+    let store = &hall.app.engine.store;
+    let hold = store.open_holds().await.unwrap().remove(0);
+    let by = ("shen", "已核对");
+    let gone = store
+        .release_hold(&hold, "2026-03-09", 20, by, hall.now())
+        .await
+        .unwrap();
+    assert_eq!(gone, Some(2));
+    assert_eq!(hall.send_by(Way::Email).await, 2);
+    let released = format!("text = 'callback_due' and state = 'queued' and hold is null and approved = '{id}'");
+    assert_eq!(count(&hall, &released).await, "2", "judged as held, but not left there");
+    hall.send().await;
+    assert_eq!(count(&hall, "text = 'callback_due' and state = 'accepted'").await, "4");
+
+    // The guard knows by now that nothing falls under it any more.
+    promise(&hall, resident(9), "2026-03-09").await;
+    hall.settle().await;
+    assert_eq!(count(&hall, "text = 'callback_due' and state = 'accepted'").await, "5");
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_after_it_was_judged_gives_back_its_places_in_the_counts() {
+    let hall = Hall::open_edited("2026-03-06 10:00", |config| {
+        let schedule = config.join("schedule.toml");
+        let text = std::fs::read_to_string(&schedule).unwrap();
+        std::fs::write(schedule, text.replace("run_min = 50", "run_min = 2")).unwrap();
+    })
+    .await;
+    hall.without_digest("2026-03-09").await;
+    for number in 0..2 {
+        promise(&hall, resident(number), "2026-03-09").await;
+    }
+    hall.clock.set(at("2026-03-09 08:30"));
+    hall.plan().await;
+    // Looked at only for what has been tried, after it was judged: what may have left before.
+    hall.sql("update reminders set tries = 1 where text = 'callback_due' and id = (select max(id) from reminders where text = 'callback_due')")
+        .await;
+    hall.sql("alter table attempts rename column wire_sha256 to gone").await;
+    let engine = &hall.app.engine;
+    let step = || sender::step(engine, Way::Email, &hall.recorder, hall.now());
+    for _ in 0..12 {
+        assert!(step().await.is_err());
+        hall.recorder.flush().await;
+        engine.gate.set_storage_fault(None);
+    }
+    hall.sql("alter table attempts rename column gone to wire_sha256").await;
+    assert_eq!(
+        step().await.unwrap().started,
+        2,
+        "none of them left, so none is counted"
+    );
+    assert_eq!(count(&hall, "text = 'callback_due' and state = 'accepted'").await, "2");
 }
 
 #[tokio::test]
