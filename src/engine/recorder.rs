@@ -47,6 +47,8 @@ pub enum Ended {
         claimed: Box<Claimed>,
         attempt: NewAttempt,
         way: Way,
+        /// Whether `sent.log` says that it is about to leave.
+        noted: bool,
         now: Timestamp,
     },
     /// Answers once everything before it has been recorded.
@@ -113,9 +115,12 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
                     claimed,
                     attempt,
                     way,
+                    noted,
                     now,
                 } => {
-                    work.ends.push((key_of(&claimed, way), false));
+                    if noted {
+                        work.ends.push((key_of(&claimed, way), false));
+                    }
                     work.again(Lease::of(&claimed), Some(not_begun(attempt, now)));
                 }
                 Ended::Attempt(attempted) => {
@@ -367,11 +372,17 @@ impl Work {
     async fn write(&self, engine: &Engine) -> Result<(), StoreError> {
         let mut tx = engine.store.begin().await?;
         record(&mut tx, &self.verdicts).await?;
-        reminders::add(&mut tx, &self.rows.iter().collect::<Vec<_>>()).await?;
+        let untold = self.untold(&mut tx).await?;
+        let rows = self.rows.iter();
+        let rows = rows.filter(|row| untold.get(row.case_id.as_str()) != Some(&Untold::Erased));
+        reminders::add(&mut tx, &rows.collect::<Vec<_>>()).await?;
         reminders::add(&mut tx, &self.calls.iter().collect::<Vec<_>>()).await?;
         reminders::add_heirs(&mut tx, &self.heirs).await?;
         let released = self.write_held(engine, &mut tx).await?;
         for (case, reminder, at) in &self.refused {
+            if untold.contains_key(case.as_str()) {
+                continue;
+            }
             let reminder = reminder.clone();
             events::append(&mut tx, *at, case, ACTOR, &[Event::MessageRefused { reminder }]).await?;
         }
@@ -383,7 +394,33 @@ impl Work {
     }
 }
 
+/// Why a case's story cannot be told further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Untold {
+    /// Its resident was erased while the message was on the wire: nobody phones either.
+    Erased,
+    Unreadable,
+}
+
 impl Work {
+    /// The cases whose events cannot be sealed. One of them must not keep the outcomes of all the others from being recorded.
+    async fn untold(&self, tx: &mut Tx) -> Result<BTreeMap<&str, Untold>, StoreError> {
+        let mut untold = BTreeMap::new();
+        for (case, reminder, _) in &self.refused {
+            let why = match events::can_seal(tx, case).await {
+                Ok(()) => continue,
+                Err(StoreError::Erased { .. }) => Untold::Erased,
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    error!(reminder.id = %reminder, case.id = %case, "that a message was refused cannot be noted: {error}");
+                    Untold::Unreadable
+                }
+                Err(error) => return Err(error),
+            };
+            untold.insert(case.as_str(), why);
+        }
+        Ok(untold)
+    }
+
     /// What is held, with the word about it to whoever may release it and to whoever phones meanwhile. Returns the holds that were
     /// released before what they held was written.
     async fn write_held(&self, engine: &Engine, tx: &mut Tx) -> Result<Vec<String>, StoreError> {

@@ -194,12 +194,17 @@ async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<O
         return Ok(None);
     }
     let flow = flow(engine, way, now);
-    // Mail servers are probed without a message, SMS gateways with any one.
-    if (flow == Flow::Free || flow == Flow::Probe && way == Way::Sms)
-        && let Ok(alone) = Arc::clone(&engine.alone).try_acquire_owned()
+    let (claim, limit) = match flow {
+        Flow::Free => (Claim::Due, most),
+        // Mail servers are probed without a message, SMS gateways with any one.
+        Flow::Probe if way == Way::Email => return Ok(None),
+        Flow::Probe => (Claim::Probe, 1),
+        Flow::Until(_) => (Claim::Fallback, most),
+    };
+    if let Ok(alone) = Arc::clone(&engine.alone).try_acquire_owned()
         && let Some(suspect) = engine
             .store
-            .claim_suspect(way, now, &engine.holder, lease_end(now))
+            .claim_suspect(way, claim, now, &engine.holder, lease_end(now))
             .await?
     {
         return Ok(Some(Batch {
@@ -209,13 +214,6 @@ async fn claim(engine: &Engine, way: Way, most: i64, now: Timestamp) -> Result<O
             alone: Some(alone),
         }));
     }
-    let (claim, limit) = match flow {
-        Flow::Free => (Claim::Due, most),
-        // Mail servers are probed without a message.
-        Flow::Probe if way == Way::Email => return Ok(None),
-        Flow::Probe => (Claim::Probe, 1),
-        Flow::Until(_) => (Claim::Fallback, most),
-    };
     let claimed = engine
         .store
         .claim_due(way, claim, now, limit, &engine.holder, lease_end(now))
@@ -385,6 +383,7 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
                 claimed: Box::new(claimed),
                 attempt,
                 way,
+                noted: false,
                 now,
             })
             .await;
@@ -461,6 +460,7 @@ async fn send_one(
                 claimed,
                 attempt,
                 way,
+                noted: true,
                 now,
             })
             .await;

@@ -22,7 +22,7 @@ pub struct TakenOver {
     /// Queued again.
     pub again: u64,
     /// Held until a person releases them: three runs have died over each of them.
-    pub held: u64,
+    pub held: usize,
     /// Of unknown fate: a person has to look at them.
     pub doubtful: usize,
 }
@@ -48,23 +48,20 @@ impl Engine {
             Resolve::Again { .. } | Resolve::Person => None,
         };
         let found = settle_interrupted(&mut tx, &self.holder, EMAIL_CRASHES_MAX, ask, now).await?;
-        let calls = self.calls(&found.doubtful, now).await?;
+        let mut calls = self.calls(&found.doubtful, &in_doubt(), now).await?;
+        calls.extend(self.calls(&found.held, &deadly(), now).await?);
         reminders::add(&mut tx, &calls.iter().collect::<Vec<_>>()).await?;
         commit(tx, "take over from the last run").await?;
         Ok(TakenOver {
             again: found.again,
-            held: found.held,
+            held: found.held.len(),
             doubtful: found.doubtful.len(),
         })
     }
 
     /// Never the same message by another way: it may have arrived.
-    async fn calls(&self, doubtful: &[Doubtful], now: Timestamp) -> Result<Vec<NewReminder>, StoreError> {
+    async fn calls(&self, doubtful: &[Doubtful], said: &Said, now: Timestamp) -> Result<Vec<NewReminder>, StoreError> {
         let rules = self.live.get();
-        let said = Said::new(
-            "程序中断,不知是否已发出",
-            "interrupted; nobody knows whether it went out",
-        );
         let ids: Vec<CaseId> = doubtful.iter().map(|found| found.row.case_id.as_str().into()).collect();
         let cases = self.store.cases(&ids.iter().collect::<Vec<_>>()).await?;
         let mut rows = Vec::new();
@@ -72,9 +69,23 @@ impl Engine {
             let way = Way::parse(way).and_then(|way| queued(row, way));
             if let (Some(queued), Some(stored)) = (way, cases.get(row.case_id.as_str())) {
                 let context = context(&rules, &stored.case, row, &queued, now);
-                rows.extend(another_way(row, &context, &said, "", now));
+                rows.extend(another_way(row, &context, said, "", now));
             }
         }
         Ok(rows)
     }
+}
+
+fn in_doubt() -> Said {
+    Said::new(
+        "程序中断,不知是否已发出",
+        "interrupted; nobody knows whether it went out",
+    )
+}
+
+fn deadly() -> Said {
+    Said::new(
+        "三次处理时程序都中断,已扣留",
+        "the program ended three times while it had this in hand; it is held",
+    )
 }

@@ -120,6 +120,17 @@ pub async fn append(
     append_all(tx, at, actor, &[(case, events)]).await
 }
 
+/// Whether what happens to a case can be sealed still. An error of it leaves nothing behind in the transaction.
+pub async fn can_seal(tx: &mut Tx, case: &CaseId) -> Result<(), StoreError> {
+    let residents = residents_of(tx, std::iter::once(case)).await?;
+    let owner = residents.get(case.as_str()).map_or(HALL, String::as_str);
+    let place = Place {
+        row: case.as_str(),
+        ..PLACE
+    };
+    make_keys(tx, &[owner]).await?.seal(owner, place, "").map(drop)
+}
+
 /// Writes what concerns no single case.
 pub async fn append_house(tx: &mut Tx, at: Timestamp, actor: &str, events: &[Event]) -> Result<(), StoreError> {
     append_all(tx, at, actor, &[(&CaseId::from(""), events)]).await

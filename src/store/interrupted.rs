@@ -11,13 +11,13 @@ use crate::store::{During, StoreError, Tx};
 pub struct Interrupted {
     /// How many are queued again.
     pub again: u64,
-    /// How many are held, because every run dies over them.
-    pub held: u64,
+    /// Those that are held, because every run dies over them; people tell them meanwhile.
+    pub held: Vec<Doubtful>,
     /// Those that nobody can tell the fate of; a person has to look at them.
     pub doubtful: Vec<Doubtful>,
 }
 
-/// A reminder of unknown fate.
+/// A reminder that goes to a person.
 #[derive(Debug, FromRow)]
 pub struct Doubtful {
     pub way: String,
@@ -63,12 +63,14 @@ pub async fn settle_interrupted(
                   reason_zh, reason_en";
     const HELD: &str = "
         update reminders
-        set state = 'held', holder = null, lease_until_ms = null, crashes = crashes + 1,
+        set state = 'held', hold = null, holder = null, lease_until_ms = null, crashes = crashes + 1,
             reason_zh = '三次处理时程序都中断,已扣留,请管理员查看',
             reason_en = 'the program ended three times while it had this in hand; held, an administrator has to look'
-        where state in ('claimed', 'attempting') and holder is not $1 and crashes + 1 >= $2";
+        where state in ('claimed', 'attempting') and holder is not $1 and crashes + 1 >= $2
+        returning way, id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+                  reason_zh, reason_en";
     const AGAIN: &str = "
-        update reminders set state = 'queued', holder = null, lease_until_ms = null, crashes = crashes + 1
+        update reminders set state = 'queued', hold = null, holder = null, lease_until_ms = null, crashes = crashes + 1
         where state in ('claimed', 'attempting') and holder is not $1";
     let now_ms = now.as_millisecond();
     let ask_ms = ask.map(Timestamp::as_millisecond);
@@ -92,10 +94,10 @@ pub async fn settle_interrupted(
         .fetch_all(&mut **tx)
         .await
         .during("settle interrupted messages")?;
-    let held = sqlx::query(HELD)
+    let held = sqlx::query_as(HELD)
         .bind(holder)
         .bind(CRASHES_MAX)
-        .execute(&mut **tx)
+        .fetch_all(&mut **tx)
         .await
         .during("hold what runs die over")?;
     let again = sqlx::query(AGAIN)
@@ -105,7 +107,7 @@ pub async fn settle_interrupted(
         .during("queue interrupted reminders")?;
     Ok(Interrupted {
         again: again.rows_affected(),
-        held: held.rows_affected(),
+        held,
         doubtful,
     })
 }

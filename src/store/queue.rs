@@ -197,6 +197,7 @@ impl Store {
             where id in (
                 select id from reminders
                 where state = 'queued' and way = $1 and not_before_ms <= $2 and priority >= 2 and fallback <> ''
+                  and crashes = 0
                 order by priority desc, valid_until_ms, id
                 limit $3
             )
@@ -222,10 +223,12 @@ impl Store {
         Ok(claimed)
     }
 
-    /// Leases one reminder that runs may have died over, the least suspicious first. These are never claimed with others.
+    /// Leases one reminder that runs may have died over, the least suspicious first. These are never claimed with others; while the
+    /// provider is down, only what is critical and has another way to go.
     pub async fn claim_suspect(
         &self,
         way: Way,
+        claim: Claim,
         now: Timestamp,
         holder: &str,
         lease_until: Timestamp,
@@ -234,6 +237,7 @@ impl Store {
         const NEXT: &str = "
             select id from reminders
             where state = 'queued' and way = $1 and crashes > 0 and not_before_ms <= $2
+              and ($3 = 0 or priority >= 2 and fallback <> '')
             order by crashes, priority desc, valid_until_ms, id
             limit 1";
         const CLAIM: &str = "
@@ -245,6 +249,7 @@ impl Store {
         let next: Option<String> = sqlx::query_scalar(NEXT)
             .bind(way.name())
             .bind(now.as_millisecond())
+            .bind(i64::from(claim == Claim::Fallback))
             .fetch_optional(self.reader())
             .await
             .during("look for what runs may have died over")?;
@@ -520,6 +525,8 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
             closed_ms = new.closed_ms,
             -- it came through: whatever ended the program was something else
             crashes = 0,
+            -- what it waited for is over; what waits again is marked after this
+            hold = null,
             holder = null,
             lease_until_ms = null
         from (

@@ -12,6 +12,8 @@
 //! -9f86d081…     was not taken: it may be sent again
 //! ```
 //!
+//! Each `-` is the end of one `+`: an attempt in doubt has no end, so a later one that was refused leaves the message in doubt.
+//!
 //! The number of the last batch is in the database as well, written with the attempts. A database that knows of fewer batches than the
 //! log is an older one that somebody has put in its place, however that was done.
 
@@ -76,6 +78,8 @@ pub struct SentLog {
     /// `None` in a process that sends nothing: there every attempt to send fails.
     file: Option<Mutex<File>>,
     earlier: HashMap<Key, Earlier>,
+    /// How many names were in it.
+    lives: i64,
 }
 
 /// What a log file holds.
@@ -86,11 +90,47 @@ struct Read {
     /// The highest number of a batch below the last name.
     serial: i64,
     /// All that was written below names before the last one.
-    earlier: HashMap<Key, Earlier>,
+    earlier: HashMap<Key, Trace>,
     /// The same below the last name.
-    current: HashMap<Key, Earlier>,
+    current: HashMap<Key, Trace>,
     /// Whether the last line is whole.
     whole: bool,
+}
+
+/// What the lines about one message come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trace {
+    Sent,
+    /// So many attempts have no end.
+    Open(u32),
+}
+
+impl Trace {
+    fn earlier(self) -> Earlier {
+        match self {
+            Self::Sent => Earlier::Sent,
+            Self::Open(_) => Earlier::Doubtful,
+        }
+    }
+}
+
+/// One more attempt, or as many.
+fn open(traces: &mut HashMap<Key, Trace>, key: Key, more: u32) {
+    let before = match traces.get(&key) {
+        Some(Trace::Open(count)) => *count,
+        Some(Trace::Sent) | None => 0,
+    };
+    traces.insert(key, Trace::Open(before.saturating_add(more)));
+}
+
+/// One attempt was not taken. False when nothing is known of any.
+fn close(traces: &mut HashMap<Key, Trace>, key: &Key) -> bool {
+    match traces.get_mut(key) {
+        Some(Trace::Open(count)) if *count > 1 => *count -= 1,
+        Some(_) => drop(traces.remove(key)),
+        None => return false,
+    }
+    true
 }
 
 impl SentLog {
@@ -100,6 +140,7 @@ impl SentLog {
             path: PathBuf::new(),
             file: None,
             earlier: HashMap::new(),
+            lives: 0,
         }
     }
 
@@ -123,12 +164,17 @@ impl SentLog {
             Some(_) => Fit::Restored,
         };
         if fit != Fit::Same {
-            read.earlier.extend(read.current);
+            read.turn();
         }
         let log = Self {
             path: path.to_owned(),
             file: Some(Mutex::new(file)),
-            earlier: read.earlier,
+            lives: i64::try_from(read.names.len()).unwrap_or(i64::MAX),
+            earlier: read
+                .earlier
+                .iter()
+                .map(|(key, trace)| (*key, trace.earlier()))
+                .collect(),
         };
         if read.names.is_empty() {
             log.name(incarnation)?;
@@ -139,6 +185,11 @@ impl SentLog {
     /// From here on it is the database with this name that sends.
     pub fn name(&self, incarnation: &str) -> io::Result<()> {
         self.append(&format!("@{incarnation}\n"), true)
+    }
+
+    /// How many databases had sent before this one was opened.
+    pub fn lives(&self) -> i64 {
+        self.lives
     }
 
     /// How many messages databases before this one have sent, or may have.
@@ -227,7 +278,7 @@ impl Read {
             Some('@') => {
                 self.names.push(rest.to_owned());
                 self.serial = 0;
-                self.earlier.extend(self.current.drain());
+                self.turn();
             }
             Some('#') => self.serial = self.serial.max(rest.parse().unwrap_or(0)),
             Some(sign @ ('+' | '=' | '-')) => {
@@ -236,16 +287,23 @@ impl Read {
                     return;
                 }
                 match sign {
-                    '+' => drop(self.current.insert(key, Earlier::Doubtful)),
-                    '=' => drop(self.current.insert(key, Earlier::Sent)),
-                    _ => {
-                        self.current.remove(&key);
-                        // What an earlier database could not send, this one may.
-                        self.earlier.remove(&key);
-                    }
+                    '+' => open(&mut self.current, key, 1),
+                    '=' => drop(self.current.insert(key, Trace::Sent)),
+                    // What an earlier database could not send, this one may.
+                    _ => drop(close(&mut self.current, &key) || close(&mut self.earlier, &key)),
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What the database of the last name did was done by one before from now on.
+    fn turn(&mut self) {
+        for (key, trace) in std::mem::take(&mut self.current) {
+            match trace {
+                Trace::Sent => drop(self.earlier.insert(key, trace)),
+                Trace::Open(count) => open(&mut self.earlier, key, count),
+            }
         }
     }
 }
@@ -279,6 +337,27 @@ mod tests {
             assert_eq!(log.earlier(&k("refused")), None);
             assert_eq!(log.earlier(&k("never")), None);
         }
+    }
+
+    #[test]
+    fn a_refusal_does_not_end_the_doubt_of_an_attempt_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sent.log");
+        let (log, _) = SentLog::open(&path, "one", 0).unwrap();
+        let both = [k("doubt"), k("asked"), k("bounced")];
+        log.starting(1, &both).unwrap();
+        log.starting(2, &both).unwrap();
+        log.ended(&[(k("doubt"), false), (k("asked"), false), (k("bounced"), true)])
+            .unwrap();
+        log.ended(&[(k("bounced"), false)]).unwrap();
+        let (log, _) = SentLog::open(&path, "two", 0).unwrap();
+        log.name("two").unwrap();
+        // The gateway is asked by the restored database about what one before it had sent.
+        log.ended(&[(k("asked"), false)]).unwrap();
+        let (log, _) = SentLog::open(&path, "three", 0).unwrap();
+        assert_eq!(log.earlier(&k("doubt")), Some(Earlier::Doubtful));
+        assert_eq!(log.earlier(&k("asked")), None);
+        assert_eq!(log.earlier(&k("bounced")), None, "it came back");
     }
 
     #[test]

@@ -217,3 +217,99 @@ async fn a_test_message_whose_run_died_is_settled() {
         ["uncertain"]
     );
 }
+
+/// A critical SMS to a resident that three runs died over right after they had claimed it.
+async fn deadly() -> (Hall, CaseId) {
+    let (hall, case) = due("", resident(1), "2026-03-04 09:59").await;
+    hall.take_left();
+    hall.clock.set(at(TEN));
+    hall.plan().await;
+    // It had waited for a cap once.
+    hall.sql("update reminders set priority = 2, hold = 'cap' where way = 'sms' and state = 'queued'")
+        .await;
+    let mut hall = hall;
+    for _ in 0..3 {
+        let lease = at("2026-03-04 10:01");
+        let engine = hall.app.engine.clone();
+        let first = engine
+            .store
+            .claim_due(Way::Sms, Claim::Due, at(TEN), 10, &engine.holder, lease)
+            .await;
+        if first.unwrap().is_empty() {
+            let again = engine
+                .store
+                .claim_suspect(Way::Sms, Claim::Due, at(TEN), &engine.holder, lease)
+                .await;
+            assert!(again.unwrap().is_some());
+        }
+        drop(engine);
+        hall = hall.crash().await;
+    }
+    (hall, case)
+}
+
+#[tokio::test]
+async fn what_three_runs_died_over_is_told_by_a_person_meanwhile() {
+    let (hall, case) = deadly().await;
+    let rows = hall.rung(&case, "day-before").await;
+    assert!(rows.contains(&"resident sms held".to_owned()), "{rows:?}");
+    assert!(rows.contains(&"resident phone task".to_owned()), "{rows:?}");
+    let reasons = hall.reasons(&case, "day-before").await;
+    assert!(
+        reasons.contains(&"phone task: 短信不成(三次处理时程序都中断,已扣留),改用电话".to_owned()),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_three_runs_died_over_is_not_woken_by_itself_because_it_once_waited_for_a_cap() {
+    let (hall, _) = deadly().await;
+    assert_eq!(
+        hall.app.engine.store.wake_held(at("2026-03-05 09:00")).await.unwrap(),
+        0
+    );
+    let held = "select state || ' ' || coalesce(hold, '') from reminders where way = 'sms'";
+    assert_eq!(hall.column(held).await, ["held "]);
+}
+
+#[tokio::test]
+async fn a_message_that_comes_through_waits_for_nothing_any_more() {
+    let (hall, case) = due("", resident(1), "2026-03-04 09:59").await;
+    hall.clock.set(at(TEN));
+    hall.plan().await;
+    hall.sql("update reminders set hold = 'cap' where way = 'sms' and state = 'queued'")
+        .await;
+    hall.send().await;
+    assert!(
+        hall.rung(&case, "day-before")
+            .await
+            .contains(&"resident sms accepted".to_owned())
+    );
+    assert_eq!(
+        hall.column("select id from reminders where hold is not null").await,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn what_runs_may_have_died_over_is_handled_alone_also_while_the_provider_is_down() {
+    let hall = Hall::open_quiet("2026-03-04 09:10", "").await;
+    hall.without_digest("2026-03-04").await;
+    for number in 1..=2 {
+        visit(&hall, resident(number), &format!("2026-03-05 {}:30", 9 + number)).await;
+    }
+    hall.clock.set(at(TEN));
+    hall.plan().await;
+    hall.sql(
+        "update reminders set priority = 2, fallback = 'email', crashes = 1 where way = 'sms' and state = 'queued'",
+    )
+    .await;
+    for _ in 0..3 {
+        hall.app.engine.breakers.sms.fault(at(TEN), "down");
+    }
+    let left = "select id from reminders where way = 'sms' and state = 'queued' and crashes = 1";
+    for waiting in [2, 1, 0] {
+        assert_eq!(hall.column(left).await.len(), waiting);
+        assert_eq!(hall.send_by(Way::Sms).await, usize::from(waiting > 0));
+    }
+}

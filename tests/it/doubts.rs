@@ -245,11 +245,15 @@ async fn what_three_runs_died_over_is_held_and_the_others_go_on() {
             for _ in 0..2 {
                 assert_eq!(hall.send_by(Way::Email).await, 1);
             }
-            let next = store.claim_suspect(Way::Email, now, "h", lease).await.unwrap().unwrap();
+            let next = store
+                .claim_suspect(Way::Email, claim, now, "h", lease)
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(&next.id, poison);
         } else {
             poison = store
-                .claim_suspect(Way::Email, now, "h", lease)
+                .claim_suspect(Way::Email, claim, now, "h", lease)
                 .await
                 .unwrap()
                 .map(|row| row.id);

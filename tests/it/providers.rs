@@ -538,3 +538,63 @@ fn queued(count: usize, due: jiff::Timestamp) -> String {
          from number"
     )
 }
+
+/// The key of a resident goes while the message is on the wire, and the provider refuses it.
+async fn refused_while(key_becomes: &str) -> (Hall, CaseId, CaseId) {
+    let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 nobody"))).await;
+    let hall = Hall::open_quiet("2026-03-04 09:10", &smtp(server.port)).await;
+    hall.without_digest("2026-03-04").await;
+    let person = |name: &str| json!({ "name": name, "email": "shen@example.org", "born": 1980 });
+    let gone = visit(&hall, person("沈怀瑾"), "2026-03-05 09:30").await;
+    let other = visit(&hall, person("顾明"), "2026-03-05 10:30").await;
+    hall.clock.set(at("2026-03-04 10:00"));
+    hall.plan().await;
+    hall.sql("update reminders set state = 'cancelled' where state = 'queued' and recipient like 'staff:%'")
+        .await;
+    let resident = hall
+        .app
+        .engine
+        .store
+        .case(&gone)
+        .await
+        .unwrap()
+        .unwrap()
+        .case
+        .party
+        .person;
+    hall.sql(&format!(
+        "create trigger gone after insert on attempts
+         begin update keys set wrapped = {key_becomes} where owner = '{resident}'; end"
+    ))
+    .await;
+    assert_eq!(hall.send_by(Way::Email).await, 2);
+    assert!(hall.app.engine.gate.closed(Way::Email).is_none());
+    (hall, gone, other)
+}
+
+#[tokio::test]
+async fn an_outcome_of_somebody_who_was_erased_meanwhile_stops_nobody() {
+    let (hall, gone, other) = refused_while("null").await;
+    let refused = ["relatives none skipped", "resident email refused"];
+    assert_eq!(hall.rung(&gone, "day-before").await, refused, "nobody phones");
+    let rows = hall.rung(&other, "day-before").await;
+    assert!(rows.contains(&"resident phone task".to_owned()), "{rows:?}");
+    let told = hall
+        .column("select case_id from events where actor = 'xixin' and case_id <> ''")
+        .await;
+    assert_eq!(told, [other.as_str()]);
+}
+
+#[tokio::test]
+async fn an_outcome_whose_event_cannot_be_sealed_is_recorded_without_it() {
+    let (hall, gone, other) = refused_while("'v1.broken'").await;
+    for case in [&gone, &other] {
+        let rows = hall.rung(case, "day-before").await;
+        assert!(rows.contains(&"resident email refused".to_owned()), "{rows:?}");
+        assert!(rows.contains(&"resident phone task".to_owned()), "{rows:?}");
+    }
+    let told = hall
+        .column("select case_id from events where actor = 'xixin' and case_id <> ''")
+        .await;
+    assert_eq!(told, [other.as_str()]);
+}

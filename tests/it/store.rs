@@ -252,6 +252,20 @@ async fn a_claim_takes_what_presses_most_a_probe_what_was_tried_least_and_a_fall
     ]
     .concat();
     assert_eq!(probes, ["urgent-late", "normal", "critical"]);
+    // What runs may have died over is handled alone, and while the provider is down only what has another way.
+    hall.sql("update reminders set crashes = 1 where id in ('critical', 'critical-sms', 'normal')")
+        .await;
+    assert_eq!(claim(Claim::Fallback, 9).await, Vec::<String>::new());
+    for (of, suspects) in [
+        (Claim::Fallback, [Some("critical-sms"), None]),
+        (Claim::Due, [Some("critical"), Some("critical-sms")]),
+    ] {
+        for expected in suspects {
+            let suspect = store.claim_suspect(Way::Email, of, now, "h", now).await.unwrap();
+            assert_eq!(suspect.as_ref().map(|row| row.id.as_str()), expected, "{of:?}");
+        }
+        hall.sql("update reminders set state = 'queued'").await;
+    }
 }
 
 #[tokio::test]
