@@ -102,6 +102,8 @@ async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Re
         Fit::Older => {
             let mut tx = store.begin().await?;
             let name = incarnation::renew(&mut tx, now, "xixin", OLDER).await?;
+            // The same copy may have been put in place before.
+            incarnation::skip_numbers(&mut tx, now, log.lives()).await?;
             commit(tx, "name the restored database").await?;
             name
         }

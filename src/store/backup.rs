@@ -20,6 +20,9 @@ const COUNTED: &str = "
     select (select count(*) from cases), (select count(*) from people), (select count(*) from reminders),
            (select count(*) from attempts), (select count(*) from events)";
 
+/// So many times more case numbers are left out when nobody knows which were given last.
+const UNREADABLE: i64 = 9;
+
 /// How many rows a database holds of what matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct Counts {
@@ -232,7 +235,8 @@ pub async fn restore(
     let mut source = File::open(file).map_err(at(file))?;
     io::copy(&mut source, &mut target).map_err(at(&staged))?;
     drop(target);
-    let incarnation = rename_database(&staged, masters, now, who).await?;
+    let given = numbers_of(path).await;
+    let incarnation = rename_database(&staged, masters, given.as_deref(), now, who).await?;
     File::open(&staged)
         .and_then(|file| file.sync_all())
         .map_err(at(&staged))?;
@@ -259,11 +263,33 @@ pub async fn restore(
     })
 }
 
-async fn rename_database(staged: &Path, masters: &Masters, now: Timestamp, who: &str) -> Result<String, BackupError> {
+/// The last case numbers that the database to be replaced has given; `None` when it cannot be read any more.
+async fn numbers_of(path: &Path) -> Option<Vec<(String, i64)>> {
+    if !path.is_file() {
+        return Some(Vec::new());
+    }
+    let pool = reading(path, 1).await.ok()?;
+    let given = incarnation::numbers(&pool).await;
+    pool.close().await;
+    given.ok()
+}
+
+async fn rename_database(
+    staged: &Path,
+    masters: &Masters,
+    given: Option<&[(String, i64)]>,
+    now: Timestamp,
+    who: &str,
+) -> Result<String, BackupError> {
     let store = Store::open(staged, masters).await?;
     let reason = "由备份恢复,核对后放行 / restored from a backup: look at what would leave, then release it";
     let renewed = async {
         let mut tx = store.begin().await?;
+        match given {
+            Some(given) => incarnation::raise_numbers(&mut tx, given).await?,
+            // It may have been a restored one itself.
+            None => incarnation::skip_numbers(&mut tx, now, UNREADABLE).await?,
+        }
         let name = incarnation::renew(&mut tx, now, who, reason).await?;
         commit(tx, "name the restored database").await?;
         Ok::<_, StoreError>(name)

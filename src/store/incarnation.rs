@@ -1,16 +1,24 @@
 //! Which life of the database this is. A restored one knows nothing of what was sent after its backup was made: it gets another
 //! name, and nothing leaves until a person has looked.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqlitePool;
 
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
+use crate::store::cases::json;
 use crate::store::runs::set_meta;
 use crate::store::switches::hold;
 use crate::store::{During, Store, StoreError, Tx, events};
 
 const NAME: &str = "incarnation";
+/// So many case numbers are left out at a restore: more than were given after any backup.
+const NUMBERS: i64 = 10_000;
+/// What `cases::next_numbers` calls the last number of a year, before the year.
+const CASE_NUMBER: &str = "case_number:";
 
 /// Names a database that has no name yet.
 pub(super) async fn give(pool: &SqlitePool) -> Result<(), StoreError> {
@@ -42,7 +50,56 @@ pub async fn renew(tx: &mut Tx, now: Timestamp, who: &str, reason: &str) -> Resu
     };
     events::append(tx, now, &CaseId::from(""), who, &[restored]).await?;
     hold(tx, now, who, reason).await?;
+    skip_numbers(tx, now, 1).await?;
     Ok(incarnation)
+}
+
+/// Numbers of cases that this database has lost are on letters, in calendars and in `sent.log`: none is given a second time. Every year
+/// skips so many times ten thousand of them, also one that had not begun when the backup was made.
+pub async fn skip_numbers(tx: &mut Tx, now: Timestamp, times: i64) -> Result<(), StoreError> {
+    const SQL: &str = "
+        update meta set value = cast(cast(value as bigint) + $2 as text)
+        where substr(name, 1, length($1)) = $1";
+    let day = SignedDuration::from_hours(24);
+    let days = [now.saturating_sub(day), Ok(now), now.saturating_add(day)];
+    let years = days.into_iter().flatten();
+    let years: BTreeSet<i16> = years.map(|at| Offset::UTC.to_datetime(at).year()).collect();
+    let none: Vec<_> = years.iter().map(|year| (format!("{CASE_NUMBER}{year}"), 0)).collect();
+    raise_numbers(tx, &none).await?;
+    sqlx::query(SQL)
+        .bind(CASE_NUMBER)
+        .bind(NUMBERS.saturating_mul(times))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("leave case numbers out")
+}
+
+/// The last case numbers of each year.
+pub(super) async fn numbers(pool: &SqlitePool) -> Result<Vec<(String, i64)>, StoreError> {
+    const SQL: &str = "
+        select name, cast(value as bigint) from meta where substr(name, 1, length($1)) = $1 order by name";
+    sqlx::query_as(SQL)
+        .bind(CASE_NUMBER)
+        .fetch_all(pool)
+        .await
+        .during("read the last case numbers")
+}
+
+/// From now on the numbers of each year go on after these at the least.
+pub(super) async fn raise_numbers(tx: &mut Tx, numbers: &[(String, i64)]) -> Result<(), StoreError> {
+    const SQL: &str = "
+        insert into meta (name, value)
+        select value ->> 0, cast(value ->> 1 as text) from json_each($1)
+        where true
+        on conflict (name) do update set value = excluded.value
+            where cast(meta.value as bigint) < cast(excluded.value as bigint)";
+    sqlx::query(SQL)
+        .bind(json(&numbers))
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("raise the last case numbers")
 }
 
 fn new_name() -> String {

@@ -10,7 +10,7 @@ use xixin::vault::{Cipher, Key, Masters};
 
 use crate::support::daemon::Installation;
 use crate::support::hall::Hall;
-use crate::support::intake::{brief_start, brief_visit, resident};
+use crate::support::intake::{brief_start, brief_visit, promise, resident};
 use crate::support::rulebook::at;
 
 const NINE: &str = "2026-03-04 09:00";
@@ -270,5 +270,37 @@ fn a_backup_says_that_the_chain_of_events_in_it_does_not_hold_and_is_made_nevert
     assert!(
         second.exists(),
         "what was done to the history is no reason to have no backup"
+    );
+}
+
+/// A case number that the lost database gave is in letters, calendars and `sent.log`.
+#[tokio::test]
+async fn a_restored_database_gives_no_case_number_a_second_time() {
+    let hall = Hall::open_quiet("2026-03-04 08:50", "").await;
+    let file = hall.dir.path().join("before.db");
+    backup(hall.app.engine.store.path(), &file).await.unwrap();
+    let mut given = std::collections::BTreeSet::new();
+    let mut hall = hall;
+    for life in 0..4 {
+        for number in 0..2 {
+            let case = promise(&hall, resident(2 * life + number), "2026-03-05").await;
+            assert!(given.insert(case.to_string()), "{case} was given before: {given:?}");
+        }
+        let file = file.clone();
+        hall = hall
+            .crash_and(|state| async move {
+                // Once the database that is replaced cannot be read.
+                if life == 1 {
+                    std::fs::write(database(&state), b"damaged").unwrap();
+                }
+                restore(&database(&state), &file, &masters(&state), (at(NINE), "lin"))
+                    .await
+                    .unwrap();
+            })
+            .await;
+    }
+    assert!(
+        given.contains("2026-000001") && given.contains("2026-010003"),
+        "{given:?}"
     );
 }
