@@ -79,6 +79,9 @@ fn weigh_alarm(settings: &Settings, wrong: Wrong<'_>) {
             &what,
             "write it like name@example.org, or leave it empty",
         );
+    } else if !alarm.mail_to.is_empty() && settings.mail.transport == MailTransport::None {
+        let fix = "set up mail.transport, or leave it empty";
+        wrong("alarm.mail_to", "mail is switched off, so no alarm would arrive", fix);
     }
 }
 
@@ -232,6 +235,13 @@ fn weigh_heartbeat(settings: &Settings, wrong: Wrong<'_>) {
         && !url.starts_with("https://")
     {
         wrong("heartbeat.url", "it is no address of the web", "start it with https://");
+    } else if heartbeat.url.is_some() && heartbeat.to.is_empty() {
+        let fix = "give heartbeat.to, or leave url out";
+        wrong(
+            "heartbeat.url",
+            "it is called when the canary has left, and there is none",
+            fix,
+        );
     }
 }
 

@@ -46,7 +46,8 @@ impl Breaker {
     pub fn flow(&self, now: Timestamp) -> Flow {
         let state = self.state();
         match state.open_until {
-            Some(until) if now < until => Flow::Until(until),
+            // One that lies further ahead was told by a clock that was wrong.
+            Some(until) if now < until && until.duration_since(now) <= pause() => Flow::Until(until),
             Some(_) => Flow::Probe,
             None if state.unproven => Flow::Probe,
             None => Flow::Free,
@@ -108,16 +109,19 @@ impl Breaker {
 impl State {
     fn open(&mut self, now: Timestamp, reason: &str) -> bool {
         let was_closed = self.open_until.is_none();
-        let pause = SignedDuration::from_secs(i64::try_from(PROVIDER_PAUSE_S).unwrap_or(60));
         *self = Self {
             faults: self.faults.max(FAULTS_MAX),
-            open_until: Some(now.checked_add(pause).unwrap_or(Timestamp::MAX)),
+            open_until: Some(now.checked_add(pause()).unwrap_or(Timestamp::MAX)),
             last_fault: Some(reason.to_owned()),
             unproven: false,
             probing: false,
         };
         was_closed
     }
+}
+
+fn pause() -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(PROVIDER_PAUSE_S).unwrap_or(60))
 }
 
 #[cfg(test)]
@@ -161,6 +165,15 @@ mod tests {
         assert!(!breaker.fault(now + MINUTE, "y"), "it was open already");
         assert_eq!(breaker.flow(now + MINUTE), Flow::Until(now + MINUTE + MINUTE));
         assert_eq!(breaker.trouble().as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn one_that_was_closed_by_a_clock_far_ahead_is_probed_once_the_clock_is_right() {
+        let (breaker, right) = (Breaker::default(), Timestamp::UNIX_EPOCH);
+        breaker.shut(right + SignedDuration::from_hours(24 * 365), "x");
+        assert_eq!(breaker.flow(right), Flow::Probe);
+        breaker.shut(right, "x");
+        assert_eq!(breaker.flow(right), Flow::Until(right + MINUTE));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Gate {
     outcomes_waiting: Mutex<Option<String>>,
     /// Set for the rest of this process: the database is damaged.
     damaged: AtomicBool,
+    /// Set for the rest of this process, which ends: the disk did not make durable what was written.
+    unsynced: AtomicBool,
     last_look: Mutex<Option<(Timestamp, Duration)>>,
     /// A jump of the clock that has not become a switch yet.
     clock_jump: Mutex<Option<SignedDuration>>,
@@ -45,6 +47,15 @@ impl Gate {
     /// Nothing leaves any more as long as this process lives: what the database says cannot be believed.
     pub fn set_damaged(&self) {
         self.damaged.store(true, Ordering::SeqCst);
+    }
+
+    /// Nothing leaves any more as long as this process lives, whatever a second fsync says.
+    pub fn set_unsynced(&self) {
+        self.unsynced.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced.load(Ordering::SeqCst)
     }
 
     pub fn storage_fault(&self) -> Option<String> {
@@ -80,7 +91,7 @@ impl Gate {
                 "the database is damaged, so nothing is sent; restore a backup",
             ));
         }
-        if self.storage_fault().is_some() {
+        if self.is_unsynced() || self.storage_fault().is_some() {
             return Some(Said::new(
                 "数据库不能写入,暂停发送",
                 "the database cannot be written, so nothing is sent",
@@ -157,6 +168,15 @@ mod tests {
             );
             gate.jump_is_stored();
         }
+    }
+
+    #[test]
+    fn what_was_not_made_durable_keeps_the_gate_closed_whatever_a_probe_says() {
+        let gate = Gate::default();
+        gate.set_unsynced();
+        gate.set_storage_fault(None);
+        gate.set_outcomes_waiting(None);
+        assert!(gate.closed(Way::Email).is_some() && gate.closed_in_public(Way::Sms).is_some());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::channel::alarm::Alarm;
+use crate::domain::text::Said;
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
@@ -57,10 +59,15 @@ impl Engine {
     }
 
     /// Without room for what is on the wire nothing new leaves.
-    pub(crate) async fn look_at_ballast(&self) {
+    pub async fn look_at_ballast(&self) {
         if self.gate.storage_fault().is_none() && !self.keeps_ballast().await {
             error!("there is no room for the ballast on the disk of the database; sending is on hold");
             self.gate.set_storage_fault(Some("no room for the ballast".to_owned()));
+            let said = Said::new(
+                "磁盘空间不足,暂停发送",
+                "there is not enough room on the disk; nothing is sent",
+            );
+            self.alarm(Alarm::Full, said);
         }
     }
 
@@ -107,7 +114,7 @@ impl Engine {
 
     /// After a failure: whether the database takes writes again.
     async fn probe_storage(&self) {
-        if self.gate.storage_fault().is_some() && self.can_record().await {
+        if !self.gate.is_unsynced() && self.gate.storage_fault().is_some() && self.can_record().await {
             self.gate.set_storage_fault(None);
             if self.gate.storage_fault().is_none() {
                 warn!("the database can be written again; sending goes on");

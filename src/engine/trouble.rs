@@ -105,6 +105,8 @@ impl Engine {
 
     /// Never the same fsync again: the process ends at once, and the next one reads what the disk really holds.
     async fn end_unsynced(&self, what: &str) {
+        // Before anything that takes time: nothing may leave, and no probe may take the next fsync for a good one.
+        self.gate.set_unsynced();
         error!(
             "the disk did not make durable what was written ({what}); this process ends, the next one reads what there is"
         );

@@ -245,3 +245,25 @@ async fn a_damaged_database_holds_everything_and_its_file_is_left_as_it_is() {
     );
     assert!(hall.app.engine.store.path().exists());
 }
+
+#[tokio::test]
+async fn a_disk_without_room_for_the_ballast_holds_sending_and_is_told() {
+    let told = tempfile::tempdir().unwrap();
+    let file = told.path().join("alarm.txt");
+    let settings = format!(
+        "[alarm]\ncommand = [\"/bin/sh\", \"-c\", \"echo $XIXIN_ALARM > {0}; : > {0}.done\"]\n",
+        file.display()
+    );
+    let (hall, _) = due(&settings).await;
+    let engine = &hall.app.engine;
+    let ballast = hall.dir.path().join("state/xixin.ballast");
+    // A folder in its place: it cannot be taken.
+    std::fs::create_dir(&ballast).unwrap();
+    engine.look_at_ballast().await;
+    assert!(engine.gate.closed(Way::Email).is_some());
+    let done = told.path().join("alarm.txt.done");
+    while !done.exists() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "disk-full\n");
+}
