@@ -28,7 +28,7 @@ use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Engine, asker, digests, heartbeat, lookout, person, planner, retention, sender};
+use crate::engine::{Engine, asker, digests, heartbeat, inbound, lookout, person, planner, retention, sender};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
@@ -66,6 +66,7 @@ pub struct App {
     reloading: tokio::sync::Mutex<()>,
     /// Known once this process serves.
     http: OnceLock<SocketAddr>,
+    inbound: OnceLock<SocketAddr>,
     pulse: OnceLock<Pulse>,
 }
 
@@ -204,6 +205,7 @@ impl App {
             lock,
             reloading: tokio::sync::Mutex::default(),
             http: OnceLock::new(),
+            inbound: OnceLock::new(),
             pulse: OnceLock::new(),
         }
     }
@@ -268,6 +270,18 @@ impl App {
         let serving = http::serve(listener, state, lifecycle.hard());
         lifecycle.listen("http", async move { Ok(serving.await?) });
 
+        if let Some(wanted) = self.settings.inbound.listen {
+            let listener = TcpListener::bind(wanted).await.with_context(|| {
+                format!(
+                    "inbound.listen {wanted} 无法监听,请停止占用它的程序或改用别的端口 / cannot be listened on; stop what uses it, or name another port"
+                )
+            })?;
+            info!("gateways may call http://{}/SECRET/NAME", listener.local_addr()?);
+            // Each is set here only, and a process serves once.
+            let _ = self.inbound.set(listener.local_addr()?);
+            let hearing = http::inbound::serve(listener, self.engine.clone(), lifecycle.hard());
+            lifecycle.listen("gateways", async move { Ok(hearing.await?) });
+        }
         let path = self.place.control_to_open(&self.settings);
         let answering = control::serve(path.clone(), handler(Arc::clone(self)), lifecycle.hard()).await?;
         lifecycle.listen("control", async move { Ok(answering.await?) });
@@ -362,6 +376,11 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
     let retiring = retention::watch(engine.clone(), lifecycle.soft());
     lifecycle.spawn("retention", async move {
         retiring.await;
+        Ok(())
+    });
+    let hearing = inbound::run(engine.clone(), lifecycle.beat("inbound"), lifecycle.soft());
+    lifecycle.spawn("inbound", async move {
+        hearing.await;
         Ok(())
     });
     for way in [Way::Email, Way::Sms] {

@@ -29,10 +29,14 @@ pub enum TelemetryError {
 
 /// Starts logs, metrics and the report of panics. Once in a process.
 pub fn start(log: &Log) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|source| TelemetryError::Filter {
-        filter: log.filter.clone(),
-        source,
-    })?;
+    // The SMPP library logs texts and numbers.
+    let filter =
+        EnvFilter::try_new(format!("{},rusmpp=off,rusmppc=off,rusmpp_core=off", log.filter)).map_err(|source| {
+            TelemetryError::Filter {
+                filter: log.filter.clone(),
+                source,
+            }
+        })?;
     tracing_subscriber::registry()
         .with(lines(log.format, is_journal(std::io::stderr())).with_filter(filter))
         .try_init()?;

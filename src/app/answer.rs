@@ -105,6 +105,7 @@ impl App {
         all["version"] = json!(env!("CARGO_PKG_VERSION"));
         all["config"] = json!(self.place.config);
         all["http"] = json!(self.http.get());
+        all["inbound"] = json!(self.inbound.get());
         all["hanging"] = json!(
             self.pulse
                 .get()

@@ -9,7 +9,7 @@ use crate::channel::Channels;
 use crate::channel::sms::{GatewayError, HttpGateway};
 use crate::channel::verp::ReturnPath;
 use crate::config::problem::{Problem, Problems};
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, SmsHttp};
 use crate::config::{self, HasText, Loaded};
 use crate::domain::ids::TextId;
 use crate::lock::DaemonLock;
@@ -92,7 +92,7 @@ impl Place {
         let has_text = |text: &TextId, way, audience| texts.has(text, way, audience) || told.contains(text.as_str());
         match load(&has_text) {
             Ok(loaded) => {
-                problems.extend(gateway_problem(&loaded));
+                problems.extend(gateway_problems(&loaded, &texts));
                 if problems.is_empty() {
                     return Ok((loaded, texts));
                 }
@@ -146,19 +146,44 @@ fn text_of(problem: &Problem) -> Option<&str> {
     problem.file.strip_prefix("templates/")?.split('/').nth(1)
 }
 
-/// A template of the SMS gateway that cannot be rendered. Secrets are not needed for that: only the service can read them.
-fn gateway_problem(loaded: &Loaded) -> Option<Problem> {
-    let gateway = loaded.settings.sms.http.as_ref()?;
+/// What is wrong with the SMS gateways: templates of requests that cannot be rendered, templates of clouds that cannot be filled.
+fn gateway_problems(loaded: &Loaded, texts: &Texts) -> Vec<Problem> {
+    let sms = &loaded.settings.sms;
+    let single = sms.http.iter().map(|gateway| ("sms.http".to_owned(), gateway));
+    let named = sms.gateway.iter().filter_map(|(name, gateway)| {
+        let key = format!("sms.gateway.{name}.http");
+        Some((key, gateway.http.as_ref()?))
+    });
+    let mut problems: Vec<Problem> = single
+        .chain(named)
+        .filter_map(|(key, gateway)| request_problem(loaded, &key, gateway))
+        .collect();
+    for problem in texts.coded_problems(&sms.gateway) {
+        let kind = sms.gateway[&problem.gateway]
+            .kinds()
+            .first()
+            .map_or("", |kind| kind.name());
+        let key = format!("sms.gateway.{}.{kind}.templates.{}", problem.gateway, problem.key);
+        problems.push(loaded.setting_problem(&key, &problem.what, &problem.fix));
+    }
+    problems
+}
+
+/// A template of a request that cannot be rendered. Secrets are not needed for that: only the service can read them.
+fn request_problem(loaded: &Loaded, key: &str, gateway: &SmsHttp) -> Option<Problem> {
     match HttpGateway::new(gateway, None) {
-        Err(GatewayError::Template { key, detail }) => {
-            let fix = "allowed: to, text, signature, id, secret.NAME and the filters md5, sha256, hmac_sha256, base64, urlencode, tojson";
-            Some(loaded.setting_problem(&format!("sms.http.{key}"), &detail, fix))
+        Err(GatewayError::Template { key: part, detail }) => {
+            let fix = "allowed: to, text, signature, id, nonce, now(\"%s\"), secret.NAME and the filters md5, sha256, hmac_sha256, hmac_md5, base64, hex_to_base64, urlencode, tojson";
+            Some(loaded.setting_problem(&format!("{key}.{part}"), &detail, fix))
         }
         Err(GatewayError::NotJson) => {
             let fix = "write {{ text|tojson }}, without quotes around it";
             let what = "the headers say JSON, but with quotes and line breaks in the text it is none";
-            Some(loaded.setting_problem("sms.http.body", what, fix))
+            Some(loaded.setting_problem(&format!("{key}.body"), what, fix))
         }
-        Ok(_) | Err(GatewayError::Method(_) | GatewayError::Secret { .. } | GatewayError::Client(_)) => None,
+        Ok(_)
+        | Err(GatewayError::Method(_) | GatewayError::Secret { .. } | GatewayError::Url(_) | GatewayError::Client(_)) => {
+            None
+        }
     }
 }

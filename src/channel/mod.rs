@@ -33,7 +33,7 @@ use build::WireMail;
 use email::{SmtpError, SmtpPool};
 use maildir::Maildir;
 use outcome::Outcome;
-use sms::{FileGateway, GatewayError, HttpGateway, SmsGateway};
+use sms::{Door, FileGateway, GatewayError, Gateways, HttpGateway, SmsGateway};
 use verp::ReturnPath;
 
 /// The channels that the operators have set up; `None` is a channel nobody has.
@@ -42,6 +42,8 @@ pub struct Channels {
     pub sms: Option<SmsGateway>,
     /// Where mail comes back to when it cannot be delivered; `None`: to the sender's address, and no report is read.
     pub return_path: Option<ReturnPath>,
+    /// Where gateways call us.
+    pub door: Option<Door>,
 }
 
 /// A free line to a provider, of as many as the settings allow at one time. Whoever holds one need not wait to be sent.
@@ -152,6 +154,10 @@ pub enum ChannelError {
     NoGateway,
     #[error("sms.http cannot be used")]
     Gateway(#[from] GatewayError),
+    #[error("{place} cannot be used")]
+    Door { place: String, source: GatewayError },
+    #[error("sms.gateway.{name} cannot be used")]
+    NamedGateway { name: String, source: GatewayError },
 }
 
 impl Channels {
@@ -161,6 +167,7 @@ impl Channels {
             mail: None,
             sms: None,
             return_path: None,
+            door: None,
         }
     }
 
@@ -195,15 +202,23 @@ impl Channels {
                 let gateway = settings.sms.http.as_ref().ok_or(ChannelError::NoGateway)?;
                 Some(SmsGateway::Http(Box::new(HttpGateway::new(gateway, credentials)?)))
             }
+            SmsTransport::Gateways => {
+                let gateways = Gateways::new(&settings.sms, credentials);
+                let gateways = gateways.map_err(|(name, source)| ChannelError::NamedGateway { name, source })?;
+                Some(SmsGateway::Several(gateways))
+            }
         };
         let return_path = settings.mail.bounces.as_ref();
         let return_path = return_path
             .map(|bounces| ReturnPath::new(bounces, credentials))
             .transpose();
+        let door = Door::open(settings, credentials);
+        let door = door.map_err(|(place, source)| ChannelError::Door { place, source })?;
         Ok(Self {
             mail,
             sms,
             return_path: return_path.map_err(ChannelError::BounceKey)?,
+            door,
         })
     }
 }

@@ -5,6 +5,8 @@
 mod calendar_file;
 mod decode;
 mod files;
+pub mod gateways;
+pub mod inbound;
 mod json_place;
 mod layers;
 pub mod notice_json;
@@ -19,6 +21,7 @@ mod source;
 mod strict;
 mod values;
 mod weigh;
+mod weigh_sms;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -213,6 +216,7 @@ pub fn boot_only_changes(old: &Settings, new: &Loaded) -> Vec<Problem> {
         ("database", old.database != settings.database),
         ("personal_data", old.personal_data != settings.personal_data),
         ("http.listen", old.http.listen != settings.http.listen),
+        ("inbound.listen", old.inbound.listen != settings.inbound.listen),
         ("reload.watch", old.reload.watch != settings.reload.watch),
         ("log.format", old.log.format != settings.log.format),
         ("log.filter", old.log.filter != settings.log.filter),

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::gateways::Gateway;
+use super::inbound::Inbound;
 use super::secret::SecretSource;
 use crate::domain::ladder::Way;
 use crate::vault::Cipher;
@@ -22,6 +24,7 @@ pub struct Settings {
     pub database: String,
     pub personal_data: PersonalData,
     pub http: Http,
+    pub inbound: Inbound,
     pub mail: Mail,
     pub sms: Sms,
     pub heartbeat: Heartbeat,
@@ -222,12 +225,17 @@ pub struct Sms {
     pub signature: String,
     pub file: Directory,
     pub http: Option<SmsHttp>,
+    /// Gateways by name, for transport = "gateways".
+    #[serde(default)]
+    pub gateway: BTreeMap<String, Gateway>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SmsTransport {
     Http,
+    /// Those of `[sms.gateway.NAME]`, in their order.
+    Gateways,
     /// Each message becomes a file: for the demo and for hand-over to another program.
     File,
     None,
@@ -239,8 +247,8 @@ pub enum SmsTransport {
 pub struct SmsHttp {
     /// `GET` or `POST`.
     pub method: String,
-    /// A template, like `body` and the header values: minijinja with `to`, `text`, `signature`, `id`, `secret.NAME` and the filters
-    /// md5, sha256, hmac_sha256(key), base64, urlencode, tojson.
+    /// A template, like `body` and the header values: minijinja with `to`, `text`, `signature`, `id`, `nonce`, `now(format)`, `secret.NAME` and the filters
+    /// md5, sha256, hmac_sha256(key), hmac_md5(key), base64, hex_to_base64, urlencode, tojson.
     pub url: String,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,

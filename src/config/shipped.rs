@@ -25,6 +25,7 @@ pub const FILES: &[(&str, &str)] = shipped![
     "calendar/2025.toml",
     "calendar/2026.toml",
     "calendar/2027.toml",
+    "examples/sms-yunmas.toml.example",
     "knowledge.toml",
     "ladders.toml",
     "matters/cremation_certificate.toml",

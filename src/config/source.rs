@@ -25,7 +25,7 @@ const FILES: [&str; 10] = [
     "policies.toml",
     "knowledge.toml",
 ];
-const FOLDERS: [&str; 4] = ["matters", "calendar", "templates", "conf.d"];
+const FOLDERS: [&str; 5] = ["matters", "calendar", "templates", "conf.d", "examples"];
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source<'a> {

@@ -8,9 +8,8 @@ use super::layers::Origin;
 use super::problem::Problem;
 use super::rules::{check_line, plausible_email};
 use super::secret::SecretSource;
-use super::settings::{
-    MailTransport, PersonalData, Retention, Settings, SmsHttp, SmsTransport, Smtp, SmtpAuth, SmtpTls, zone,
-};
+use super::settings::{MailTransport, PersonalData, Retention, Settings, SmsTransport, Smtp, SmtpAuth, SmtpTls, zone};
+use super::weigh_sms::{weigh_inbound, weigh_sms};
 use crate::domain::ladder::Way;
 
 /// Hears all of it, each where it was written.
@@ -46,6 +45,7 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
     weigh_heartbeat(settings, &mut wrong);
     weigh_alarm(settings, &mut wrong);
     weigh_retention(&settings.retention, &mut wrong);
+    weigh_inbound(settings, &mut wrong);
 }
 
 fn weigh_alarm(settings: &Settings, wrong: Wrong<'_>) {
@@ -85,7 +85,7 @@ fn weigh_alarm(settings: &Settings, wrong: Wrong<'_>) {
     }
 }
 
-type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);
+pub(super) type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);
 
 fn weigh_keys(keys: &PersonalData, wrong: Wrong<'_>) {
     check_secret("personal_data.key", keys.key.as_ref(), wrong);
@@ -245,21 +245,6 @@ fn weigh_heartbeat(settings: &Settings, wrong: Wrong<'_>) {
     }
 }
 
-fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {
-    let sms = &settings.sms;
-    if let Some((what, fix)) = signature_problem(&sms.signature) {
-        wrong("sms.signature", &what, fix);
-    }
-    check_folder("sms.file.dir", &sms.file.dir, wrong);
-    match &sms.http {
-        Some(gateway) => weigh_gateway(gateway, wrong),
-        None if sms.transport == SmsTransport::Http => {
-            wrong("sms.transport", "\"http\" needs a gateway", "describe it in [sms.http]");
-        }
-        None => {}
-    }
-}
-
 /// Whoever looked is kept for half a year at least (网络安全法 21); 0 keeps for ever.
 fn weigh_retention(periods: &Retention, wrong: Wrong<'_>) {
     const LONGEST: u32 = 36_500;
@@ -279,74 +264,25 @@ fn weigh_retention(periods: &Retention, wrong: Wrong<'_>) {
     }
 }
 
-fn weigh_gateway(gateway: &SmsHttp, wrong: Wrong<'_>) {
-    check_range("sms.http.connections", gateway.connections as u64, 1, 100, wrong);
-    check_range("sms.http.timeout_s", gateway.timeout_s, 1, 300, wrong);
-    if !["GET", "POST"].contains(&gateway.method.as_str()) {
-        let what = format!("\"{}\" is no method", gateway.method);
-        wrong("sms.http.method", &what, "allowed: GET, POST");
-    }
-    if !gateway.url.starts_with("http://") && !gateway.url.starts_with("https://") {
-        let fix = "start it with https:// (or http:// inside the hall)";
-        wrong("sms.http.url", "it is no address of the web", fix);
-    }
-    for (name, secret) in &gateway.secrets {
-        check_secret(&format!("sms.http.secrets.{name}"), Some(secret), wrong);
-    }
-    let success = &gateway.success;
-    if success.status.is_empty() || !success.status.iter().all(|status| (100..=599).contains(status)) {
-        let fix = "allowed: at least one HTTP status, such as [200]";
-        wrong("sms.http.success.status", "no answer could count as success", fix);
-    }
-    let pointers = [
-        ("sms.http.success.pointer", success.pointer.as_ref()),
-        ("sms.http.reference", gateway.reference.as_ref()),
-    ];
-    for (key, pointer) in pointers {
-        if let Some(pointer) = pointer.filter(|pointer| !pointer.starts_with('/')) {
-            let what = format!("\"{pointer}\" is no JSON pointer");
-            wrong(key, &what, "allowed: a path such as \"/data/code\"");
-        }
-    }
-    if success.equals.is_some() && success.pointer.is_none() {
-        let fix = "add pointer = \"/…\", where the answer carries that value";
-        wrong("sms.http.success.equals", "nothing says what should equal it", fix);
-    }
-    if !gateway.errors.is_empty() && success.pointer.is_none() {
-        let fix = "add success.pointer = \"/…\", where the answer carries its code";
-        wrong("sms.http.errors", "nothing says where the code stands", fix);
-    }
-}
-
-fn check_range(key: &str, value: u64, low: u64, high: u64, wrong: Wrong<'_>) {
+pub(super) fn check_range(key: &str, value: u64, low: u64, high: u64, wrong: Wrong<'_>) {
     if !(low..=high).contains(&value) {
         let (what, fix) = (format!("{value} is out of range"), format!("allowed: {low} to {high}"));
         wrong(key, &what, &fix);
     }
 }
 
-fn check_folder(key: &str, folder: &Path, wrong: Wrong<'_>) {
+pub(super) fn check_folder(key: &str, folder: &Path, wrong: Wrong<'_>) {
     if folder.as_os_str().is_empty() {
         wrong(key, "no folder is named", "give a folder, relative to state_dir");
     }
 }
 
 /// A credential is a file of systemd's directory, not a path out of it.
-fn check_secret(key: &str, secret: Option<&SecretSource>, wrong: Wrong<'_>) {
+pub(super) fn check_secret(key: &str, secret: Option<&SecretSource>, wrong: Wrong<'_>) {
     if let Some(SecretSource::Credential(name)) = secret
         && (name.is_empty() || name.starts_with('.') || name.contains('/'))
     {
         let fix = "allowed: the name given in LoadCredential=, or { file = \"/path\" }";
         wrong(key, "it is no name of a credential", fix);
     }
-}
-
-/// What is wrong with the signature of an SMS, and what is allowed.
-pub(super) fn signature_problem(signature: &str) -> Option<(String, &'static str)> {
-    let sound = !signature.is_empty()
-        && signature.chars().count() <= 30
-        && !signature.contains(['【', '】'])
-        && check_line(signature).is_none();
-    let fix = "allowed: 1 to 30 characters, without the brackets 【】";
-    (!sound).then(|| (format!("\"{signature}\" is no signature"), fix))
 }

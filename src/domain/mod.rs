@@ -33,5 +33,6 @@ pub mod reminder;
 pub mod retry;
 pub mod rota;
 pub mod rulebook;
+pub mod sms_reply;
 pub mod solar;
 pub mod text;

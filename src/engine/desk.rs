@@ -18,7 +18,9 @@ use crate::domain::text::{Said, shown};
 use crate::engine::alike::{self, Likeness};
 use crate::engine::new_person;
 use crate::store::people::Sign;
-use crate::store::{Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, labels, people};
+use crate::store::{
+    Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, inbound, labels, people,
+};
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,8 @@ pub struct Desk<'a> {
     store: &'a Store,
     rules: &'a Rulebook,
     actor: &'a Staff,
+    /// What came in from outside, done with by the next command.
+    inbound: Option<&'a str>,
 }
 
 /// How often a command is tried again when somebody else changed the same case at the same moment.
@@ -70,7 +74,24 @@ impl<'a> Desk<'a> {
                 ),
             }));
         };
-        Ok(Self { store, rules, actor })
+        let inbound = None;
+        Ok(Self {
+            store,
+            rules,
+            actor,
+            inbound,
+        })
+    }
+
+    /// For what no member of staff does. With `inbound`, the command and the note that it is done with are one transaction, and a second
+    /// time nothing is done.
+    pub fn of_system(store: &'a Store, rules: &'a Rulebook, actor: &'a Staff, inbound: Option<&'a str>) -> Self {
+        Self {
+            store,
+            rules,
+            actor,
+            inbound,
+        }
     }
 
     /// In whose name it works.
@@ -210,6 +231,11 @@ impl<'a> Desk<'a> {
         let command = self.with_whom_it_called(command).await?;
         let busy = self.busy(command.books(), now).await?;
         let change = command::apply(&stored.case, &around, command, &self.context(now, &busy))?;
+        if let Some(inbound) = self.inbound
+            && !inbound::mark_handled(&mut tx, inbound, now).await?
+        {
+            return Ok(change);
+        }
         cases::save(&mut tx, &change.case, stored.version).await?;
         self.write_rest(&mut tx, &change, now).await?;
         commit(tx, "carry out a command").await?;

@@ -148,7 +148,6 @@ fn words(hold: &Hold, count: i64, calls: usize, staff: &Staff) -> Rendered {
             "[悉心听] 批量保护暂扣了{count}条信息,单号 {id} / messages are held"
         )),
         body: Some(format!("{zh}\n────────────────────\n\n{en}")),
-        html: None,
-        sms: None,
+        ..Rendered::default()
     }
 }

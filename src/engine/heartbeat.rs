@@ -130,6 +130,7 @@ pub(crate) fn prepare(rules: &Rules, way: Way, row: &Claimed, now: Timestamp) ->
             ),
             html: None,
             sms: Some("悉心自检".to_owned()),
+            coded: rules.texts.coded_test(&rules.settings.sms.gateway),
         },
         invitation: None,
         to: settings.to.clone(),

@@ -25,6 +25,7 @@ pub mod guard;
 mod guard_notice;
 pub mod hand_over;
 pub mod heartbeat;
+pub mod inbound;
 mod invite;
 pub mod live;
 pub mod lookout;
@@ -37,6 +38,7 @@ mod place;
 pub mod planner;
 pub mod prepare;
 pub mod recorder;
+mod replies;
 mod resend;
 pub mod retention;
 pub mod sender;
@@ -161,12 +163,15 @@ pub struct Bells {
     pub sms: Arc<Notify>,
     /// The day's digests may be due.
     pub digests: Notify,
+    /// Something came in, or the gateways are others.
+    pub inbound: Notify,
 }
 
 impl Bells {
     pub fn ring_all(&self) {
         self.planner.notify_one();
         self.digests.notify_one();
+        self.inbound.notify_one();
         self.ring_senders();
     }
 

@@ -31,6 +31,7 @@ use crate::store::cases::StoredCase;
 use crate::store::people::Around;
 use crate::store::queue::{Claimed, NewAttempt, Told, Verdict};
 use crate::store::reminders::{LedgerRow, NewReminder};
+use crate::template::{Message, Rendered};
 
 /// A batch, judged.
 pub struct Prepared {
@@ -158,7 +159,7 @@ pub async fn prepare(
             } => {
                 let unit = facts.unit_of(&row);
                 let content = (rendered, invitation.map(|one| *one));
-                let built = catch_unwind(AssertUnwindSafe(|| wire(rules, way, &row, &to, unit, content)));
+                let built = catch_unwind(AssertUnwindSafe(|| wire(rules, way, &row, &to, unit, content, now)));
                 let Ok(built) = built else {
                     prepared.settled.push(Settled::new(put_off(&row, now)));
                     continue;
@@ -353,7 +354,7 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
     let message = message::for_reminder(&scene, &dated, &queued, row, &calls);
     match rules.texts.render(&TextId::from(row.text.as_str()), &message, way) {
         Ok(rendered) => Judged::Go {
-            rendered,
+            rendered: with_codes(rules, way, row, &message, rendered),
             invitation: invitation(&scene, &dated, &queued, domain(rules))
                 .filter(|_| way == Way::Email)
                 .map(Box::new),
@@ -374,6 +375,16 @@ fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timesta
             }
         }
     }
+}
+
+/// Clouds take no free text: the same message in their approved templates.
+pub(crate) fn with_codes(rules: &Rules, way: Way, row: &Claimed, message: &Message, rendered: Rendered) -> Rendered {
+    let gateways = &rules.settings.sms.gateway;
+    if way != Way::Sms || gateways.is_empty() {
+        return rendered;
+    }
+    let coded = rules.texts.coded(gateways, &TextId::from(row.text.as_str()), message);
+    Rendered { coded, ..rendered }
 }
 
 /// The same reminder for somebody who is meant instead.

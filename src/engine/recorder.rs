@@ -32,6 +32,8 @@ use crate::store::{StoreError, Tx, commit, events, instant_of, reminders};
 
 /// Between two tries at writing what could not be written.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Whatever can be tried again this soon needs no other way: another gateway takes it.
+const SOON: Duration = Duration::from_secs(5);
 /// Who writes events that no person caused.
 const ACTOR: &str = "xixin";
 
@@ -540,7 +542,9 @@ fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, before: Before
             let charged = fault.blame != Blame::Provider;
             let at = retry_at(claimed, charged, *retry_after, now);
             // What is critical does not wait for a provider when there is another way now.
-            let critical = claimed.priority >= Priority::Critical as i64 && !charged && !claimed.fallback.is_empty();
+            let soon = retry_after.is_some_and(|asked| asked <= SOON);
+            let critical =
+                claimed.priority >= Priority::Critical as i64 && !charged && !soon && !claimed.fallback.is_empty();
             if at.as_millisecond() >= claimed.valid_until_ms || critical {
                 let late = Said::new("等不到下次重试", "the next try would come too late");
                 return Next::AnotherWay {

@@ -16,7 +16,7 @@ use crate::domain::plan::recheck::{Recheck, recheck};
 use crate::domain::text::Said;
 use crate::engine::invite::invitation;
 use crate::engine::live::Rules;
-use crate::engine::prepare::{Ready, address, of_no_case, queued};
+use crate::engine::prepare::{Ready, address, of_no_case, queued, with_codes};
 use crate::engine::settle::Judged;
 use crate::engine::wire::{Wire, domain, wire};
 use crate::engine::{Engine, message};
@@ -83,6 +83,8 @@ fn put(ready: &mut Ready, wire: Wire, attempt: NewAttempt) {
     ready.wire = wire;
     ready.attempt.wire_id = attempt.wire_id;
     ready.attempt.wire_sha256 = attempt.wire_sha256;
+    ready.attempt.gateway = attempt.gateway;
+    ready.attempt.receipt_ms = attempt.receipt_ms;
 }
 
 /// The message under the name of this row; `None` when it cannot be made. A fault of this program in here is no reason not to send.
@@ -110,7 +112,7 @@ async fn build(
         let Judged::Go { rendered, to, .. } = of_no_case(engine, rules, way, row, at).await? else {
             return Ok(None);
         };
-        return Ok(wire(rules, way, row, &to, None, (rendered, None)).ok());
+        return Ok(wire(rules, way, row, &to, None, (rendered, None), at).ok());
     }
     let case = CaseId::from(row.case_id.as_str());
     let cases = engine.store.cases(&[&case]).await?;
@@ -146,6 +148,7 @@ async fn build(
         return Ok(None);
     };
     let invitation = invitation(&scene, &dated, &queued, domain(rules)).filter(|_| way == Way::Email);
+    let rendered = with_codes(rules, way, row, &message, rendered);
     let content: (Rendered, Option<Invitation>) = (rendered, invitation);
-    Ok(wire(rules, way, row, &to, Some(&stored.case.unit), content).ok())
+    Ok(wire(rules, way, row, &to, Some(&stored.case.unit), content, at).ok())
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::channel::outcome::Outcome;
+use crate::channel::sms::WireSms;
 use crate::domain::ladder::Way;
 use crate::engine::breaker::Flow;
 use crate::engine::earlier::{key_of, sent_before};
@@ -492,7 +493,7 @@ async fn try_once(
         Wire::Sms(sms) => sms,
     };
     let line = match &rules.channels.sms {
-        Some(gateway) => Some((gateway, gateway.line().await)),
+        Some(gateway) => Some((gateway, gateway.line(sms).await)),
         None => None,
     };
     drop(slot);
@@ -517,6 +518,10 @@ async fn try_once(
         Outcome::Uncertain { reason } => Some(reason.as_str()),
         outcome => outcome.provider_fault(),
     };
+    // One of several gateways is in trouble: that is its own affair, as long as another takes the message.
+    if fault.is_some() && has_another(rules, sms) {
+        return Some(Sent { outcome, by: None });
+    }
     match fault {
         Some(reason) if breaker.fault(now, reason) => warn!(
             way = way.name(),
@@ -527,6 +532,11 @@ async fn try_once(
         None => breaker.answered(),
     }
     Some(Sent { outcome, by: None })
+}
+
+fn has_another(rules: &Rules, sms: &WireSms) -> bool {
+    let gateway = rules.channels.sms.as_ref();
+    gateway.is_some_and(|gateway| gateway.has_another(sms))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::engine::Engine;
+use crate::engine::live::Rules;
 use crate::engine::waits::Wait;
 use crate::store::StoreError;
 use crate::store::switches::Switch;
@@ -62,23 +63,29 @@ pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
         paused: engine.store.switches().await?,
         waits: engine.waits().await?,
         storage_fault: engine.gate.storage_fault(),
-        providers: providers(engine),
+        providers: providers(engine, &rules),
     })
 }
 
-fn providers(engine: &Engine) -> Vec<Provider> {
+fn providers(engine: &Engine, rules: &Rules) -> Vec<Provider> {
     let mail = engine.breakers.email.troubles().into_iter();
     let mail = mail.map(|(name, trouble)| Provider {
         way: "email",
         name,
         trouble,
     });
-    mail.chain(std::iter::once(Provider {
+    let gateways = rules.channels.sms.iter().flat_map(|gateway| gateway.providers());
+    let gateways = gateways.map(|gateway| Provider {
+        way: "sms",
+        name: gateway.name,
+        trouble: gateway.trouble,
+    });
+    let sms = Provider {
         way: "sms",
         name: "sms".to_owned(),
         trouble: engine.breakers.sms.trouble(),
-    }))
-    .collect()
+    };
+    mail.chain(std::iter::once(sms)).chain(gateways).collect()
 }
 
 /// A local time with its offset, as people and programs read it.

@@ -87,6 +87,8 @@ fn wire(rules: &Rules, way: Way, to: &str, id: &str, now: Timestamp) -> Result<W
                 text,
                 signature,
                 id: id.to_owned(),
+                at: now,
+                coded: rules.texts.coded_test(&rules.settings.sms.gateway),
             };
             gateway
                 .prepare(&sms)
@@ -122,6 +124,9 @@ fn attempt(wire: &Wire, id: &str) -> NewAttempt {
         wire_id,
         wire_sha256,
         judged_ms: None,
+        gateway: wire.gateway(),
+        // Nobody waits for what became of a test.
+        receipt_ms: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The bytes that leave, fixed before the attempt is recorded. A resend is judged and rendered anew, so its words may differ; its
 //! Message-ID, or the id given to the SMS gateway, is the same.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::channel::build::{BuildError, Importance, Mail, WireMail, build};
 use crate::channel::invitation::Invitation;
 use crate::channel::sms::{Sms, WireSms};
@@ -17,6 +19,27 @@ pub enum Wire {
     Sms(WireSms),
 }
 
+/// So long the report on an SMS is awaited.
+const RECEIPT_WITHIN: SignedDuration = SignedDuration::from_hours(72);
+
+impl Wire {
+    /// By which of several gateways it goes.
+    pub(crate) fn gateway(&self) -> Option<String> {
+        match self {
+            Self::Sms(sms) => sms.gateway().map(|name| name.to_string()),
+            Self::Mail(_) => None,
+        }
+    }
+
+    /// Until when its report is awaited, where the gateway sends one.
+    pub(crate) fn receipt_by(&self, now: Timestamp) -> Option<i64> {
+        match self {
+            Self::Sms(sms) if sms.is_reported() => now.checked_add(RECEIPT_WITHIN).ok().map(Timestamp::as_millisecond),
+            Self::Sms(_) | Self::Mail(_) => None,
+        }
+    }
+}
+
 /// Builds the bytes that leave. An SMS is signed by the unit of its case.
 pub(crate) fn wire(
     rules: &Rules,
@@ -25,6 +48,7 @@ pub(crate) fn wire(
     to: &str,
     unit: Option<&UnitId>,
     (rendered, invitation): (Rendered, Option<Invitation>),
+    now: Timestamp,
 ) -> Result<(Wire, NewAttempt), Said> {
     let unbuildable = |what: String| {
         Said::new(
@@ -55,6 +79,8 @@ pub(crate) fn wire(
                 text,
                 signature,
                 id: row.id.clone(),
+                at: now,
+                coded: rendered.coded,
             };
             let sms = gateway.prepare(&sms).map_err(|error| unbuildable(error.to_string()))?;
             let sha256 = sms.sha256().to_owned();
@@ -69,6 +95,8 @@ pub(crate) fn wire(
         wire_id,
         wire_sha256,
         judged_ms: None,
+        gateway: wire.gateway(),
+        receipt_ms: wire.receipt_by(now),
     };
     Ok((wire, attempt))
 }

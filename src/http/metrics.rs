@@ -62,6 +62,17 @@ async fn measure(engine: &Engine, pulse: &Pulse) -> Result<(), StoreError> {
         gauge!("xixin_sending_open", "way" => way.name()).set(one_if(engine.gate.closed(way).is_none()));
         gauge!("xixin_provider_up", "way" => way.name()).set(one_if(sender::trouble(engine, way).is_none()));
     }
+    describe_gauge!("xixin_gateway_up", "0 while one of several SMS gateways is out of turn");
+    for gateway in engine
+        .live
+        .get()
+        .channels
+        .sms
+        .iter()
+        .flat_map(|gateway| gateway.providers())
+    {
+        gauge!("xixin_gateway_up", "gateway" => gateway.name).set(one_if(gateway.trouble.is_none()));
+    }
     describe_gauge!(
         "xixin_held",
         "Messages that wait, by what for: a hold of the blast guard, a changed text, a cap of the day, a doubt about each one"

@@ -4,6 +4,7 @@
 
 mod bounded;
 pub mod health;
+pub mod inbound;
 mod metrics;
 
 use axum::Router;

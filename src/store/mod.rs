@@ -18,6 +18,7 @@ pub mod erase;
 pub mod events;
 pub mod fate;
 pub mod holds;
+pub mod inbound;
 pub mod incarnation;
 pub mod inspect;
 pub mod interrupted;

@@ -100,6 +100,9 @@ pub struct NewAttempt {
     pub wire_sha256: String,
     /// The instant at which it was judged and rendered; `None` for what is not judged, such as a test message.
     pub judged_ms: Option<i64>,
+    /// By which of several gateways, and until when its report is awaited.
+    pub gateway: Option<String>,
+    pub receipt_ms: Option<i64>,
 }
 
 /// What came of a claimed reminder.
@@ -434,11 +437,13 @@ impl Store {
                    or new.case_version = (select version from cases where cases.id = reminders.case_id))
             returning reminders.id";
         const INSERT: &str = "
-            insert into attempts (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, outcome, judged_ms)
+            insert into attempts
+                (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, gateway, receipt_ms, outcome, judged_ms)
             with given as materialized (select value from json_each($1))
             select
                 value ->> 'id', value ->> 'reminder_id', value ->> 'epoch', $2, $3,
-                value ->> 'wire_id', value ->> 'wire_sha256', 'attempting', value ->> 'judged_ms'
+                value ->> 'wire_id', value ->> 'wire_sha256', value ->> 'gateway', value ->> 'receipt_ms', 'attempting',
+                value ->> 'judged_ms'
             from given";
         const SERIAL: &str = "
             insert into meta (name, value) values ('sent_serial', '1')

@@ -14,11 +14,13 @@
 
 mod blocks;
 mod check;
+mod coded;
 mod files;
 mod samples;
 mod source;
 mod values;
 
+pub use coded::{Coded, CodedProblem};
 pub use values::{Brief, Call, Detail, Message, Reader, Words};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +57,8 @@ pub struct Rendered {
     pub html: Option<String>,
     /// Without the signature.
     pub sms: Option<String>,
+    /// The SMS for clouds that take no free text.
+    pub coded: Vec<Coded>,
 }
 
 /// Why a text could not be rendered. Names the file and the line, never a value.
@@ -174,7 +178,7 @@ impl Texts {
             subject: Some(subject),
             body: Some(bodies.join(RULE)),
             html: Some(html),
-            sms: None,
+            ..Rendered::default()
         })
     }
 
@@ -186,7 +190,7 @@ impl Texts {
             subject: Some(one_line(&subject)),
             body: Some(paragraphs(&self.fill(&Slot::Digest(Part::Body), values.clone())?)),
             html: Some(self.fill(&Slot::Digest(Part::Html), values)?),
-            sms: None,
+            ..Rendered::default()
         })
     }
 
@@ -202,7 +206,7 @@ impl Texts {
             subject: Some(subject),
             body: Some(body),
             html: Some(html),
-            sms: None,
+            ..Rendered::default()
         })
     }
 

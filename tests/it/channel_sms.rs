@@ -17,6 +17,8 @@ fn sms() -> Sms {
         text: "【示例】请于\"周五\"前回复&处理\n谢谢".to_owned(),
         signature: "示例".to_owned(),
         id: "d-1".to_owned(),
+        at: "2026-03-09T01:02:03Z".parse().unwrap(),
+        coded: Vec::new(),
     }
 }
 

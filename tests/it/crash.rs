@@ -193,6 +193,8 @@ async fn a_claim_that_nobody_follows_up_is_released_when_its_lease_is_over() {
         wire_id: "x".to_owned(),
         wire_sha256: "x".to_owned(),
         judged_ms: None,
+        gateway: None,
+        receipt_ms: None,
     };
     let started = engine
         .store

@@ -137,7 +137,7 @@ impl Sink {
             subject: Some("提醒".to_owned()),
             body: Some("您好\n".to_owned()),
             html: Some("<p>您好</p>".to_owned()),
-            sms: None,
+            ..Rendered::default()
         };
         let mut sink = Self {
             runtime,

@@ -290,6 +290,8 @@ async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case() {
         wire_id: "w".to_owned(),
         wire_sha256: "s".to_owned(),
         judged_ms: None,
+        gateway: None,
+        receipt_ms: None,
     };
     for (name, epoch, version) in [
         ("old lease", claimed.epoch - 1, version),

@@ -4,25 +4,15 @@
 //! or a person takes over, which is safer than repeating it for ever. An answer that cannot be understood although the
 //! gateway must have read the request is [`Outcome::Uncertain`], because an SMS may be on its way.
 
-use std::time::Duration;
-
 use serde_json::Value;
+
+use super::web::Answer;
 
 use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
 use crate::config::settings::{ErrorClass, SmsHttp};
 
-/// An answer, as far as it matters.
-pub(super) struct Answer<'a> {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<&'a str>,
-    /// The answer's own Date: a Retry-After date counts from it, so that neither clock needs to be right.
-    pub(super) date: Option<&'a str>,
-    /// `None` when it was larger than what is read.
-    pub(super) body: Option<&'a [u8]>,
-}
-
-pub(super) fn judge(settings: &SmsHttp, answer: &Answer<'_>) -> Outcome {
-    let document: Option<Value> = answer.body.and_then(|body| serde_json::from_slice(body).ok());
+pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
+    let document = answer.json();
     let at = |pointer: &Option<String>| {
         let value = document.as_ref()?.pointer(pointer.as_deref()?)?;
         match value {
@@ -66,7 +56,7 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer<'_>) -> Outcome {
             ),
         };
         let reason = format!("{chinese}({code}) / {english} ({code})");
-        return Outcome::of(fault(blame), reason, wait(answer));
+        return Outcome::of(fault(blame), reason, answer.wait());
     }
     if succeeded {
         return match code {
@@ -86,7 +76,7 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer<'_>) -> Outcome {
         Outcome::of(
             fault(blame),
             format!("{chinese}(HTTP {status}) / {english} (HTTP {status})"),
-            wait(answer),
+            answer.wait(),
         )
     };
     match answer.status {
@@ -108,7 +98,7 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer<'_>) -> Outcome {
     }
 }
 
-fn uncertain(status: u16) -> Outcome {
+pub(super) fn uncertain(status: u16) -> Outcome {
     Outcome::Uncertain {
         reason: format!(
             "短信网关的答复无法判断(HTTP {status}),短信可能已发出 / the gateway's answer cannot be read (HTTP {status}); the SMS may have left"
@@ -117,28 +107,14 @@ fn uncertain(status: u16) -> Outcome {
 }
 
 /// Seven digits in a row could be a phone number.
-fn holds_number(text: &str) -> bool {
+pub(super) fn holds_number(text: &str) -> bool {
     text.as_bytes().windows(7).any(|run| run.iter().all(u8::is_ascii_digit))
 }
 
 /// A code or reference as it may be kept: short and plain.
-fn presentable(text: &str) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+pub(super) fn presentable(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:^".contains(&byte);
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
-}
-
-/// Retry-After in either form (RFC 9110 10.2.3), kept within 1 second and 1 hour.
-fn wait(answer: &Answer<'_>) -> Option<Duration> {
-    let text = answer.retry_after?.trim();
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            let from = jiff::fmt::rfc2822::parse(answer.date?.trim()).ok()?.timestamp();
-            u64::try_from(until.as_second() - from.as_second()).unwrap_or(0)
-        }
-    };
-    Some(Duration::from_secs(seconds.clamp(1, 3600)))
 }
 
 #[cfg(test)]
@@ -173,9 +149,8 @@ mod tests {
     fn judged(status: u16, body: &str) -> Outcome {
         let answer = Answer {
             status,
-            retry_after: None,
-            date: None,
-            body: Some(body.as_bytes()),
+            body: Some(body.as_bytes().to_vec()),
+            ..Answer::default()
         };
         judge(&settings(), &answer)
     }
@@ -228,34 +203,6 @@ mod tests {
                 reference: Some("a-1".to_owned())
             }
         );
-    }
-
-    #[test]
-    fn retry_after_is_honoured_in_both_forms_from_a_second_to_an_hour() {
-        let date = Some("Tue, 24 Nov 2026 08:00:00 GMT");
-        let table = [
-            (Some("30"), date, Some(30)),
-            (Some("0"), date, Some(1)),
-            (Some("86400"), date, Some(3600)),
-            (Some("Tue, 24 Nov 2026 08:05:00 GMT"), date, Some(300)),
-            (Some("Tue, 24 Nov 2026 07:00:00 GMT"), date, Some(1)),
-            (Some("Tue, 24 Nov 2026 08:05:00 GMT"), None, None),
-            (Some("soon"), date, None),
-            (Some("-5"), date, None),
-            (None, date, None),
-        ];
-        for (retry_after, date, expected) in table {
-            let answer = Answer {
-                status: 429,
-                retry_after,
-                date,
-                body: None,
-            };
-            let Outcome::Deferred { retry_after: wait, .. } = judge(&settings(), &answer) else {
-                panic!("429 waits");
-            };
-            assert_eq!(wait, expected.map(Duration::from_secs), "{retry_after:?}");
-        }
     }
 
     #[test]

@@ -1,18 +1,33 @@
 //! SMS: a message, what is prepared of it once, and the gateways that take it.
 
+mod aliyun;
 mod answer;
+mod arrival;
 mod file;
+mod gateways;
+mod hook;
 mod http;
+mod kannel;
+mod smpp;
 mod template;
+mod tencent;
+mod web;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Line;
 use super::build::BuildError;
 use super::outcome::{Blame, Fault, Outcome, Stage};
+use crate::template::Coded;
 
+pub use arrival::{Arrival, Incoming, Report, national};
 pub use file::FileGateway;
+pub use gateways::{Gateways, Provider};
+pub use hook::{Call, Door, Heard, Unheard};
 pub use http::{GatewayError, HttpGateway};
+pub use smpp::Arrived;
 
 /// A rendered message to one number.
 #[derive(Clone)]
@@ -25,23 +40,56 @@ pub struct Sms {
     pub signature: String,
     /// The id that the gateway may use to tell a resend: the same for every attempt at one delivery.
     pub id: String,
+    /// When it is prepared: signatures hold the time.
+    pub at: Timestamp,
+    /// The same message as each cloud wants it that takes no free text.
+    pub coded: Vec<Coded>,
 }
 
 /// What goes out, fixed before the attempt is recorded.
 pub struct WireSms {
     wire: Wire,
     sha256: String,
+    /// By which of several gateways.
+    way: Option<gateways::Chosen>,
 }
 
 enum Wire {
-    Http(http::Prepared),
+    Http(web::Prepared),
     File(file::Prepared),
+    Smpp(smpp::Prepared),
+}
+
+impl Wire {
+    fn sha256(&self) -> String {
+        match self {
+            Self::Http(prepared) => prepared.sha256(),
+            Self::File(prepared) => prepared.sha256(),
+            Self::Smpp(prepared) => prepared.sha256(),
+        }
+    }
 }
 
 impl WireSms {
+    fn new(wire: Wire) -> Self {
+        let sha256 = wire.sha256();
+        let way = None;
+        Self { wire, sha256, way }
+    }
+
     /// Of everything that goes out, in lower-case hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// The name of the gateway it is prepared for, where there are several.
+    pub fn gateway(&self) -> Option<Arc<str>> {
+        self.way.as_ref().map(gateways::Chosen::name)
+    }
+
+    /// Whether that gateway reports what became of it.
+    pub fn is_reported(&self) -> bool {
+        self.way.as_ref().is_some_and(gateways::Chosen::is_reported)
     }
 }
 
@@ -73,24 +121,17 @@ pub enum Known {
 pub enum SmsGateway {
     Http(Box<HttpGateway>),
     File(FileGateway),
+    Several(Gateways),
 }
 
 impl SmsGateway {
     /// Renders everything that will be sent; nothing leaves yet.
     pub fn prepare(&self, sms: &Sms) -> Result<WireSms, BuildError> {
-        let (wire, sha256) = match self {
-            Self::Http(gateway) => {
-                let prepared = gateway.prepare(sms)?;
-                let sha256 = prepared.sha256();
-                (Wire::Http(prepared), sha256)
-            }
-            Self::File(gateway) => {
-                let prepared = gateway.prepare(sms);
-                let sha256 = prepared.sha256();
-                (Wire::File(prepared), sha256)
-            }
-        };
-        Ok(WireSms { wire, sha256 })
+        match self {
+            Self::Http(gateway) => gateway.prepare(sms).map(|prepared| WireSms::new(Wire::Http(prepared))),
+            Self::File(gateway) => Ok(WireSms::new(Wire::File(gateway.prepare(sms)))),
+            Self::Several(gateways) => gateways.prepare(sms),
+        }
     }
 
     /// Whether SMS could leave now, without sending any.
@@ -98,13 +139,14 @@ impl SmsGateway {
         match self {
             Self::Http(gateway) => gateway.probe().await,
             Self::File(_) => Ok(()),
+            Self::Several(gateways) => gateways.probe().await,
         }
     }
 
     /// Whether this gateway can be asked about a message of unknown fate.
     pub fn can_query(&self) -> bool {
         match self {
-            Self::Http(_) => false,
+            Self::Http(_) | Self::Several(_) => false,
             Self::File(_) => true,
         }
     }
@@ -112,21 +154,22 @@ impl SmsGateway {
     /// Asks what became of a message. Whatever goes wrong with the question itself is [`Known::Unclear`].
     pub async fn query(&self, question: &Question) -> Known {
         match self {
-            Self::Http(_) => Known::Unclear,
+            Self::Http(_) | Self::Several(_) => Known::Unclear,
             Self::File(gateway) => gateway.query(question).await,
         }
     }
 
     /// One attempt, as soon as a line is free.
     pub async fn send(&self, sms: &WireSms) -> Outcome {
-        self.send_on(self.line().await, sms).await
+        self.send_on(self.line(sms).await, sms).await
     }
 
-    /// Waits for a line.
-    pub async fn line(&self) -> Line<'_> {
+    /// Waits for a line to the gateway that this message is prepared for.
+    pub async fn line(&self, sms: &WireSms) -> Line<'_> {
         match self {
             Self::Http(gateway) => gateway.line().await,
             Self::File(_) => Line::unlimited(),
+            Self::Several(gateways) => gateways.line(sms).await,
         }
     }
 
@@ -135,12 +178,34 @@ impl SmsGateway {
         match (self, &sms.wire) {
             (Self::Http(gateway), Wire::Http(prepared)) => gateway.send_on(line, prepared).await,
             (Self::File(gateway), Wire::File(prepared)) => gateway.send(prepared).await,
-            // A reload replaced the gateway between the two steps; nothing has left.
-            _ => Outcome::of(
-                Fault::new(Blame::Provider, Stage::Request),
-                "短信网关刚刚更换,将重新准备 / the SMS gateway was replaced just now; the message will be prepared anew".to_owned(),
-                None,
-            ),
+            (Self::Several(gateways), _) => gateways.send_on(line, sms).await,
+            _ => replaced(),
         }
     }
+
+    /// Whether another gateway would take this message now: then the trouble of one is no reason to stop.
+    pub fn has_another(&self, sms: &WireSms) -> bool {
+        match self {
+            Self::Http(_) | Self::File(_) => false,
+            Self::Several(gateways) => gateways.has_another(sms),
+        }
+    }
+
+    /// Several gateways, each with its state; nothing for a single one.
+    pub fn providers(&self) -> Vec<Provider> {
+        match self {
+            Self::Http(_) | Self::File(_) => Vec::new(),
+            Self::Several(gateways) => gateways.providers(),
+        }
+    }
+}
+
+/// A reload replaced the gateway between the two steps; nothing has left.
+fn replaced() -> Outcome {
+    Outcome::of(
+        Fault::new(Blame::Provider, Stage::Request),
+        "短信网关刚刚更换,将重新准备 / the SMS gateway was replaced just now; the message will be prepared anew"
+            .to_owned(),
+        None,
+    )
 }

@@ -7,13 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use super::Sms;
 
 /// Instructions one template may run; a request needs some dozens.
 const FUEL: u64 = 50_000;
+
+/// What a template may name, besides `secret.NAME`.
+pub(super) const NAMES: [&str; 6] = ["to", "text", "signature", "id", "nonce", "now"];
 
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -26,8 +29,38 @@ pub(super) fn environment() -> Environment<'static> {
         mac.update(text.as_bytes());
         hex::encode(mac.finalize().into_bytes())
     });
+    environment.add_filter("hmac_md5", |text: String, key: String| {
+        let mut mac = Hmac::<Md5>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
+        mac.update(text.as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    });
     environment.add_filter("base64", |text: String| STANDARD.encode(text));
+    // For gateways that want a digest in base64: `… |hmac_sha256(secret.key)|hex_to_base64`.
+    environment.add_filter("hex_to_base64", |text: String| {
+        let bytes = hex::decode(text).map_err(|_| Error::new(ErrorKind::InvalidOperation, "not hexadecimal"))?;
+        Ok::<_, Error>(STANDARD.encode(bytes))
+    });
+    environment.add_function("now", now);
     environment
+}
+
+/// The instant at which the request was prepared: `now("%Y%m%d%H%M%S")` in Beijing time, `now("%s")`, `now("%FT%TZ", "UTC")`.
+fn now(state: &State<'_, '_>, format: String, zone: Option<String>) -> Result<String, Error> {
+    let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOperation, what);
+    let at_ms = state.lookup("at_ms").and_then(|value| i64::try_from(value).ok());
+    let at = at_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let at = at.ok_or_else(|| wrong("no time is known"))?;
+    let zone =
+        jiff::tz::TimeZone::get(zone.as_deref().unwrap_or("Asia/Shanghai")).map_err(|_| wrong("no such zone"))?;
+    let zoned = at.to_zoned_datetime(zone);
+    jiff::fmt::strtime::format(&format, &zoned).map_err(|_| wrong("no such format of time"))
+}
+
+/// Sixteen random bytes, for gateways that refuse a request they have seen before.
+pub(super) fn nonce() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    hex::encode(bytes)
 }
 
 pub(super) fn variables(sms: &Sms, secret: &Value) -> Value {
@@ -36,6 +69,8 @@ pub(super) fn variables(sms: &Sms, secret: &Value) -> Value {
         text => &sms.text,
         signature => &sms.signature,
         id => &sms.id,
+        nonce => nonce(),
+        at_ms => sms.at.as_millisecond(),
         secret => secret,
     }
 }
@@ -52,6 +87,8 @@ mod tests {
             text: "【示例】您好 & \"再见\"".to_owned(),
             signature: "示例".to_owned(),
             id: "d-1".to_owned(),
+            at: "2026-03-09T01:02:03Z".parse().expect("an instant"),
+            coded: Vec::new(),
         };
         let secret = Value::from(BTreeMap::from([("key", "k")]));
         environment()
@@ -72,6 +109,16 @@ mod tests {
                 "{{ 'what do ya want for nothing?'|hmac_sha256('Jefe') }}",
                 "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
             ),
+            // RFC 2202, test case 2.
+            (
+                "{{ 'what do ya want for nothing?'|hmac_md5('Jefe') }}",
+                "750c783e6ab0b503eaa86e310a5db738",
+            ),
+            ("{{ '00ff10'|hex_to_base64 }}", "AP8Q"),
+            ("{{ now('%Y%m%d%H%M%S') }}", "20260309090203"),
+            ("{{ now('%s') }}", "1773018123"),
+            ("{{ now('%FT%TZ', 'UTC') }}", "2026-03-09T01:02:03Z"),
+            ("{{ nonce|length }}", "32"),
             ("{{ signature|base64 }}", "56S65L6L"),
             ("{{ id ~ secret.key }}", "d-1k"),
             (
@@ -91,6 +138,9 @@ mod tests {
             "{{ nobody }}",
             "{% for i in range(100000) %}{{ i }}{% endfor %}",
             "{{ text|int }}",
+            "{{ text|hex_to_base64 }}",
+            "{{ now('%Q') }}",
+            "{{ now('%s', 'Nowhere/None') }}",
         ] {
             let error = render(source).unwrap_err();
             assert!(!error.contains("13900000000") && !error.contains("再见"), "{error}");

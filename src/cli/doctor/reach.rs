@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use super::Finding;
 use crate::app::{Place, control_to_ask, lock_path};
 use crate::channel::outcome::Outcome;
+use crate::channel::sms::SmsGateway;
 use crate::channel::{MailChannel, MailServer};
 use crate::config::Loaded;
 use crate::config::settings::{MailTransport, Settings, SmsTransport, Smtp};
@@ -132,6 +133,12 @@ pub(super) async fn channels(place: &Place, settings: &Settings, findings: &mut 
     if channels.mail.is_none() {
         let on_purpose = settings.mail.transport == MailTransport::None;
         findings.push(off("email", "mail.transport", on_purpose));
+    }
+    if let Some(SmsGateway::Several(gateways)) = &channels.sms {
+        for (name, probe) in gateways.probe_each().await {
+            findings.push(probed("sms", &format!("sms.gateway.{name}"), probe));
+        }
+        return;
     }
     findings.push(match (&channels.sms, settings.sms.transport) {
         (Some(gateway), SmsTransport::Http) => probed("sms", "sms.http.url", gateway.probe().await),

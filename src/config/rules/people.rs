@@ -6,7 +6,7 @@ use super::{Heard, Names, Read, check_id, check_known, check_phone, check_text};
 use crate::config::decode::Document;
 use crate::config::files::{AbsenceEntry, PeopleFile, StaffEntry, UnitEntry};
 use crate::config::values::Day;
-use crate::config::weigh::signature_problem;
+use crate::config::weigh_sms::signature_problem;
 use crate::domain::ids::{StaffId, UnitId};
 use crate::domain::ladder::{Audience, Ladder};
 use crate::domain::org::{Absence, Org, Staff, Unit, UnitKind};

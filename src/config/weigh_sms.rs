@@ -1,0 +1,288 @@
+//! What serde cannot judge of the settings for SMS: each kind of gateway has its own.
+
+use super::gateways::{Gateway, Kind};
+use super::rules::check_line;
+use super::settings::{Settings, SmsHttp, SmsTransport};
+use super::weigh::{Wrong, check_folder, check_range, check_secret};
+
+pub(super) fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {
+    let sms = &settings.sms;
+    if let Some((what, fix)) = signature_problem(&sms.signature) {
+        wrong("sms.signature", &what, fix);
+    }
+    check_folder("sms.file.dir", &sms.file.dir, wrong);
+    match &sms.http {
+        Some(gateway) => weigh_http("sms.http", gateway, wrong),
+        None if sms.transport == SmsTransport::Http => {
+            wrong("sms.transport", "\"http\" needs a gateway", "describe it in [sms.http]");
+        }
+        None => {}
+    }
+    if sms.transport == SmsTransport::Gateways && sms.gateway.is_empty() {
+        wrong(
+            "sms.transport",
+            "\"gateways\" needs a gateway",
+            "describe one in [sms.gateway.NAME]",
+        );
+    }
+    for (name, gateway) in &sms.gateway {
+        weigh_gateway(name, gateway, wrong);
+    }
+}
+
+fn weigh_gateway(name: &str, gateway: &Gateway, wrong: Wrong<'_>) {
+    let key = format!("sms.gateway.{name}");
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    if name.is_empty() || name.len() > 32 || !name.bytes().all(is_plain) {
+        let what = format!("\"{name}\" is no name of a gateway");
+        wrong(&key, &what, "allowed: 1 to 32 of a-z, 0-9, _ and -");
+    }
+    if let Some(per_second) = gateway.per_second {
+        check_range(&format!("{key}.per_second"), u64::from(per_second), 1, 10_000, wrong);
+    }
+    weigh_hook(&key, gateway, wrong);
+    let kinds = gateway.kinds();
+    if kinds.len() != 1 {
+        let found: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let what = if found.is_empty() {
+            "it does not say how to talk to the gateway".to_owned()
+        } else {
+            format!("it describes several gateways in one: {}", found.join(", "))
+        };
+        wrong(
+            &key,
+            &what,
+            "give exactly one table of http, aliyun, tencent, kannel, smpp",
+        );
+    }
+    for kind in kinds {
+        weigh_kind(&format!("{key}.{}", kind.name()), kind, wrong);
+    }
+}
+
+pub(super) fn weigh_inbound(settings: &Settings, wrong: Wrong<'_>) {
+    let inbound = &settings.inbound;
+    check_secret("inbound.secret", inbound.secret.as_ref(), wrong);
+    if inbound.listen.is_some() && inbound.secret.is_none() {
+        let fix = "add secret = { credential = \"NAME\" } with a long random text";
+        wrong("inbound.listen", "whoever finds the address could report anything", fix);
+    }
+    if inbound.listen.is_some() && inbound.allow.is_empty() {
+        wrong(
+            "inbound.allow",
+            "nobody may call",
+            "allowed: networks such as \"203.0.113.0/24\"",
+        );
+    }
+    if let (Some(listen), true) = (inbound.listen, inbound.listen == Some(settings.http.listen))
+        && listen.port() != 0
+    {
+        wrong(
+            "inbound.listen",
+            "http.listen has the same address",
+            "give another port",
+        );
+    }
+}
+
+/// What it calls us with, and whether it can be heard.
+fn weigh_hook(key: &str, gateway: &Gateway, wrong: Wrong<'_>) {
+    check_secret(&format!("{key}.webhook_key"), gateway.webhook_key.as_ref(), wrong);
+    if let (Some(_), None) = (&gateway.hook, &gateway.http) {
+        let fix = "leave it out; it belongs to a gateway of kind http";
+        wrong(&format!("{key}.hook"), "the calls of this kind are known", fix);
+    }
+    if gateway.receipts && gateway.http.is_some() && gateway.hook.as_ref().is_none_or(|hook| hook.reports.is_none()) {
+        let fix = "describe its reports in hook.reports, or leave receipts out";
+        wrong(
+            &format!("{key}.receipts"),
+            "nothing says what its reports look like",
+            fix,
+        );
+    }
+    let Some(hook) = &gateway.hook else { return };
+    let mut pointers = Vec::new();
+    if let Some(reports) = &hook.reports {
+        let named = [
+            ("list", reports.list.as_ref()),
+            ("reference", reports.reference.as_ref()),
+            ("id", reports.id.as_ref()),
+            ("status", Some(&reports.status)),
+        ];
+        pointers.extend(named.map(|(name, pointer)| (format!("{key}.hook.reports.{name}"), pointer)));
+        if reports.reference.is_none() && reports.id.is_none() {
+            let fix = "give reference or id, or both";
+            wrong(
+                &format!("{key}.hook.reports"),
+                "nothing says which SMS a report is about",
+                fix,
+            );
+        }
+        if reports.delivered.iter().any(|value| reports.failed.contains(value)) {
+            let fix = "let each value mean one of them";
+            wrong(
+                &format!("{key}.hook.reports.failed"),
+                "a value means both delivered and failed",
+                fix,
+            );
+        }
+    }
+    if let Some(messages) = &hook.messages {
+        let named = [
+            ("list", messages.list.as_ref()),
+            ("from", Some(&messages.from)),
+            ("text", Some(&messages.text)),
+            ("id", messages.id.as_ref()),
+        ];
+        pointers.extend(named.map(|(name, pointer)| (format!("{key}.hook.messages.{name}"), pointer)));
+    }
+    for (key, pointer) in pointers {
+        if let Some(pointer) = pointer.filter(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
+            let what = format!("\"{pointer}\" is no JSON pointer");
+            wrong(&key, &what, "allowed: a path such as \"/data/code\"");
+        }
+    }
+}
+
+fn weigh_kind(key: &str, kind: Kind<'_>, wrong: Wrong<'_>) {
+    let at = |name: &str| format!("{key}.{name}");
+    let mut common = |url: Option<&str>, connections: usize, timeout_s: u64| {
+        if let Some(url) = url {
+            check_url(&at("url"), url, wrong);
+        }
+        check_range(&at("connections"), connections as u64, 1, 100, wrong);
+        check_range(&at("timeout_s"), timeout_s, 1, 300, wrong);
+    };
+    match kind {
+        Kind::Http(settings) => weigh_http(key, settings, wrong),
+        Kind::Aliyun(settings) => {
+            common(Some(&settings.url), settings.connections, settings.timeout_s);
+            check_secret(&at("key_secret"), Some(&settings.key_secret), wrong);
+            check_range(&at("param_max"), settings.param_max as u64, 1, 500, wrong);
+            let codes = settings.templates.iter().map(|(name, template)| (name, &template.code));
+            check_codes(key, codes, wrong);
+            check_signature(&at("sign_name"), settings.sign_name.as_deref(), wrong);
+            check_words(&[(at("key_id"), &settings.key_id)], wrong);
+        }
+        Kind::Tencent(settings) => {
+            common(Some(&settings.url), settings.connections, settings.timeout_s);
+            check_secret(&at("key_secret"), Some(&settings.key_secret), wrong);
+            check_range(&at("param_max"), settings.param_max as u64, 1, 500, wrong);
+            let codes = settings.templates.iter().map(|(name, template)| (name, &template.code));
+            check_codes(key, codes, wrong);
+            check_signature(&at("sign_name"), settings.sign_name.as_deref(), wrong);
+            let words = [
+                (at("key_id"), &settings.key_id),
+                (at("app_id"), &settings.app_id),
+                (at("region"), &settings.region),
+            ];
+            check_words(&words, wrong);
+        }
+        Kind::Kannel(settings) => {
+            common(Some(&settings.url), settings.connections, settings.timeout_s);
+            check_secret(&at("password"), Some(&settings.password), wrong);
+            check_secret(&at("report_to"), settings.report_to.as_ref(), wrong);
+            check_words(&[(at("username"), &settings.username)], wrong);
+        }
+        Kind::Smpp(settings) => {
+            common(None, settings.connections, settings.timeout_s);
+            check_secret(&at("password"), Some(&settings.password), wrong);
+            check_range(&at("port"), u64::from(settings.port), 1, 65_535, wrong);
+            check_range(&at("enquire_s"), settings.enquire_s, 5, 600, wrong);
+            check_words(&[(at("host"), &settings.host)], wrong);
+            for (name, text, most) in [
+                ("system_id", &settings.system_id, 15),
+                ("system_type", &settings.system_type, 12),
+                ("from", &settings.from, 20),
+            ] {
+                if text.len() > most || !text.is_ascii() {
+                    let what = format!("\"{text}\" does not fit into SMPP");
+                    wrong(&at(name), &what, &format!("allowed: at most {most} plain characters"));
+                }
+            }
+        }
+    }
+}
+
+/// Texts that must say something, in one line.
+fn check_words(words: &[(String, &String)], wrong: Wrong<'_>) {
+    for (key, text) in words {
+        if text.trim().is_empty() || check_line(text).is_some() {
+            wrong(
+                key,
+                "it is empty or has more than one line",
+                "give it as the provider shows it",
+            );
+        }
+    }
+}
+
+fn check_signature(key: &str, signature: Option<&str>, wrong: Wrong<'_>) {
+    if let Some((what, fix)) = signature.and_then(signature_problem) {
+        wrong(key, &what, fix);
+    }
+}
+
+fn check_codes<'a>(key: &str, codes: impl Iterator<Item = (&'a String, &'a String)>, wrong: Wrong<'_>) {
+    for (name, code) in codes {
+        if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            let what = format!("\"{code}\" is no code of a template");
+            let fix = "allowed: the code of the approved template, such as \"SMS_123456789\"";
+            wrong(&format!("{key}.templates.{name}.code"), &what, fix);
+        }
+    }
+}
+
+fn check_url(key: &str, url: &str, wrong: Wrong<'_>) {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        let fix = "start it with https:// (or http:// inside the hall)";
+        wrong(key, "it is no address of the web", fix);
+    }
+}
+
+fn weigh_http(key: &str, gateway: &SmsHttp, wrong: Wrong<'_>) {
+    let at = |name: &str| format!("{key}.{name}");
+    check_range(&at("connections"), gateway.connections as u64, 1, 100, wrong);
+    check_range(&at("timeout_s"), gateway.timeout_s, 1, 300, wrong);
+    if !["GET", "POST"].contains(&gateway.method.as_str()) {
+        let what = format!("\"{}\" is no method", gateway.method);
+        wrong(&at("method"), &what, "allowed: GET, POST");
+    }
+    check_url(&at("url"), &gateway.url, wrong);
+    for (name, secret) in &gateway.secrets {
+        check_secret(&at(&format!("secrets.{name}")), Some(secret), wrong);
+    }
+    let success = &gateway.success;
+    if success.status.is_empty() || !success.status.iter().all(|status| (100..=599).contains(status)) {
+        let fix = "allowed: at least one HTTP status, such as [200]";
+        wrong(&at("success.status"), "no answer could count as success", fix);
+    }
+    let pointers = [
+        (at("success.pointer"), success.pointer.as_ref()),
+        (at("reference"), gateway.reference.as_ref()),
+    ];
+    for (key, pointer) in pointers {
+        if let Some(pointer) = pointer.filter(|pointer| !pointer.starts_with('/')) {
+            let what = format!("\"{pointer}\" is no JSON pointer");
+            wrong(&key, &what, "allowed: a path such as \"/data/code\"");
+        }
+    }
+    if success.equals.is_some() && success.pointer.is_none() {
+        let fix = "add pointer = \"/…\", where the answer carries that value";
+        wrong(&at("success.equals"), "nothing says what should equal it", fix);
+    }
+    if !gateway.errors.is_empty() && success.pointer.is_none() {
+        let fix = "add success.pointer = \"/…\", where the answer carries its code";
+        wrong(&at("errors"), "nothing says where the code stands", fix);
+    }
+}
+
+/// What is wrong with the signature of an SMS, and what is allowed.
+pub(super) fn signature_problem(signature: &str) -> Option<(String, &'static str)> {
+    let sound = !signature.is_empty()
+        && signature.chars().count() <= 30
+        && !signature.contains(['【', '】'])
+        && check_line(signature).is_none();
+    let fix = "allowed: 1 to 30 characters, without the brackets 【】";
+    (!sound).then(|| (format!("\"{signature}\" is no signature"), fix))
+}

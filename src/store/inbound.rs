@@ -1,0 +1,203 @@
+//! What came in from outside: receipts and messages, each kept before it is acknowledged and handled exactly once.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::domain::delivery::Fate;
+use crate::domain::ids::{CaseId, PersonId};
+use crate::domain::reminder::Recipient;
+use crate::store::cases::json;
+use crate::store::fate::note_fate;
+use crate::store::{During, Store, StoreError, Tx, commit};
+use crate::vault::Place;
+
+/// Something that came in.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewInbound {
+    /// The same for the same thing however often it comes.
+    pub id: String,
+    /// The gateway it came by.
+    pub provider: String,
+    pub body: String,
+}
+
+/// Something that waits to be handled.
+#[derive(Debug, Clone, FromRow)]
+pub struct Inbound {
+    pub id: String,
+    pub provider: String,
+    pub body: String,
+    pub received_ms: i64,
+}
+
+fn place(id: &str) -> Place<'_> {
+    Place {
+        table: "inbound",
+        column: "body",
+        row: id,
+    }
+}
+
+impl Store {
+    /// Keeps what came in, durably. What is known already changes nothing. Returns how many are new.
+    pub async fn keep_inbound(&self, new: &[NewInbound], now: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            insert into inbound (id, received_ms, provider, body, look_ms)
+            select value ->> 'id', $2, value ->> 'provider', value ->> 'body', $2
+            from json_each($1)
+            where true
+            on conflict (id) do nothing";
+        let mut tx = self.begin().await?;
+        let mut sealed = Vec::with_capacity(new.len());
+        for one in new {
+            // A number and what somebody wrote: nobody reads it from the file.
+            let body = tx.seal(None, place(&one.id), &one.body).await?;
+            sealed.push(NewInbound { body, ..one.clone() });
+        }
+        let done = sqlx::query(SQL)
+            .bind(json(&sealed))
+            .bind(now.as_millisecond())
+            .execute(&mut *tx)
+            .await
+            .during("keep what came in")?;
+        commit(tx, "keep what came in").await?;
+        Ok(done.rows_affected())
+    }
+
+    /// What is to be looked at now, the oldest first.
+    pub async fn inbound_waiting(&self, now: Timestamp, limit: i64) -> Result<Vec<Inbound>, StoreError> {
+        const SQL: &str = "
+            select id, provider, body, received_ms from inbound
+            where look_ms is not null and look_ms <= $1
+            order by look_ms
+            limit $2";
+        let found: Vec<Inbound> = sqlx::query_as(SQL)
+            .bind(now.as_millisecond())
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read what came in")?;
+        let mut opened = Vec::with_capacity(found.len());
+        for one in found {
+            let body = self.unseal(place(&one.id), one.body.clone()).await?;
+            opened.push(Inbound { body, ..one });
+        }
+        Ok(opened)
+    }
+
+    /// Looks at it again after this instant.
+    pub async fn look_again(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "update inbound set look_ms = $2 where id = $1 and look_ms is not null";
+        let mut tx = self.begin().await?;
+        sqlx::query(SQL)
+            .bind(id)
+            .bind(at.as_millisecond())
+            .execute(&mut *tx)
+            .await
+            .during("put off what came in")?;
+        commit(tx, "put off what came in").await
+    }
+
+    /// Attempts whose report did not come in time; from now on none is awaited for them.
+    pub async fn overdue_receipts(&self, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
+        const ANY: &str = "select count(*) from attempts where receipt_ms is not null and receipt_ms <= $1";
+        const SQL: &str = "
+            update attempts set receipt_ms = null
+            where id in (
+                select id from attempts where receipt_ms is not null and receipt_ms <= $1 order by receipt_ms limit $2
+            )
+            returning id";
+        // Asked first, because there is hardly ever one and the write lock is everybody's.
+        let any: i64 = sqlx::query_scalar(ANY)
+            .bind(now.as_millisecond())
+            .fetch_one(self.reader())
+            .await
+            .during("look for overdue receipts")?;
+        if any == 0 {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.begin().await?;
+        let found: Vec<String> = sqlx::query_scalar(SQL)
+            .bind(now.as_millisecond())
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await
+            .during("find overdue receipts")?;
+        for id in &found {
+            let reason = "72 小时没有送达回报 / no report on its delivery within 72 hours";
+            note_fate(&mut tx, id, Fate::NoReceipt, Some(reason), now).await?;
+        }
+        commit(tx, "note overdue receipts").await?;
+        Ok(found)
+    }
+}
+
+impl Store {
+    /// The case that an SMS from this person belongs to: of the last one that went to them, else their newest.
+    pub async fn case_of_last_sms(&self, person: &PersonId, resident: &PersonId) -> Result<Option<CaseId>, StoreError> {
+        const SENT: &str = "
+            select case_id from reminders
+            where way = 'sms' and sent_ms is not null and recipient = $1 and case_id <> ''
+            order by sent_ms desc limit 1";
+        const NEWEST: &str = "select id from cases where resident = $1 order by opened_ms desc limit 1";
+        let recipient = Recipient::Person(person.clone()).to_string();
+        for (sql, name) in [(SENT, recipient.as_str()), (NEWEST, resident.as_str())] {
+            let found: Option<String> = sqlx::query_scalar(sql)
+                .bind(name)
+                .fetch_optional(self.reader())
+                .await
+                .during("find the case of an SMS")?;
+            if let Some(found) = found {
+                return Ok(Some(found.into()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// It has been handled. False when it was before: then nothing may be done for it again.
+pub async fn mark_handled(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    // What somebody wrote is kept where it was put, not here.
+    const SQL: &str = "
+        update inbound set handled_ms = $2, look_ms = null, body = '' where id = $1 and handled_ms is null";
+    let done = sqlx::query(SQL)
+        .bind(id)
+        .bind(now.as_millisecond())
+        .execute(&mut **tx)
+        .await
+        .during("note what has been handled")?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The attempt that a report is about: by the gateway's name for it, else the last one under our own.
+pub async fn attempt_of(
+    tx: &mut Tx,
+    gateway: &str,
+    reference: Option<&str>,
+    reminder: Option<&str>,
+) -> Result<Option<(String, String)>, StoreError> {
+    const BY_REFERENCE: &str = "
+        select id, outcome from attempts
+        where gateway = $1 and reference = $2 and gateway is not null and reference is not null
+        order by started_ms desc limit 1";
+    const BY_REMINDER: &str = "
+        select id, outcome from attempts where reminder_id = $2 and gateway = $1 order by started_ms desc limit 1";
+    // A message whose words had changed went once more under `ID-2`.
+    let first = reminder.and_then(|name| Some(name.rsplit_once('-')?.0));
+    for (sql, name) in [(BY_REFERENCE, reference), (BY_REMINDER, reminder), (BY_REMINDER, first)] {
+        let Some(name) = name else { continue };
+        let found = sqlx::query_as(sql)
+            .bind(gateway)
+            .bind(name)
+            .fetch_optional(&mut **tx)
+            .await;
+        if let Some(found) = found.during("find the message of a report")? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// How long a report is awaited that may have come before what it is about.
+pub const MATCH_WITHIN: SignedDuration = SignedDuration::from_hours(72);

@@ -1,0 +1,336 @@
+//! What gateways report and what people answer: kept once, handled once, in whatever order and however often it comes.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use xixin::clock::Clock as _;
+use xixin::domain::ids::CaseId;
+use xixin::engine::inbound;
+
+use crate::support::hall::Hall;
+use crate::support::http_server::{Act, HttpServer};
+
+const SECRET: &str = "8f2c61f0b9d94f6a";
+const PHONE: &str = "13900000001";
+
+struct World {
+    hall: Hall,
+    /// Where gateways call.
+    door: SocketAddr,
+    case: CaseId,
+    _files: tempfile::TempDir,
+}
+
+/// A hall whose gateway reports by a form, with one SMS to the resident on its way.
+async fn world() -> World {
+    let files = tempfile::tempdir().unwrap();
+    let secret = files.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let gateway = HttpServer::start(Act::answer(200, r#"{"code":"OK","id":"ref-1"}"#)).await;
+    let settings = format!(
+        r#"
+        [inbound]
+        listen = "127.0.0.1:0"
+        secret = {{ file = {secret:?} }}
+        [sms]
+        transport = "gateways"
+        [sms.gateway.county]
+        order = 1
+        receipts = true
+        [sms.gateway.county.http]
+        method = "POST"
+        url = "http://127.0.0.1:{}/send"
+        body = "{{{{ to }}}}"
+        success = {{ status = [200], pointer = "/code", equals = "OK" }}
+        connections = 4
+        timeout_s = 20
+        [sms.gateway.county.hook.reports]
+        id = "/ref"
+        status = "/status"
+        delivered = ["DELIVRD"]
+        failed = ["UNDELIV"]
+        [sms.gateway.county.hook.messages]
+        from = "/mobile"
+        text = "/content"
+        id = "/msg"
+        "#,
+        gateway.port
+    );
+    let hall = Hall::open_with("2026-03-04 08:00", &settings).await;
+    let case = json!({
+        "resident": { "name": "沈怀瑾", "phone": PHONE, "born": 1970 },
+        "matter": "labour_assessment",
+        "request": "询问进度",
+        "owner": "lin",
+        "appointments": [{ "what": "递交材料", "office": "social_insurance", "start": "2026-03-05 14:00" }],
+    });
+    let case = hall.take_in("lin", case).await;
+    hall.run_until("2026-03-04 20:00").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = listener.local_addr().unwrap();
+    tokio::spawn(xixin::http::inbound::serve(
+        listener,
+        hall.app.engine.clone(),
+        CancellationToken::new(),
+    ));
+    World {
+        hall,
+        door,
+        case,
+        _files: files,
+    }
+}
+
+impl World {
+    /// One call as a gateway makes it: the status line it is answered with.
+    async fn call(&self, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.door).await.unwrap();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The same with the secret, and what is kept is handled.
+    async fn told(&self, body: &str) -> String {
+        let answer = self.call(&format!("/{SECRET}/county"), body).await;
+        inbound::step(&self.hall.app.engine, self.hall.clock.now())
+            .await
+            .unwrap();
+        answer
+    }
+
+    /// The ids of the SMS to the resident, the first first.
+    async fn sms(&self) -> Vec<String> {
+        self.hall
+            .column("select id from reminders where way = 'sms' and recipient like 'person:%' and sent_ms is not null order by sent_ms, id")
+            .await
+    }
+
+    async fn states(&self, id: &str) -> Vec<String> {
+        self.hall
+            .column(&format!(
+                "select reminders.state || ' ' || attempts.outcome from reminders join attempts on reminder_id = reminders.id
+                 where reminders.id = '{id}'"
+            ))
+            .await
+    }
+
+    async fn tasks(&self) -> Vec<String> {
+        self.hall
+            .column("select way || ' ' || reason_zh from reminders where state = 'task'")
+            .await
+    }
+
+    async fn case(&self) -> xixin::domain::case::Case {
+        self.hall.app.engine.store.case(&self.case).await.unwrap().unwrap().case
+    }
+
+    async fn notes(&self) -> Vec<String> {
+        self.case()
+            .await
+            .contacts
+            .into_iter()
+            .map(|contact| contact.note)
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_report_moves_a_message_forward_once_however_often_and_in_whatever_order_it_comes() {
+    let world = world().await;
+    let id = world.sms().await[0].clone();
+    assert_eq!(world.states(&id).await, ["accepted accepted"]);
+    let events = world.hall.column("select cast(count(*) as text) from events").await;
+    for body in [
+        format!("ref={id}&status=ACCEPTD"),
+        format!("ref={id}&status=DELIVRD"),
+        format!("ref={id}&status=DELIVRD"),
+        format!("ref={id}&status=ACCEPTD"),
+    ] {
+        assert_eq!(world.told(&body).await, "HTTP/1.1 200 OK");
+    }
+    assert_eq!(world.states(&id).await, ["delivered delivered"]);
+    assert_eq!(
+        world.hall.column("select cast(count(*) as text) from inbound").await,
+        ["1"]
+    );
+    assert_eq!(
+        world.hall.column("select cast(count(*) as text) from events").await,
+        events
+    );
+}
+
+#[tokio::test]
+async fn an_urgent_sms_that_was_not_delivered_becomes_a_call_and_an_ordinary_one_is_only_shown() {
+    for (priority, expected) in [(0, 0), (1, 1)] {
+        let world = world().await;
+        let id = world.sms().await[0].clone();
+        world
+            .hall
+            .sql(&format!("update reminders set priority = {priority} where id = '{id}'"))
+            .await;
+        for _ in 0..2 {
+            world.told(&format!("ref={id}&status=UNDELIV")).await;
+        }
+        assert_eq!(world.states(&id).await, ["bounced bounced"]);
+        let tasks = world.tasks().await;
+        assert_eq!(tasks.len(), expected, "{tasks:?}");
+        assert!(
+            tasks
+                .iter()
+                .all(|task| task == "phone 短信不成(短信未送达(UNDELIV)),改用电话"),
+            "{tasks:?}"
+        );
+        // A receipt cancels nothing.
+        world.told(&format!("ref={id}&status=DELIVRD")).await;
+        assert_eq!(world.tasks().await.len(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_comes_before_its_message_is_known_waits_for_it() {
+    let world = world().await;
+    let id = world.sms().await[0].clone();
+    // As if the answer to the attempt had not been recorded yet.
+    world
+        .hall
+        .sql(&format!(
+            "update attempts set outcome = 'attempting' where reminder_id = '{id}'"
+        ))
+        .await;
+    world.told(&format!("ref={id}&status=DELIVRD")).await;
+    assert_eq!(world.states(&id).await, ["accepted attempting"]);
+    world
+        .hall
+        .sql(&format!(
+            "update attempts set outcome = 'accepted' where reminder_id = '{id}'"
+        ))
+        .await;
+    let later = world.hall.clock.now() + jiff::SignedDuration::from_secs(10);
+    inbound::step(&world.hall.app.engine, later).await.unwrap();
+    assert_eq!(world.states(&id).await, ["delivered delivered"]);
+}
+
+#[tokio::test]
+async fn without_a_report_for_seventy_two_hours_it_is_unknown_and_a_late_one_still_counts() {
+    let world = world().await;
+    let id = world.sms().await[0].clone();
+    let sent = world
+        .hall
+        .column(&format!(
+            "select cast(started_ms as text) from attempts where reminder_id = '{id}'"
+        ))
+        .await;
+    let sent = jiff::Timestamp::from_millisecond(sent[0].parse().unwrap()).unwrap();
+    let after =
+        |hours: i64, ms: i64| sent + jiff::SignedDuration::from_hours(hours) + jiff::SignedDuration::from_millis(ms);
+    inbound::step(&world.hall.app.engine, after(72, -1)).await.unwrap();
+    assert_eq!(world.states(&id).await, ["accepted accepted"]);
+    inbound::step(&world.hall.app.engine, after(72, 0)).await.unwrap();
+    assert_eq!(world.states(&id).await, ["no_receipt no_receipt"]);
+    assert!(world.tasks().await.is_empty(), "it is shown, and nothing more");
+    world.told(&format!("ref={id}&status=DELIVRD")).await;
+    assert_eq!(world.states(&id).await, ["delivered delivered"]);
+}
+
+#[tokio::test]
+async fn whoever_lacks_the_secret_or_names_no_gateway_is_told_nothing_and_changes_nothing() {
+    let world = world().await;
+    let id = world.sms().await[0].clone();
+    let body = format!("ref={id}&status=UNDELIV");
+    for path in [
+        "/wrong/county",
+        &format!("/{SECRET}/other"),
+        "/",
+        "/county",
+        &format!("/{SECRET}/county/x"),
+    ] {
+        assert_eq!(world.call(path, &body).await, "HTTP/1.1 404 Not Found", "{path}");
+    }
+    assert_eq!(
+        world.call(&format!("/{SECRET}/county"), "nothing=1").await,
+        "HTTP/1.1 400 Bad Request"
+    );
+    inbound::step(&world.hall.app.engine, world.hall.clock.now())
+        .await
+        .unwrap();
+    assert_eq!(world.states(&id).await, ["accepted accepted"]);
+    assert_eq!(
+        world.hall.column("select cast(count(*) as text) from inbound").await,
+        ["0"]
+    );
+}
+
+#[tokio::test]
+async fn one_confirms_two_asks_for_a_call_and_anything_else_is_a_task_with_the_text() {
+    let world = world().await;
+    assert_eq!(
+        world.told(&format!("mobile=%2B86{PHONE}&content=1&msg=m1")).await,
+        "HTTP/1.1 200 OK"
+    );
+    assert_eq!(world.notes().await, ["短信回复 1(已知悉) / answered 1 (has read it)"]);
+
+    for _ in 0..3 {
+        world.told(&format!("mobile={PHONE}&content=2&msg=m2")).await;
+    }
+    let case = world.case().await;
+    assert_eq!(case.callbacks.len(), 1, "the same message three times is one call");
+    assert_eq!(
+        (case.callbacks[0].by.as_str(), case.callbacks[0].kept.is_none()),
+        ("lin", true)
+    );
+
+    world
+        .told(&format!(
+            "mobile={PHONE}&content=%E6%97%B6%E9%97%B4%E8%83%BD%E6%94%B9%E5%90%97&msg=m3"
+        ))
+        .await;
+    let case = world.case().await;
+    assert_eq!(case.todos.len(), 1);
+    assert!(case.todos[0].words.ends_with("时间能改吗"), "{}", case.todos[0].words);
+    assert_eq!(case.todos[0].by.as_str(), "lin");
+    // What they wrote stays in the case, not in the heap of what came in.
+    assert_eq!(
+        world
+            .hall
+            .column("select cast(count(*) as text) from inbound where body <> '' or handled_ms is null")
+            .await,
+        ["0"]
+    );
+    let actors = world
+        .hall
+        .column("select distinct actor from events order by actor")
+        .await;
+    assert!(actors.contains(&"xixin".to_owned()), "{actors:?}");
+}
+
+#[tokio::test]
+async fn whoever_opts_out_gets_no_sms_any_more_and_is_called_instead() {
+    let world = world().await;
+    world
+        .told(&format!("mobile={PHONE}&content=%E9%80%80%E8%AE%A2&msg=m1"))
+        .await;
+    let resident = world.case().await.party.person;
+    let people = world.hall.app.engine.store.people_of(&resident).await.unwrap();
+    assert!(people.resident.unwrap().opted_out);
+    assert_eq!(world.notes().await, ["短信回复退订 / opted out of SMS"]);
+    let before = world.sms().await.len();
+    world.hall.run_until("2026-03-06 20:00").await;
+    assert_eq!(world.sms().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_stranger_changes_nothing() {
+    let world = world().await;
+    world.told("mobile=13900009999&content=2&msg=m1").await;
+    let case = world.case().await;
+    assert_eq!((case.callbacks.len(), case.todos.len(), case.contacts.len()), (0, 0, 0));
+}
