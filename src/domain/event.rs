@@ -133,7 +133,6 @@ pub enum Event {
         person: PersonId,
         opted_in: bool,
     },
-    /// A message was refused for good, and staff were asked to phone instead.
     /// Nothing leaves until a person releases it. Belongs to no case, as the next two.
     SendingHeld {
         hold: String,
@@ -145,6 +144,7 @@ pub enum Event {
     DatabaseRestored {
         incarnation: String,
     },
+    /// A message was refused for good, and staff were asked to phone instead.
     MessageRefused {
         reminder: ReminderId,
     },

@@ -139,6 +139,7 @@ impl Store {
         const SENT: &str = "
             select case_id from reminders
             where way = 'sms' and sent_ms is not null and recipient = $1 and case_id <> ''
+                and substr(recipient, 1, 7) = 'person:' -- as the index has it
             order by sent_ms desc limit 1";
         const NEWEST: &str = "select id from cases where resident = $1 order by opened_ms desc limit 1";
         let recipient = Recipient::Person(person.clone()).to_string();

@@ -523,13 +523,13 @@ async fn the_verbs_print_words_or_one_json_document_and_write_nothing() {
     assert_eq!(differs["blast"]["warning"], false);
 
     for (table, before) in tables.iter().zip(&before) {
-        assert_eq!(
-            &hall
-                .column(&format!("select cast(count(*) as text) from {table}"))
-                .await,
-            before,
-            "{table}"
-        );
+        // That somebody looked at residents' cases is noted, four times here, and nothing else is written.
+        let looks = if *table == "events" { 4 } else { 0 };
+        let before: u64 = before[0].parse().unwrap();
+        let after = hall
+            .column(&format!("select cast(count(*) as text) from {table}"))
+            .await;
+        assert_eq!(after, [(before + looks).to_string()], "{table}");
     }
     let after = hall
         .column("select sum(version) || ' ' || sum(coalesce(wake_ms, 0)) || ' ' || sum(rules_gen) from cases")
