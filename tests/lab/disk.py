@@ -5,10 +5,10 @@ or not at all. A new or removed name is certain once anything was synced after i
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SECTOR = 512
-TRACED = "openat,write,pwrite64,pwritev,pwritev2,writev,ftruncate,fallocate,fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2"
+TRACED = "openat,write,pwrite64,pwritev,pwritev2,writev,ftruncate,fallocate,fsync,fdatasync,unlink,unlinkat,link,linkat,rename,renameat,renameat2"
 
 CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
@@ -76,6 +76,9 @@ def of_call(kind, rest, position):
         return Event("create", plain(paths.group(1)).decode(), offset=0 if truncates else None)
     if kind in ("unlink", "unlinkat"):
         return Event("unlink", plain(STRING.search(rest).group(1)).decode())
+    if kind in ("link", "linkat"):
+        old, new = (plain(text).decode() for text in STRING.findall(rest))
+        return Event("link", old, new.encode())
     if kind.startswith("rename"):
         old, new = (plain(text).decode() for text in STRING.findall(rest))
         return Event("rename", old, new.encode())
@@ -140,6 +143,10 @@ class Disk:
                 self.change(position, file, None, 0)
         elif event.kind == "unlink":
             self.ghosts[event.path] = self.files.pop(event.path, File())
+        elif event.kind == "link":
+            # One file under two names: nobody writes to it any more when it gets the second (see src/vault/key_file.rs).
+            old = self.files.get(event.path, File())
+            self.files[event.data.decode()] = replace(old, durable=bytearray(old.durable), pending=list(old.pending), named=False)
         elif event.kind == "rename":
             self.ghosts[event.path] = self.files.get(event.path, File())
             self.files[event.data.decode()] = self.files.pop(event.path, File())
