@@ -32,7 +32,14 @@ fn ready_is_said_with_the_address_and_stop_leaves_nothing_behind() {
         .map(String::as_str)
         .filter(|name| *name != "maildir")
         .collect();
-    let kept = ["chain.key", "sent.log", "xixin.ballast", "xixin.db", "xixin.key", "xixin.lock"];
+    let kept = [
+        "chain.key",
+        "sent.log",
+        "xixin.ballast",
+        "xixin.db",
+        "xixin.key",
+        "xixin.lock",
+    ];
     assert_eq!(left, kept);
 }
 
