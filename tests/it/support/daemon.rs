@@ -63,11 +63,12 @@ impl Installation {
         self.write(file, &(before + text));
     }
 
-    /// The program with these arguments, in surroundings that hold nothing else.
+    /// The program with these arguments, in surroundings that hold nothing else but a planted fault (tests/planted).
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xixin"));
         command
             .env_clear()
+            .envs(std::env::var_os("XIXIN_PLANTED").map(|fault| ("XIXIN_PLANTED", fault)))
             .env("XIXIN_CONFIG", self.config())
             .args(arguments)
             .stdin(Stdio::null());
