@@ -27,5 +27,6 @@ pub mod template;
 pub mod domain;
 
 pub mod clock;
+mod durable;
 pub mod lock;
 pub mod vault;

@@ -1,25 +1,23 @@
 //! Writing a message to a directory so that a reader sees all of it or nothing, and a power cut loses nothing.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::outcome::{Blame, Fault, Outcome, Stage};
+use crate::durable;
+
+/// As a file is made by anybody; the umask decides (the unit sets 0077).
+const READABLE: u32 = 0o666;
 
 /// Writes `bytes` under `tmp`, makes them durable and moves them to `target`, replacing what is there.
 /// Both directories are made if they are missing; they must be on one file system. Blocks.
 pub(crate) fn write(tmp: &Path, target: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(tmp)?;
     fs::create_dir_all(target)?;
-    let draft = tmp.join(name);
-    let mut file = File::create(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&draft, target.join(name))?;
-    // The rename is durable only once the directory is (fsync(2)).
-    File::open(target)?.sync_all()
+    durable::replace(&tmp.join(name), &target.join(name), bytes, READABLE)
 }
 
 /// A file name for an id that may hold anything: the same id always gives the same name.

@@ -4,7 +4,7 @@
 //! handed in again. Nothing is lost: what cannot be read, or concerns no attempt, is kept as a file for a person to look at.
 
 use std::io::Read as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::cli::{EXIT_BUSY, complain, explain, say};
 use crate::clock::SystemClock;
 use crate::config::settings::Settings;
 use crate::domain::text::Said;
+use crate::durable;
 use crate::engine::bounces::Noted;
 
 /// Reports stand at the beginning; what was sent comes back behind them and is not needed.
@@ -155,15 +156,7 @@ fn keep(settings: &Settings, raw: &[u8]) -> anyhow::Result<(Done, Said)> {
         return Ok((Done::Again, said));
     }
     let name = format!("{}.eml", &hex::encode(Sha256::digest(raw))[..16]);
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(folder.join(&name));
-    let mut file = file.with_context(context)?;
-    std::io::Write::write_all(&mut file, raw).with_context(context)?;
-    file.sync_all().with_context(context)?;
+    durable::write(&folder.join(&name), raw, durable::PRIVATE).with_context(context)?;
     let said = Said::new(
         format!("看不懂或不是本系统的退信,已存入 {shown}/{name},请人工查看"),
         format!("not understood, or about no mail of ours; kept in {shown}/{name} for a person to look at"),

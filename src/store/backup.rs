@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::domain::text::Said;
+use crate::durable;
 use crate::store::keys::Ring;
 use crate::store::verify::Fault;
 use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, incarnation, inspect, reading};
@@ -141,7 +142,7 @@ fn publish(draft: &Path, file: &Path) -> Result<(), BackupError> {
         _ => at(file)(error),
     })?;
     fs::remove_file(draft).map_err(at(draft))?;
-    sync_dir(file)
+    durable::sync_dir_of(file).map_err(at(file))
 }
 
 /// Looks whether a file is a database of ours that is whole. It changes nothing.
@@ -255,7 +256,7 @@ pub async fn restore(
         }
     }
     fs::rename(&staged, path).map_err(at(path))?;
-    sync_dir(path)?;
+    durable::sync_dir_of(path).map_err(at(path))?;
     Ok(Restored {
         counts,
         kept: was_there.then_some(kept),
@@ -337,13 +338,4 @@ fn with_journals(path: &Path) -> [PathBuf; 3] {
         name.push(end);
         name.into()
     })
-}
-
-/// A new name in a directory is durable only once the directory is (fsync(2)).
-fn sync_dir(path: &Path) -> Result<(), BackupError> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))
 }

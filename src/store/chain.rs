@@ -1,16 +1,16 @@
 //! The chain of events: how a row is hashed, and the keyed head by which a missing end shows.
 //!
 //! The head stands in two places, each with a keyed hash: in `meta`, written in the transaction that writes the events, and in a file
-//! beside the database, written after it. A part of the database alone cannot be set back without one of them saying so.
+//! beside the database, written after it. A part of the database alone cannot be set back without one of them saying so. The file is there before the first event is, so that its absence
+//! always means that somebody took it away.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::durable;
 use crate::store::StoreError;
 
 /// The hash before the first event.
@@ -257,12 +257,11 @@ impl Chain {
     }
 
     /// Notes the head outside the database, in one step. The chain itself is durable without it, so a failure only leaves the older
-    /// head there.
+    /// head there; a file without its content would look like somebody's work. Blocks.
     pub(super) fn keep(&self, head: &Head) {
         let file = self.head_file();
-        let aside = self.dir.join(format!("{HEAD_FILE}.{}", std::process::id()));
-        let written = std::fs::write(&aside, self.seal(head) + "\n").and_then(|()| std::fs::rename(&aside, &file));
-        if let Err(error) = written {
+        let sealed = self.seal(head) + "\n";
+        if let Err(error) = durable::replace(&durable::aside(&file), &file, sealed.as_bytes(), durable::PRIVATE) {
             tracing::warn!("the head of the events cannot be noted beside the database: {error}");
         }
     }
@@ -272,18 +271,7 @@ impl Chain {
 fn make_key(path: &Path) -> std::io::Result<()> {
     let mut key = Zeroizing::new([0; 32]);
     getrandom::fill(key.as_mut_slice()).map_err(std::io::Error::other)?;
-    let aside = path.with_extension(format!("key.{}", uuid::Uuid::now_v7().simple()));
-    let mut make = std::fs::OpenOptions::new();
-    let mut file = make.write(true).create_new(true).mode(0o600).open(&aside)?;
-    let written = file
-        .write_all(Zeroizing::new(hex::encode(key.as_slice()) + "\n").as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| match std::fs::hard_link(&aside, path) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    let _ = std::fs::remove_file(&aside);
-    written
+    durable::make_once(path, Zeroizing::new(hex::encode(key.as_slice()) + "\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use crate::domain::ids::{CaseId, PersonId};
 use crate::domain::reminder::Recipient;
+use crate::durable;
 use crate::store::blank::blank_cases;
 use crate::store::cases::json;
 use crate::store::keys::destroy_keys;
@@ -33,9 +34,7 @@ impl Store {
         let written = opened.and_then(|mut file| {
             writeln!(file, "{end}{now} {person}")?;
             file.sync_all()?;
-            // A file that is new is durable once its directory is (fsync(2)).
-            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-            std::fs::File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
+            durable::sync_dir_of(&path)
         });
         written.map_err(|source| StoreError::ErasedList { path, source })
     }

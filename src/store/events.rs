@@ -4,6 +4,7 @@
 //! still holds when a key was destroyed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -87,6 +88,27 @@ impl Store {
             .await
             .during("read the head of the events")?;
         Ok(head.map_or_else(Head::genesis, |(seq, hash)| Head { seq, hash }))
+    }
+}
+
+impl Store {
+    /// Notes the head outside the database while no event proves yet that it was noted: afterwards the absence of the file is a fault.
+    pub(super) async fn keep_first_head(&self) -> Result<(), StoreError> {
+        const FORMED: &str = "select exists (select 1 from events where form = $1)";
+        if self.chain.outside() != Known::Absent {
+            return Ok(());
+        }
+        let formed: bool = sqlx::query_scalar(FORMED)
+            .bind(FORM)
+            .fetch_one(self.reader())
+            .await
+            .during("look for events")?;
+        if !formed {
+            let head = self.chain_head().await?;
+            let chain = Arc::clone(&self.chain);
+            let _ = tokio::task::spawn_blocking(move || chain.keep(&head)).await;
+        }
+        Ok(())
     }
 }
 

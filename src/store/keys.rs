@@ -93,8 +93,9 @@ impl Tx {
 
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         self.inner.commit().await?;
-        if let Some(head) = &self.head {
-            self.chain.keep(head);
+        if let Some(head) = self.head {
+            // Two that commit close together may come in either order: the file may lag behind, never run ahead.
+            let _ = tokio::task::spawn_blocking(move || self.chain.keep(&head)).await;
         }
         Ok(())
     }

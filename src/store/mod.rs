@@ -274,6 +274,7 @@ impl Store {
             chain,
         };
         store.seal_older().await?;
+        store.keep_first_head().await?;
         Ok(store)
     }
 

@@ -1,11 +1,11 @@
 //! The key file that a first start makes when the operator has named no other place: readable by its owner only, complete or not there.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::key::Key;
+use crate::durable;
 
 #[derive(Debug, thiserror::Error)]
 #[error("密钥文件 {path} 无法建立 / the key file {path} cannot be made", path = path.display())]
@@ -20,33 +20,7 @@ pub fn make(path: &Path) -> Result<(), KeyFileError> {
         path: path.to_owned(),
         source,
     };
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
-    let made = write(&draft, path);
-    // The draft is another name of the key, or one that nobody will use.
-    let _ = std::fs::remove_file(&draft);
-    made.map_err(failed)
-}
-
-/// The name appears only when all of the content is on the disk: a crash leaves no half of a key.
-fn write(draft: &Path, path: &Path) -> io::Result<()> {
-    // From a run that died at this very place.
-    let _ = std::fs::remove_file(draft);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)?;
-    file.write_all(Key::random().to_hex().as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    match std::fs::hard_link(draft, path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
+    durable::make_once(path, format!("{}\n", *Key::random().to_hex()).as_bytes()).map_err(failed)
 }
 
 /// Whether anybody but the owner may read or change a file; false when it cannot be told.

@@ -439,11 +439,27 @@ async fn a_restore_that_is_noted_explains_the_cut_it_makes_and_no_other() {
     db.close().await.unwrap();
 }
 
+/// A crash between the first event and its head would otherwise look like a theft.
+#[tokio::test]
+async fn the_head_beside_the_database_is_there_before_the_first_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("xixin.db");
+    let store = Store::open(&database, &masters()).await.unwrap();
+    let first = std::fs::read(dir.path().join("chain.head")).unwrap();
+    write_one(&store, 1).await;
+    std::fs::write(dir.path().join("chain.head"), first).unwrap();
+    let verdict = store.verify_events(None).await.unwrap();
+    assert!(verdict.holds(), "{verdict:?}");
+}
+
 #[tokio::test]
 async fn a_lost_key_and_a_lost_head_are_named() {
     let made = Made::new().await;
     let copy = made.copy();
     std::fs::remove_file(copy.dir.path().join("chain.head")).unwrap();
+    // Opening it for writing does not make the loss unseen.
+    let opened = Store::open(&copy.database(), &masters()).await.unwrap();
+    assert!(!opened.verify_events(None).await.unwrap().holds());
     let verdict = copy.verify(None).await;
     assert!(
         matches!(verdict.faults.as_slice(), [Fault::OutsideForged { .. }]),

@@ -102,6 +102,8 @@ class File:
     size: int = 0
     # Whether its name is certain to be there.
     named: bool = False
+    # What stands under that name as long as it is not.
+    before: "File | None" = None
 
     def synced(self, began):
         kept = [change for change in self.pending if change[0] < began]
@@ -149,7 +151,9 @@ class Disk:
             self.files[event.data.decode()] = replace(old, durable=bytearray(old.durable), pending=list(old.pending), named=False)
         elif event.kind == "rename":
             self.ghosts[event.path] = self.files.get(event.path, File())
-            self.files[event.data.decode()] = self.files.pop(event.path, File())
+            new = event.data.decode()
+            replaced = self.files.get(new)
+            self.files[new] = replace(self.files.pop(event.path, File()), named=False, before=replaced)
         elif event.kind == "truncate":
             self.change(position, self.files.setdefault(event.path, File()), None, event.offset)
         elif event.kind == "write":
@@ -165,14 +169,17 @@ class Disk:
         self.ghosts.clear()
         for file in self.files.values():
             file.named = True
+            file.before = None
 
     def after_power_cut(self, rng):
         """What may be found: {path: bytes}."""
         mood = rng.random()
         found = {}
         for path, file in {**self.ghosts, **self.files}.items():
-            certain = file.named and path not in self.ghosts
-            if not certain and rng.random() < 0.5:
+            # A name that was given away shows the old file until the new one's is certain.
+            while file is not None and not (file.named and path not in self.ghosts) and rng.random() < 0.5:
+                file = file.before
+            if file is None:
                 continue
             content = bytearray(file.durable)
             for change in file.pending:

@@ -1,12 +1,13 @@
 //! Puts one file of the configuration in the place of another: readers see the old one or the new one, whole, at every moment.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jiff::civil::DateTime;
+
+use crate::durable;
 
 /// Holidays are no secret, and the daemon may run as somebody else.
 const MODE: u32 = 0o644;
@@ -39,18 +40,9 @@ impl Swap {
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let fresh = target.with_file_name(format!(".{name}.{}.new", std::process::id()));
         let backup = target.with_file_name(format!("{name}.{}.bak", now.strftime("%Y%m%dT%H%M%S")));
-        let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(MODE)
-                .open(&fresh)?;
-            file.set_permissions(Permissions::from_mode(MODE))?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        };
-        write().with_context(|| cannot("写入", "written", &fresh))?;
+        durable::write(&fresh, text.as_bytes(), MODE)
+            .and_then(|()| fs::set_permissions(&fresh, Permissions::from_mode(MODE)))
+            .with_context(|| cannot("写入", "written", &fresh))?;
         Ok(Self { target, fresh, backup })
     }
 
@@ -71,7 +63,7 @@ impl Swap {
             let _ = placed.backup.as_ref().map(fs::remove_file);
             return Err(error).with_context(|| cannot("替换", "replaced", &self.target));
         }
-        sync_folder(&self.target)?;
+        sync(&self.target)?;
         Ok(placed)
     }
 }
@@ -91,15 +83,12 @@ impl Placed {
             None => fs::remove_file(&self.target),
         }
         .with_context(|| cannot("还原", "put back", &self.target))?;
-        sync_folder(&self.target)
+        sync(&self.target)
     }
 }
 
-fn sync_folder(file: &Path) -> anyhow::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .with_context(|| cannot("写入", "written", folder))
+fn sync(file: &Path) -> anyhow::Result<()> {
+    durable::sync_dir_of(file).with_context(|| cannot("写入", "written", file))
 }
 
 fn cannot(zh: &str, en: &str, path: &Path) -> String {
