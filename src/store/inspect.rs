@@ -7,7 +7,10 @@ use sqlx::sqlite::SqlitePool;
 
 use crate::store::keys::Ring;
 use crate::store::switches::Switch;
-use crate::store::{During as _, MIGRATIONS, Store, StoreError, reading};
+use crate::store::{During as _, MIGRATIONS, Store, StoreError, code, reading};
+
+/// READONLY_ROLLBACK: a transaction has to be taken back before anything can be read, and this connection may not.
+const HALF_MADE: u32 = 776;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +54,10 @@ pub async fn inspect(path: &Path) -> Result<Inspection, StoreError> {
 }
 
 async fn look(pool: &SqlitePool, path: &Path) -> Result<Inspection, StoreError> {
-    let damage: Vec<String> = sqlx::query_scalar("pragma quick_check(20)")
-        .fetch_all(pool)
-        .await
-        .during("check the database")?;
+    let damage = match sqlx::query_scalar("pragma quick_check(20)").fetch_all(pool).await {
+        Err(error) if code(&error) == HALF_MADE => Vec::new(),
+        found => found.during("check the database")?,
+    };
     let damage: Vec<String> = damage.into_iter().filter(|line| line != "ok").collect();
     let version = version(pool).await?;
     let contents = match version {
@@ -70,13 +73,11 @@ async fn look(pool: &SqlitePool, path: &Path) -> Result<Inspection, StoreError> 
 
 /// A file without the table of versions is a database that was never made: older than any.
 pub(super) async fn version(pool: &SqlitePool) -> Result<Version, StoreError> {
-    const MADE: &str = "select count(*) from sqlite_schema where name = '_sqlx_migrations'";
     const NEWEST: &str = "select coalesce(max(version), 0) from _sqlx_migrations where success";
     let action = "read the version of the database";
-    let made: i64 = sqlx::query_scalar(MADE).fetch_one(pool).await.during(action)?;
-    let found: i64 = match made {
-        0 => 0,
-        _ => sqlx::query_scalar(NEWEST).fetch_one(pool).await.during(action)?,
+    let found: i64 = match has_table(pool, "_sqlx_migrations").await.during(action)? {
+        false => 0,
+        true => sqlx::query_scalar(NEWEST).fetch_one(pool).await.during(action)?,
     };
     let ours = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
     Ok(match found.cmp(&ours) {
@@ -88,15 +89,23 @@ pub(super) async fn version(pool: &SqlitePool) -> Result<Version, StoreError> {
 
 /// Whether there are keys in it: then it has been sealed by a master key.
 pub(super) async fn is_sealed(pool: &SqlitePool) -> Result<bool, StoreError> {
-    const TABLE: &str = "select count(*) from sqlite_schema where type = 'table' and name = 'keys'";
     const KEYS: &str = "select count(*) from (select 1 from keys limit 1)";
     let action = "look whether the database is sealed";
-    let table: i64 = sqlx::query_scalar(TABLE).fetch_one(pool).await.during(action)?;
-    if table == 0 {
+    if !has_table(pool, "keys").await.during(action)? {
         return Ok(false);
     }
     let keys: i64 = sqlx::query_scalar(KEYS).fetch_one(pool).await.during(action)?;
     Ok(keys > 0)
+}
+
+/// A database that died while it was being made has none: what it was about to become lies in a rollback journal, which whoever opens it
+/// to write takes back. Later there is no such journal any more, only the write-ahead log.
+async fn has_table(pool: &SqlitePool, name: &str) -> Result<bool, sqlx::Error> {
+    const TABLE: &str = "select count(*) from sqlite_schema where type = 'table' and name = $1";
+    match sqlx::query_scalar::<_, i64>(TABLE).bind(name).fetch_one(pool).await {
+        Err(error) if code(&error) == HALF_MADE => Ok(false),
+        counted => Ok(counted? > 0),
+    }
 }
 
 async fn contents(store: &Store) -> Result<Contents, StoreError> {

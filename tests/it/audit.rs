@@ -12,11 +12,11 @@ use xixin::domain::house::{House, View};
 use xixin::domain::ids::{CaseId, ItemId};
 use xixin::store::verify::{Fault, Noted, Verdict};
 use xixin::store::{Store, commit, events};
-use xixin::vault::{Cipher, Key, Masters};
 
 use crate::support::daemon::Installation;
 use crate::support::hall::Hall;
 use crate::support::intake::{promise, resident};
+use crate::support::masters;
 
 const OLD: i64 = 12;
 const EVENTS: i64 = 48;
@@ -25,10 +25,6 @@ const EVENTS: i64 = 48;
 struct Made {
     dir: TempDir,
     heads: Vec<String>,
-}
-
-fn masters() -> Masters {
-    Masters::new(Key::parse(&"5a".repeat(32)).unwrap(), Vec::new(), Cipher::default())
 }
 
 fn old_seal(before: &str, at_ms: i64, parts: [&str; 3]) -> String {

@@ -2,12 +2,16 @@
 
 use std::os::unix::fs::FileExt as _;
 
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{ConnectOptions as _, Connection as _};
 use xixin::domain::ladder::Way;
 use xixin::engine::sender;
-use xixin::store::StoreError;
+use xixin::store::inspect::Version;
+use xixin::store::{Store, StoreError};
 
 use crate::support::hall::Hall;
 use crate::support::intake::{brief_start, brief_visit, resident, visit};
+use crate::support::masters;
 use crate::support::rulebook::at;
 use crate::support::smtp_server::{Act, Script, SmtpServer, Verb};
 
@@ -266,4 +270,38 @@ async fn a_disk_without_room_for_the_ballast_holds_sending_and_is_told() {
         tokio::task::yield_now().await;
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "disk-full\n");
+}
+
+/// A machine that lost its power during the very first start: SQLite has begun to write the file, and its journal says what to take back.
+#[tokio::test]
+async fn a_database_that_died_while_it_was_made_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (living, dead) = (dir.path().join("living.db"), dir.path().join("xixin.db"));
+    let options = SqliteConnectOptions::new().filename(&living).create_if_missing(true);
+    let mut connection = options.journal_mode(SqliteJournalMode::Delete).connect().await.unwrap();
+    // More than fits into the cache goes to the file before it is committed.
+    let half = "
+        create table first (x);
+        pragma cache_size = 1;
+        begin immediate;
+        create table keys (x);
+        insert into keys select hex(randomblob(500)) from json_each('[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]');";
+    sqlx::raw_sql(half).execute(&mut connection).await.unwrap();
+    std::fs::copy(&living, &dead).unwrap();
+    std::fs::copy(
+        dir.path().join("living.db-journal"),
+        dir.path().join("xixin.db-journal"),
+    )
+    .unwrap();
+    connection.close().await.unwrap();
+    let masters = masters();
+    assert!(!Store::is_sealed(&dead).await.unwrap());
+    assert!(Store::needs_the_daemon(&dead, &masters).await.unwrap());
+    let found = xixin::store::inspect::inspect(&dead).await.unwrap();
+    assert!(matches!(found.version, Version::Older { found: 0, .. }), "{found:?}");
+    let looked = Store::look(&dead, Some(&masters)).await.unwrap_err();
+    assert!(matches!(looked, StoreError::Older { .. }), "{looked}");
+    Store::open(&dead, &masters).await.unwrap();
+    let found = xixin::store::inspect::inspect(&dead).await.unwrap();
+    assert!(matches!(found.version, Version::Current), "{found:?}");
 }

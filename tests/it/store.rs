@@ -8,15 +8,11 @@ use xixin::domain::ladder::Way;
 use xixin::store::cases::Filter;
 use xixin::store::queue::{Claim, Lease};
 use xixin::store::{Store, StoreError};
-use xixin::vault::{Cipher, Key, Masters};
 
 use crate::support::hall::Hall;
 use crate::support::intake::{brief_visit, promise, resident, visit};
+use crate::support::masters;
 use crate::support::rulebook::at;
-
-fn masters() -> Masters {
-    Masters::new(Key::parse(&"5a".repeat(32)).unwrap(), Vec::new(), Cipher::default())
-}
 
 async fn fresh(dir: &Path) -> Store {
     Store::open(&dir.join("deep/er/xixin.db"), &masters()).await.unwrap()

@@ -13,3 +13,10 @@ pub(crate) mod smtp_server;
 pub(crate) mod story;
 pub(crate) mod timeline;
 pub(crate) mod worlds;
+
+use xixin::vault::{Cipher, Key, Masters};
+
+/// The master key of a database that a test makes without an installation.
+pub(crate) fn masters() -> Masters {
+    Masters::new(Key::parse(&"5a".repeat(32)).unwrap(), Vec::new(), Cipher::default())
+}
