@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub(crate) mod late;
+
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -208,6 +210,14 @@ impl Loops {
         self.stop.cancel();
         for task in self.tasks {
             task.await.expect("the loop ended well");
+        }
+    }
+
+    /// Does not wait for what is still under way.
+    pub(crate) fn end(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.abort();
         }
     }
 }
