@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::channel::Channels;
-use crate::channel::sms::{GatewayError, HttpGateway};
+use crate::channel::sms::{GatewayError, WebGateway};
 use crate::channel::verp::ReturnPath;
 use crate::config::problem::{Problem, Problems};
 use crate::config::settings::{Settings, SmsHttp};
@@ -171,7 +171,7 @@ fn gateway_problems(loaded: &Loaded, texts: &Texts) -> Vec<Problem> {
 
 /// A template of a request that cannot be rendered. Secrets are not needed for that: only the service can read them.
 fn request_problem(loaded: &Loaded, key: &str, gateway: &SmsHttp) -> Option<Problem> {
-    match HttpGateway::new(gateway, None) {
+    match WebGateway::http(gateway, None) {
         Err(GatewayError::Template { key: part, detail }) => {
             let fix = "allowed: to, text, signature, id, nonce, now(\"%s\"), secret.NAME and the filters md5, sha256, hmac_sha256, hmac_md5, base64, hex_to_base64, urlencode, tojson";
             Some(loaded.setting_problem(&format!("{key}.{part}"), &detail, fix))

@@ -33,7 +33,7 @@ use build::WireMail;
 use email::{SmtpError, SmtpPool};
 use maildir::Maildir;
 use outcome::Outcome;
-use sms::{Door, FileGateway, GatewayError, Gateways, HttpGateway, SmsGateway};
+use sms::{Door, FileGateway, GatewayError, Gateways, SmsGateway, WebGateway};
 use verp::ReturnPath;
 
 /// The channels that the operators have set up; `None` is a channel nobody has.
@@ -200,7 +200,7 @@ impl Channels {
             ))),
             SmsTransport::Http => {
                 let gateway = settings.sms.http.as_ref().ok_or(ChannelError::NoGateway)?;
-                Some(SmsGateway::Http(Box::new(HttpGateway::new(gateway, credentials)?)))
+                Some(SmsGateway::Web(WebGateway::http(gateway, credentials)?))
             }
             SmsTransport::Gateways => {
                 let gateways = Gateways::new(&settings.sms, credentials);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xixin::channel::outcome::{Blame, Outcome, Stage};
-use xixin::channel::sms::{FileGateway, GatewayError, HttpGateway, Sms, SmsGateway};
+use xixin::channel::sms::{FileGateway, GatewayError, Sms, SmsGateway, WebGateway};
 use xixin::config::secret::SecretSource;
 use xixin::config::settings::{ErrorClass, SmsHttp, SmsSuccess};
 
@@ -50,7 +50,7 @@ fn settings(port: u16) -> SmsHttp {
 }
 
 fn gateway(settings: &SmsHttp) -> SmsGateway {
-    SmsGateway::Http(Box::new(HttpGateway::new(settings, None).unwrap()))
+    SmsGateway::Web(WebGateway::http(settings, None).unwrap())
 }
 
 async fn sent(settings: &SmsHttp) -> Outcome {
@@ -194,7 +194,7 @@ async fn a_secret_reaches_the_gateway_and_nothing_else() {
     settings
         .headers
         .insert("Authorization".to_owned(), "Bearer {{ secret.key }}".to_owned());
-    let gateway = SmsGateway::Http(Box::new(HttpGateway::new(&settings, Some(dir.path())).unwrap()));
+    let gateway = SmsGateway::Web(WebGateway::http(&settings, Some(dir.path())).unwrap());
     let wire = gateway.prepare(&sms()).unwrap();
     assert_eq!(verdict(&gateway.send(&wire).await), "accepted");
     assert!(
@@ -207,7 +207,7 @@ async fn a_secret_reaches_the_gateway_and_nothing_else() {
     settings
         .headers
         .insert("X-Broken".to_owned(), "{{ secret.key|nosuchfilter }}".to_owned());
-    let error = HttpGateway::new(&settings, Some(dir.path())).err().unwrap();
+    let error = WebGateway::http(&settings, Some(dir.path())).err().unwrap();
     assert!(!format!("{error:?} {error}").contains("sesame"), "{error:?}");
 }
 
@@ -216,7 +216,7 @@ fn a_faulty_description_is_refused_before_the_first_message_and_names_its_key() 
     let broken = |change: fn(&mut SmsHttp)| {
         let mut settings = settings(1);
         change(&mut settings);
-        HttpGateway::new(&settings, None)
+        WebGateway::http(&settings, None)
             .err()
             .map(|error| error.to_string())
             .unwrap()
@@ -249,7 +249,7 @@ fn a_faulty_description_is_refused_before_the_first_message_and_names_its_key() 
     let mut settings = settings(1);
     settings.secrets = [("key".to_owned(), SecretSource::Credential("key".to_owned()))].into();
     assert!(
-        matches!(HttpGateway::new(&settings, None).err(), Some(GatewayError::Secret { name, .. }) if name == "key")
+        matches!(WebGateway::http(&settings, None).err(), Some(GatewayError::Secret { name, .. }) if name == "key")
     );
 }
 

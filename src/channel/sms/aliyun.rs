@@ -6,79 +6,48 @@ use std::path::Path;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::Sms;
-use super::answer::{presentable, uncertain};
-use super::http::{GatewayError, fault};
+use super::answer::presentable;
+use super::cloud::{House, coded, headers, must_be_coded};
+use super::http::GatewayError;
 use super::template::nonce;
-use super::web::{self, Answer, Prepared, Web};
-use crate::channel::Line;
+use super::web::{self, Answer, Prepared};
+use super::web_gateway::{Dialect, secret};
 use crate::channel::build::BuildError;
-use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
+use crate::channel::outcome::{Blame, Outcome};
 use crate::config::gateways::Aliyun;
-use crate::template::Coded;
 
 const VERSION: &str = "2017-05-25";
+const ALIYUN: House = House {
+    zh: "阿里云",
+    en: "Aliyun",
+};
 
-pub(super) struct AliyunGateway {
+pub(super) struct AliyunDialect {
     name: String,
     settings: Aliyun,
     url: Url,
     secret: SecretString,
-    web: Web,
 }
 
-impl AliyunGateway {
+impl AliyunDialect {
     pub(super) fn new(name: &str, settings: &Aliyun, credentials: Option<&Path>) -> Result<Self, GatewayError> {
-        let secret = settings
-            .key_secret
-            .read(credentials)
-            .map_err(|source| GatewayError::Secret {
-                name: "key_secret".to_owned(),
-                source,
-            })?;
         Ok(Self {
             name: name.to_owned(),
             settings: settings.clone(),
             url: GatewayError::url(&settings.url)?,
-            secret,
-            web: Web::new(settings.connections, settings.timeout_s).map_err(GatewayError::Client)?,
+            secret: secret("key_secret", &settings.key_secret, credentials)?,
         })
-    }
-
-    /// What this cloud can say of a message.
-    pub(super) fn coded<'a>(&self, sms: &'a Sms) -> Option<&'a Coded> {
-        sms.coded.iter().find(|coded| coded.gateway == self.name)
-    }
-
-    pub(super) fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
-        let coded = self
-            .coded(sms)
-            .ok_or_else(|| fault("templates", "no template is approved for this text"))?;
-        let params: serde_json::Map<String, serde_json::Value> = coded
-            .params
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().into()))
-            .collect();
-        let params = serde_json::Value::from(params).to_string();
-        let query = [
-            ("OutId", sms.id.as_str()),
-            ("PhoneNumbers", &sms.to),
-            ("SignName", self.settings.sign_name.as_ref().unwrap_or(&sms.signature)),
-            ("TemplateCode", &coded.code),
-            ("TemplateParam", &params),
-        ];
-        self.request("SendSms", &query, sms.at)
     }
 
     /// A signed request. `query` is in the order of its names.
     fn request(&self, action: &str, query: &[(&str, &str)], at: Timestamp) -> Result<Prepared, BuildError> {
-        let query = canonical_query(query);
-        let host = host(&self.url);
+        let query = web::query(query);
+        let host = web::host(&self.url);
         let date = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let nonce = nonce();
         let body_hash = hex::encode(Sha256::digest(b""));
@@ -97,20 +66,8 @@ impl AliyunGateway {
             &signed,
             &body_hash,
         );
-        let mut headers = HeaderMap::new();
-        for (name, value) in signed
-            .iter()
-            .skip(1)
-            .copied()
-            .chain([("authorization", authorization.as_str())])
-        {
-            let mut value = HeaderValue::from_str(value).map_err(|_| fault(name, "it is no header"))?;
-            value.set_sensitive(true);
-            headers.insert(
-                HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault(name, "it is no header"))?,
-                value,
-            );
-        }
+        let signed = signed.into_iter().skip(1);
+        let headers = headers(signed.chain([("authorization", authorization.as_str())]))?;
         let mut url = self.url.clone();
         url.set_path("/");
         url.set_query(Some(&query));
@@ -122,48 +79,38 @@ impl AliyunGateway {
             is_signed: true,
         })
     }
-
-    pub(super) async fn line(&self) -> Line<'_> {
-        self.web.line().await
-    }
-
-    pub(super) async fn send_on(&self, _line: Line<'_>, prepared: &Prepared) -> Outcome {
-        match self.web.ask(prepared).await {
-            Ok(answer) => judge(&answer),
-            Err(outcome) => outcome,
-        }
-    }
-
-    pub(super) async fn probe(&self) -> Result<(), Outcome> {
-        web::probe(&self.url).await
-    }
 }
 
-/// The host as HTTP names it: with its port, unless it is the scheme's own.
-pub(super) fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// As RFC 3986 wants it: everything but letters, digits and `-_.~`.
-pub(super) fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
+impl Dialect for AliyunDialect {
+    fn takes(&self, sms: &Sms) -> bool {
+        coded(sms, &self.name).is_some()
     }
-    encoded
-}
 
-fn canonical_query(query: &[(&str, &str)]) -> String {
-    let pairs = query
-        .iter()
-        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
-    pairs.collect::<Vec<_>>().join("&")
+    fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
+        let coded = must_be_coded(sms, &self.name)?;
+        let params: serde_json::Map<String, serde_json::Value> = coded
+            .params
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect();
+        let params = serde_json::Value::from(params).to_string();
+        let query = [
+            ("OutId", sms.id.as_str()),
+            ("PhoneNumbers", &sms.to),
+            ("SignName", self.settings.sign_name.as_ref().unwrap_or(&sms.signature)),
+            ("TemplateCode", &coded.code),
+            ("TemplateParam", &params),
+        ];
+        self.request("SendSms", &query, sms.at)
+    }
+
+    fn judge(&self, answer: &Answer) -> Outcome {
+        judge(answer)
+    }
+
+    fn address(&self) -> Option<Url> {
+        Some(self.url.clone())
+    }
 }
 
 /// The Authorization header of ACS3-HMAC-SHA256 for a POST to `/`. Headers are in the order of their names.
@@ -184,19 +131,14 @@ fn authorization(key_id: &str, secret: &str, query: &str, headers: &[(&str, &str
 
 fn judge(answer: &Answer) -> Outcome {
     let document = answer.json();
-    let text = |name: &str| document.as_ref()?.get(name)?.as_str().map(str::to_owned);
-    let Some(code) = text("Code") else {
-        return match answer.status {
-            408 | 429 | 503 => of(Blame::Provider, answer, &answer.status.to_string()),
-            200..=299 | 500.. => uncertain(answer.status),
-            _ => of(Blame::Provider, answer, &answer.status.to_string()),
-        };
-    };
-    if code == "OK" {
-        let reference = text("BizId").and_then(|id| presentable(&id));
-        return Outcome::Accepted { reference };
+    let text = |name: &str| document.as_ref()?.get(name)?.as_str();
+    match text("Code") {
+        None => ALIYUN.by_status(answer),
+        Some("OK") => Outcome::Accepted {
+            reference: text("BizId").and_then(presentable),
+        },
+        Some(code) => ALIYUN.no(blame(code), answer, code),
     }
-    of(blame(&code), answer, &code)
 }
 
 /// Documented codes of SendSms; one that is not listed is judged by its family.
@@ -223,20 +165,6 @@ fn blame(code: &str) -> Blame {
     }
 }
 
-fn of(blame: Blame, answer: &Answer, code: &str) -> Outcome {
-    let fault = Fault {
-        code: Some(answer.status),
-        ..Fault::new(blame, Stage::Request)
-    };
-    let (chinese, english) = match blame {
-        Blame::Message => ("短信被阿里云拒绝", "Aliyun refused the message"),
-        Blame::Recipient => ("该号码暂时不能接收", "this number cannot receive just now"),
-        Blame::Provider => ("阿里云短信暂不可用", "Aliyun takes no messages just now"),
-    };
-    let code = presentable(code).unwrap_or_else(|| "?".to_owned());
-    Outcome::of(fault, format!("{chinese}({code}) / {english} ({code})"), answer.wait())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,7 +172,7 @@ mod tests {
     /// The example of the signature's documentation (V3 request syntax and signature, RunInstances).
     #[test]
     fn the_documented_example_has_its_signature() {
-        let query = canonical_query(&[
+        let query = web::query(&[
             ("ImageId", "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"),
             ("RegionId", "cn-shanghai"),
         ]);
@@ -264,11 +192,6 @@ mod tests {
              SignedHeaders=host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version,\
              Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
         );
-    }
-
-    #[test]
-    fn values_are_encoded_as_the_signature_demands() {
-        assert_eq!(encoded("a b*~沈{\"k\":1}"), "a%20b%2A~%E6%B2%88%7B%22k%22%3A1%7D");
     }
 
     #[test]

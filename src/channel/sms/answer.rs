@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::web::Answer;
 
-use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
+use crate::channel::outcome::{Blame, Outcome};
 use crate::config::settings::{ErrorClass, SmsHttp};
 
 pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
@@ -37,10 +37,6 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
             };
         }
     }
-    let fault = |blame| Fault {
-        code: Some(answer.status),
-        ..Fault::new(blame, Stage::Request)
-    };
     if let Some((code, class)) = code.as_ref().and_then(|code| settings.errors.get_key_value(code)) {
         let (blame, chinese, english) = match class {
             ErrorClass::Message => (Blame::Message, "短信被网关拒绝", "the gateway refused the message"),
@@ -55,30 +51,24 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
                 "the gateway cannot take messages just now",
             ),
         };
-        let reason = format!("{chinese}({code}) / {english} ({code})");
-        return Outcome::of(fault(blame), reason, answer.wait());
+        return answer.no(blame, chinese, english, code);
     }
     if succeeded {
         return match code {
             Some(code) => {
                 let code = presentable(&code).filter(|code| !holds_number(code));
                 let code = code.unwrap_or_else(|| "?".to_owned());
-                let reason = format!(
-                    "短信被网关拒绝,代码未登记({code}) / the gateway refused with a code that sms.http.errors does not list ({code})"
-                );
-                Outcome::of(fault(Blame::Message), reason, None)
+                answer.no(
+                    Blame::Message,
+                    "短信被网关拒绝,代码未登记",
+                    "the gateway refused with a code that sms.http.errors does not list",
+                    &code,
+                )
             }
             None => uncertain(answer.status),
         };
     }
-    let said = |blame, chinese: &str, english: &str| {
-        let status = answer.status;
-        Outcome::of(
-            fault(blame),
-            format!("{chinese}(HTTP {status}) / {english} (HTTP {status})"),
-            answer.wait(),
-        )
-    };
+    let said = |blame, chinese, english| answer.no(blame, chinese, english, &format!("HTTP {}", answer.status));
     match answer.status {
         401 | 403 | 407 => said(
             Blame::Provider,

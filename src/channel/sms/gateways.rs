@@ -10,11 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::aliyun::AliyunGateway;
-use super::http::{GatewayError, HttpGateway};
-use super::kannel::KannelGateway;
+use super::http::GatewayError;
 use super::smpp::{Arrived, SmppGateway};
-use super::tencent::TencentGateway;
+use super::web_gateway::WebGateway;
 use super::{Sms, Wire, WireSms, replaced};
 use crate::channel::Line;
 use crate::channel::build::BuildError;
@@ -40,10 +38,7 @@ struct Named {
 }
 
 enum Adapter {
-    Http(Box<HttpGateway>),
-    Aliyun(Box<AliyunGateway>),
-    Tencent(Box<TencentGateway>),
-    Kannel(Box<KannelGateway>),
+    Web(WebGateway),
     Smpp(Box<SmppGateway>),
 }
 
@@ -81,32 +76,23 @@ impl Gateways {
         ordered.sort_by_key(|(name, gateway)| (gateway.order, name.as_str()));
         let mut list = Vec::with_capacity(ordered.len());
         for (name, gateway) in ordered {
-            let wrong = |error| (name.clone(), error);
             // Settings with none or several kinds are refused when they are read.
             let Some(kind) = gateway.kinds().into_iter().next() else {
                 continue;
             };
+            let web = |gateway: Result<WebGateway, GatewayError>| gateway.map(Adapter::Web);
             let adapter = match kind {
-                Kind::Http(settings) => {
-                    Adapter::Http(Box::new(HttpGateway::new(settings, credentials).map_err(wrong)?))
-                }
-                Kind::Aliyun(settings) => Adapter::Aliyun(Box::new(
-                    AliyunGateway::new(name, settings, credentials).map_err(wrong)?,
-                )),
-                Kind::Tencent(settings) => Adapter::Tencent(Box::new(
-                    TencentGateway::new(name, settings, credentials).map_err(wrong)?,
-                )),
-                Kind::Kannel(settings) => {
-                    Adapter::Kannel(Box::new(KannelGateway::new(settings, credentials).map_err(wrong)?))
-                }
-                Kind::Smpp(settings) => Adapter::Smpp(Box::new(
-                    SmppGateway::new(settings, gateway.receipts, credentials).map_err(wrong)?,
-                )),
+                Kind::Http(settings) => web(WebGateway::http(settings, credentials)),
+                Kind::Aliyun(settings) => web(WebGateway::aliyun(name, settings, credentials)),
+                Kind::Tencent(settings) => web(WebGateway::tencent(name, settings, credentials)),
+                Kind::Kannel(settings) => web(WebGateway::kannel(settings, credentials)),
+                Kind::Smpp(settings) => SmppGateway::new(settings, gateway.receipts, credentials)
+                    .map(|gateway| Adapter::Smpp(Box::new(gateway))),
             };
             list.push(Named {
                 name: name.as_str().into(),
                 is_reported: gateway.receipts,
-                adapter,
+                adapter: adapter.map_err(|error| (name.clone(), error))?,
                 trust: Trust::default(),
                 pace: gateway.per_second.map(Pace::new),
             });
@@ -231,41 +217,31 @@ fn elsewhere(reason: &str) -> Outcome {
 }
 
 impl Adapter {
-    /// Whether it can say this message at all: clouds know approved templates only.
+    /// Whether it can say this message at all.
     fn takes(&self, sms: &Sms) -> bool {
         match self {
-            Self::Http(_) | Self::Kannel(_) | Self::Smpp(_) => true,
-            Self::Aliyun(gateway) => gateway.coded(sms).is_some(),
-            Self::Tencent(gateway) => gateway.coded(sms).is_some(),
+            Self::Web(gateway) => gateway.takes(sms),
+            Self::Smpp(_) => true,
         }
     }
 
     fn prepare(&self, sms: &Sms) -> Result<Wire, BuildError> {
         match self {
-            Self::Http(gateway) => gateway.prepare(sms).map(Wire::Http),
-            Self::Aliyun(gateway) => gateway.prepare(sms).map(Wire::Http),
-            Self::Tencent(gateway) => gateway.prepare(sms).map(Wire::Http),
-            Self::Kannel(gateway) => gateway.prepare(sms).map(Wire::Http),
+            Self::Web(gateway) => gateway.prepare(sms).map(Wire::Web),
             Self::Smpp(gateway) => gateway.prepare(sms).map(Wire::Smpp),
         }
     }
 
     async fn line(&self) -> Line<'_> {
         match self {
-            Self::Http(gateway) => gateway.line().await,
-            Self::Aliyun(gateway) => gateway.line().await,
-            Self::Tencent(gateway) => gateway.line().await,
-            Self::Kannel(gateway) => gateway.line().await,
+            Self::Web(gateway) => gateway.line().await,
             Self::Smpp(gateway) => gateway.line().await,
         }
     }
 
     async fn send_on(&self, line: Line<'_>, wire: &Wire) -> Outcome {
         match (self, wire) {
-            (Self::Http(gateway), Wire::Http(prepared)) => gateway.send_on(line, prepared).await,
-            (Self::Aliyun(gateway), Wire::Http(prepared)) => gateway.send_on(line, prepared).await,
-            (Self::Tencent(gateway), Wire::Http(prepared)) => gateway.send_on(line, prepared).await,
-            (Self::Kannel(gateway), Wire::Http(prepared)) => gateway.send_on(line, prepared).await,
+            (Self::Web(gateway), Wire::Web(prepared)) => gateway.send_on(line, prepared).await,
             (Self::Smpp(gateway), Wire::Smpp(prepared)) => gateway.send_on(line, prepared).await,
             _ => replaced(),
         }
@@ -273,10 +249,7 @@ impl Adapter {
 
     async fn probe(&self) -> Result<(), Outcome> {
         match self {
-            Self::Http(gateway) => gateway.probe().await,
-            Self::Aliyun(gateway) => gateway.probe().await,
-            Self::Tencent(gateway) => gateway.probe().await,
-            Self::Kannel(gateway) => gateway.probe().await,
+            Self::Web(gateway) => gateway.probe().await,
             Self::Smpp(gateway) => gateway.probe().await,
         }
     }

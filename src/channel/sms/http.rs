@@ -11,9 +11,9 @@ use reqwest::{Method, Url};
 use secrecy::ExposeSecret as _;
 
 use super::answer::judge;
-use super::web::{self, Prepared, Web};
+use super::web::{Answer, Prepared};
+use super::web_gateway::{Dialect, secret};
 use super::{Sms, template};
-use crate::channel::Line;
 use crate::channel::build::BuildError;
 use crate::channel::outcome::Outcome;
 use crate::config::secret::SecretError;
@@ -47,19 +47,17 @@ impl GatewayError {
     }
 }
 
-/// One gateway and its connections.
-pub struct HttpGateway {
+pub(super) struct HttpDialect {
     settings: SmsHttp,
     method: Method,
     environment: Environment<'static>,
     /// Values of `secret.NAME`. Never shown: no `Debug` on this type.
     secrets: Value,
-    web: Web,
 }
 
-impl HttpGateway {
+impl HttpDialect {
     /// Reads the secrets and renders every template once with a sample. Connects to nothing.
-    pub fn new(settings: &SmsHttp, credentials: Option<&Path>) -> Result<Self, GatewayError> {
+    pub(super) fn new(settings: &SmsHttp, credentials: Option<&Path>) -> Result<Self, GatewayError> {
         let method = match settings.method.as_str() {
             "GET" => Method::GET,
             "POST" => Method::POST,
@@ -71,27 +69,18 @@ impl HttpGateway {
             environment: template::environment(),
             // A sample must not show a real secret in an error.
             secrets: secret_values(settings.secrets.keys().map(|name| (name.clone(), "sample".to_owned()))),
-            web: Web::new(settings.connections, settings.timeout_s).map_err(GatewayError::Client)?,
         };
         gateway.prove()?;
 
         let mut secrets = Vec::with_capacity(settings.secrets.len());
         for (name, source) in &settings.secrets {
-            let secret = source.read(credentials).map_err(|source| GatewayError::Secret {
-                name: name.clone(),
-                source,
-            })?;
+            let secret = secret(name, source, credentials)?;
             secrets.push((name.clone(), secret.expose_secret().to_owned()));
         }
         Ok(Self {
             secrets: secret_values(secrets.into_iter()),
             ..gateway
         })
-    }
-
-    pub(super) async fn probe(&self) -> Result<(), Outcome> {
-        let prepared = self.prepare(&sample()).map_err(|_| web::unreachable())?;
-        web::probe(&prepared.url).await
     }
 
     fn prove(&self) -> Result<(), GatewayError> {
@@ -145,8 +134,10 @@ impl HttpGateway {
         }
         Ok(())
     }
+}
 
-    pub(super) fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
+impl Dialect for HttpDialect {
+    fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
         let variables = template::variables(sms, &self.secrets);
         let render = |key: &str, source: &str| {
             let rendered = self.environment.render_named_str(key, source, &variables);
@@ -176,16 +167,12 @@ impl HttpGateway {
         })
     }
 
-    /// Waits for a line: one of as many requests as may be under way.
-    pub(super) async fn line(&self) -> Line<'_> {
-        self.web.line().await
+    fn judge(&self, answer: &Answer) -> Outcome {
+        judge(&self.settings, answer)
     }
 
-    pub(super) async fn send_on(&self, _line: Line<'_>, prepared: &Prepared) -> Outcome {
-        match self.web.ask(prepared).await {
-            Ok(answer) => judge(&self.settings, &answer),
-            Err(outcome) => outcome,
-        }
+    fn address(&self) -> Option<Url> {
+        self.prepare(&sample()).ok().map(|prepared| prepared.url)
     }
 }
 

@@ -8,34 +8,27 @@ use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Sms;
-use super::aliyun::encoded;
 use super::answer::uncertain;
 use super::http::{GatewayError, fault};
-use super::web::{self, Answer, Prepared, Web};
-use crate::channel::Line;
+use super::web::{Answer, Prepared, encoded, query};
+use super::web_gateway::{Dialect, secret};
 use crate::channel::build::BuildError;
-use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
+use crate::channel::outcome::{Blame, Outcome};
 use crate::config::gateways::Kannel;
 
 /// Delivered, failed, and refused by the SMS centre: 1 + 2 + 16 of the mask.
 const REPORTS: &str = "19";
 
-pub(super) struct KannelGateway {
+pub(super) struct KannelDialect {
     settings: Kannel,
     url: Url,
     password: SecretString,
     report_to: Option<SecretString>,
-    web: Web,
 }
 
-impl KannelGateway {
+impl KannelDialect {
     pub(super) fn new(settings: &Kannel, credentials: Option<&Path>) -> Result<Self, GatewayError> {
-        let secret = |name: &str, source: &crate::config::secret::SecretSource| {
-            source.read(credentials).map_err(|source| GatewayError::Secret {
-                name: name.to_owned(),
-                source,
-            })
-        };
+        let secret = |name, source| secret(name, source, credentials);
         Ok(Self {
             settings: settings.clone(),
             url: GatewayError::url(&settings.url)?,
@@ -45,11 +38,12 @@ impl KannelGateway {
                 .as_ref()
                 .map(|source| secret("report_to", source))
                 .transpose()?,
-            web: Web::new(settings.connections, settings.timeout_s).map_err(GatewayError::Client)?,
         })
     }
+}
 
-    pub(super) fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
+impl Dialect for KannelDialect {
+    fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
         let mut pairs = vec![
             ("username", self.settings.username.clone()),
             ("password", self.password.expose_secret().to_owned()),
@@ -68,12 +62,8 @@ impl KannelGateway {
             pairs.push(("dlr-mask", REPORTS.to_owned()));
             pairs.push(("dlr-url", format!("{base}?report=%d&id={id}")));
         }
-        let query: Vec<String> = pairs
-            .iter()
-            .map(|(name, value)| format!("{name}={}", encoded(value)))
-            .collect();
         let mut url = self.url.clone();
-        url.set_query(Some(&query.join("&")));
+        url.set_query(Some(&query(&pairs)));
         if url.as_str().len() > 16_000 {
             return Err(fault("text", "it is too long for one request"));
         }
@@ -86,19 +76,12 @@ impl KannelGateway {
         })
     }
 
-    pub(super) async fn line(&self) -> Line<'_> {
-        self.web.line().await
+    fn judge(&self, answer: &Answer) -> Outcome {
+        judge(answer)
     }
 
-    pub(super) async fn send_on(&self, _line: Line<'_>, prepared: &Prepared) -> Outcome {
-        match self.web.ask(prepared).await {
-            Ok(answer) => judge(&answer),
-            Err(outcome) => outcome,
-        }
-    }
-
-    pub(super) async fn probe(&self) -> Result<(), Outcome> {
-        web::probe(&self.url).await
+    fn address(&self) -> Option<Url> {
+        Some(self.url.clone())
     }
 }
 
@@ -106,15 +89,7 @@ impl KannelGateway {
 fn judge(answer: &Answer) -> Outcome {
     let text = answer.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
     let code = text.split(':').next().unwrap_or_default().trim();
-    let of = |blame, chinese: &str, english: &str| {
-        let fault = Fault {
-            code: Some(answer.status),
-            ..Fault::new(blame, Stage::Request)
-        };
-        let status = answer.status;
-        let reason = format!("{chinese}(HTTP {status}) / {english} (HTTP {status})");
-        Outcome::of(fault, reason, answer.wait())
-    };
+    let of = |blame, chinese, english| answer.no(blame, chinese, english, &format!("HTTP {}", answer.status));
     match (answer.status, code) {
         (200 | 202, "0" | "3") => Outcome::Accepted { reference: None },
         (200..=299 | 500 | 502 | 504, _) => uncertain(answer.status),

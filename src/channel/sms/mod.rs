@@ -3,6 +3,7 @@
 mod aliyun;
 mod answer;
 mod arrival;
+mod cloud;
 mod file;
 mod gateways;
 mod hook;
@@ -12,6 +13,7 @@ mod smpp;
 mod template;
 mod tencent;
 mod web;
+mod web_gateway;
 
 use std::sync::Arc;
 
@@ -26,8 +28,9 @@ pub use arrival::{Arrival, Incoming, Report, national};
 pub use file::FileGateway;
 pub use gateways::{Gateways, Provider};
 pub use hook::{Call, Door, Heard, Unheard};
-pub use http::{GatewayError, HttpGateway};
+pub use http::GatewayError;
 pub use smpp::Arrived;
+pub use web_gateway::WebGateway;
 
 /// A rendered message to one number.
 #[derive(Clone)]
@@ -55,7 +58,7 @@ pub struct WireSms {
 }
 
 enum Wire {
-    Http(web::Prepared),
+    Web(web::Prepared),
     File(file::Prepared),
     Smpp(smpp::Prepared),
 }
@@ -63,7 +66,7 @@ enum Wire {
 impl Wire {
     fn sha256(&self) -> String {
         match self {
-            Self::Http(prepared) => prepared.sha256(),
+            Self::Web(prepared) => prepared.sha256(),
             Self::File(prepared) => prepared.sha256(),
             Self::Smpp(prepared) => prepared.sha256(),
         }
@@ -119,7 +122,7 @@ pub enum Known {
 
 /// How SMS leave.
 pub enum SmsGateway {
-    Http(Box<HttpGateway>),
+    Web(WebGateway),
     File(FileGateway),
     Several(Gateways),
 }
@@ -128,7 +131,7 @@ impl SmsGateway {
     /// Renders everything that will be sent; nothing leaves yet.
     pub fn prepare(&self, sms: &Sms) -> Result<WireSms, BuildError> {
         match self {
-            Self::Http(gateway) => gateway.prepare(sms).map(|prepared| WireSms::new(Wire::Http(prepared))),
+            Self::Web(gateway) => gateway.prepare(sms).map(|prepared| WireSms::new(Wire::Web(prepared))),
             Self::File(gateway) => Ok(WireSms::new(Wire::File(gateway.prepare(sms)))),
             Self::Several(gateways) => gateways.prepare(sms),
         }
@@ -137,7 +140,7 @@ impl SmsGateway {
     /// Whether SMS could leave now, without sending any.
     pub async fn probe(&self) -> Result<(), Outcome> {
         match self {
-            Self::Http(gateway) => gateway.probe().await,
+            Self::Web(gateway) => gateway.probe().await,
             Self::File(_) => Ok(()),
             Self::Several(gateways) => gateways.probe().await,
         }
@@ -146,7 +149,7 @@ impl SmsGateway {
     /// Whether this gateway can be asked about a message of unknown fate.
     pub fn can_query(&self) -> bool {
         match self {
-            Self::Http(_) | Self::Several(_) => false,
+            Self::Web(_) | Self::Several(_) => false,
             Self::File(_) => true,
         }
     }
@@ -154,7 +157,7 @@ impl SmsGateway {
     /// Asks what became of a message. Whatever goes wrong with the question itself is [`Known::Unclear`].
     pub async fn query(&self, question: &Question) -> Known {
         match self {
-            Self::Http(_) | Self::Several(_) => Known::Unclear,
+            Self::Web(_) | Self::Several(_) => Known::Unclear,
             Self::File(gateway) => gateway.query(question).await,
         }
     }
@@ -167,7 +170,7 @@ impl SmsGateway {
     /// Waits for a line to the gateway that this message is prepared for.
     pub async fn line(&self, sms: &WireSms) -> Line<'_> {
         match self {
-            Self::Http(gateway) => gateway.line().await,
+            Self::Web(gateway) => gateway.line().await,
             Self::File(_) => Line::unlimited(),
             Self::Several(gateways) => gateways.line(sms).await,
         }
@@ -176,7 +179,7 @@ impl SmsGateway {
     /// One attempt.
     pub async fn send_on(&self, line: Line<'_>, sms: &WireSms) -> Outcome {
         match (self, &sms.wire) {
-            (Self::Http(gateway), Wire::Http(prepared)) => gateway.send_on(line, prepared).await,
+            (Self::Web(gateway), Wire::Web(prepared)) => gateway.send_on(line, prepared).await,
             (Self::File(gateway), Wire::File(prepared)) => gateway.send(prepared).await,
             (Self::Several(gateways), _) => gateways.send_on(line, sms).await,
             _ => replaced(),
@@ -186,7 +189,7 @@ impl SmsGateway {
     /// Whether another gateway would take this message now: then the trouble of one is no reason to stop.
     pub fn has_another(&self, sms: &WireSms) -> bool {
         match self {
-            Self::Http(_) | Self::File(_) => false,
+            Self::Web(_) | Self::File(_) => false,
             Self::Several(gateways) => gateways.has_another(sms),
         }
     }
@@ -194,7 +197,7 @@ impl SmsGateway {
     /// Several gateways, each with its state; nothing for a single one.
     pub fn providers(&self) -> Vec<Provider> {
         match self {
-            Self::Http(_) | Self::File(_) => Vec::new(),
+            Self::Web(_) | Self::File(_) => Vec::new(),
             Self::Several(gateways) => gateways.providers(),
         }
     }

@@ -6,72 +6,44 @@ use std::path::Path;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Sms;
-use super::aliyun::host;
 use super::answer::{presentable, uncertain};
-use super::http::{GatewayError, fault};
-use super::web::{self, Answer, Prepared, Web};
-use crate::channel::Line;
+use super::cloud::{House, coded, headers, must_be_coded};
+use super::http::GatewayError;
+use super::web::{Answer, Prepared, host};
+use super::web_gateway::{Dialect, secret};
 use crate::channel::build::BuildError;
-use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
+use crate::channel::outcome::{Blame, Outcome};
 use crate::config::gateways::Tencent;
-use crate::template::Coded;
 
 const SERVICE: &str = "sms";
 const VERSION: &str = "2021-01-11";
 const CONTENT_TYPE: &str = "application/json; charset=utf-8";
+const TENCENT: House = House {
+    zh: "腾讯云",
+    en: "Tencent",
+};
 
-pub(super) struct TencentGateway {
+pub(super) struct TencentDialect {
     name: String,
     settings: Tencent,
     url: Url,
     secret: SecretString,
-    web: Web,
 }
 
-impl TencentGateway {
+impl TencentDialect {
     pub(super) fn new(name: &str, settings: &Tencent, credentials: Option<&Path>) -> Result<Self, GatewayError> {
-        let secret = settings
-            .key_secret
-            .read(credentials)
-            .map_err(|source| GatewayError::Secret {
-                name: "key_secret".to_owned(),
-                source,
-            })?;
         Ok(Self {
             name: name.to_owned(),
             settings: settings.clone(),
             url: GatewayError::url(&settings.url)?,
-            secret,
-            web: Web::new(settings.connections, settings.timeout_s).map_err(GatewayError::Client)?,
+            secret: secret("key_secret", &settings.key_secret, credentials)?,
         })
-    }
-
-    /// What this cloud can say of a message.
-    pub(super) fn coded<'a>(&self, sms: &'a Sms) -> Option<&'a Coded> {
-        sms.coded.iter().find(|coded| coded.gateway == self.name)
-    }
-
-    pub(super) fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
-        let coded = self
-            .coded(sms)
-            .ok_or_else(|| fault("templates", "no template is approved for this text"))?;
-        let params: Vec<&str> = coded.params.iter().map(|(_, value)| value.as_str()).collect();
-        let payload = json!({
-            "PhoneNumberSet": [international(&sms.to)],
-            "SmsSdkAppId": self.settings.app_id,
-            "SignName": self.settings.sign_name.as_ref().unwrap_or(&sms.signature),
-            "TemplateId": coded.code,
-            "TemplateParamSet": params,
-            "SessionContext": sms.id,
-        });
-        self.request("SendSms", &payload, sms.at)
     }
 
     fn request(&self, action: &str, payload: &Value, at: Timestamp) -> Result<Prepared, BuildError> {
@@ -85,19 +57,14 @@ impl TencentGateway {
         };
         let authorization = key.authorization(&payload, &signed, at);
         let seconds = at.as_second().to_string();
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
+        let headers = headers([
             ("content-type", CONTENT_TYPE),
             ("authorization", &authorization),
             ("x-tc-action", action),
             ("x-tc-version", VERSION),
             ("x-tc-timestamp", &seconds),
             ("x-tc-region", &self.settings.region),
-        ] {
-            let mut value = HeaderValue::from_str(value).map_err(|_| fault(name, "it is no header"))?;
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_static(name), value);
-        }
+        ])?;
         let mut url = self.url.clone();
         url.set_path("/");
         Ok(Prepared {
@@ -108,20 +75,33 @@ impl TencentGateway {
             is_signed: true,
         })
     }
+}
 
-    pub(super) async fn line(&self) -> Line<'_> {
-        self.web.line().await
+impl Dialect for TencentDialect {
+    fn takes(&self, sms: &Sms) -> bool {
+        coded(sms, &self.name).is_some()
     }
 
-    pub(super) async fn send_on(&self, _line: Line<'_>, prepared: &Prepared) -> Outcome {
-        match self.web.ask(prepared).await {
-            Ok(answer) => judge(&answer),
-            Err(outcome) => outcome,
-        }
+    fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
+        let coded = must_be_coded(sms, &self.name)?;
+        let params: Vec<&str> = coded.params.iter().map(|(_, value)| value.as_str()).collect();
+        let payload = json!({
+            "PhoneNumberSet": [international(&sms.to)],
+            "SmsSdkAppId": self.settings.app_id,
+            "SignName": self.settings.sign_name.as_ref().unwrap_or(&sms.signature),
+            "TemplateId": coded.code,
+            "TemplateParamSet": params,
+            "SessionContext": sms.id,
+        });
+        self.request("SendSms", &payload, sms.at)
     }
 
-    pub(super) async fn probe(&self) -> Result<(), Outcome> {
-        web::probe(&self.url).await
+    fn judge(&self, answer: &Answer) -> Outcome {
+        judge(answer)
+    }
+
+    fn address(&self) -> Option<Url> {
+        Some(self.url.clone())
     }
 }
 
@@ -174,11 +154,7 @@ fn judge(answer: &Answer) -> Outcome {
     let at = |pointer: &str| document.as_ref()?.pointer(pointer)?.as_str();
     let code = at("/Response/SendStatusSet/0/Code").or_else(|| at("/Response/Error/Code"));
     let Some(code) = code else {
-        return match answer.status {
-            408 | 429 | 503 => of(Blame::Provider, answer, &answer.status.to_string()),
-            200..=299 | 500.. => uncertain(answer.status),
-            _ => of(Blame::Provider, answer, &answer.status.to_string()),
-        };
+        return TENCENT.by_status(answer);
     };
     match code {
         "Ok" => Outcome::Accepted {
@@ -186,7 +162,7 @@ fn judge(answer: &Answer) -> Outcome {
         },
         // Their house failed while it had our request in hand.
         code if code.starts_with("InternalError") => uncertain(answer.status),
-        code => of(blame(code), answer, code),
+        code => TENCENT.no(blame(code), answer, code),
     }
 }
 
@@ -213,20 +189,6 @@ fn blame(code: &str) -> Blame {
         // AuthFailure, UnauthorizedOperation, RequestLimitExceeded, LimitExceeded of the account, UnsupportedOperation …
         _ => Blame::Provider,
     }
-}
-
-fn of(blame: Blame, answer: &Answer, code: &str) -> Outcome {
-    let fault = Fault {
-        code: Some(answer.status),
-        ..Fault::new(blame, Stage::Request)
-    };
-    let (chinese, english) = match blame {
-        Blame::Message => ("短信被腾讯云拒绝", "Tencent refused the message"),
-        Blame::Recipient => ("该号码暂时不能接收", "this number cannot receive just now"),
-        Blame::Provider => ("腾讯云短信暂不可用", "Tencent takes no messages just now"),
-    };
-    let code = presentable(code).unwrap_or_else(|| "?".to_owned());
-    Outcome::of(fault, format!("{chinese}({code}) / {english} ({code})"), answer.wait())
 }
 
 #[cfg(test)]

@@ -61,6 +61,19 @@ impl Prepared {
 }
 
 impl Answer {
+    /// A no, with what it says in brackets: a code or a status.
+    pub(super) fn no(&self, blame: Blame, chinese: &str, english: &str, detail: &str) -> Outcome {
+        let fault = Fault {
+            code: Some(self.status),
+            ..Fault::new(blame, Stage::Request)
+        };
+        Outcome::of(
+            fault,
+            format!("{chinese}({detail}) / {english} ({detail})"),
+            self.wait(),
+        )
+    }
+
     pub(super) fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(self.body.as_deref()?).ok()
     }
@@ -124,6 +137,34 @@ impl Web {
     }
 }
 
+/// The host as HTTP names it: with its port, unless it is the scheme's own.
+pub(super) fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// As RFC 3986 wants it: everything but letters, digits and `-_.~`.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Pairs in their order, each name and value encoded.
+pub(super) fn query<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value.as_ref())));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 /// Opens a connection to the host of an address and closes it again. Nothing is said: there is no request that every gateway takes for a
 /// question.
 pub(super) async fn probe(url: &Url) -> Result<(), Outcome> {
@@ -176,6 +217,11 @@ async fn read(mut response: Response) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_encoded_as_signatures_demand() {
+        assert_eq!(encoded("a b*~沈{\"k\":1}"), "a%20b%2A~%E6%B2%88%7B%22k%22%3A1%7D");
+    }
 
     #[test]
     fn retry_after_is_honoured_in_both_forms_from_a_second_to_an_hour() {

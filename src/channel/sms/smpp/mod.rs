@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use super::Sms;
 use super::answer::presentable;
 use super::http::{GatewayError, fault};
+use super::web_gateway::secret;
 use crate::channel::Line;
 use crate::channel::build::BuildError;
 use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
@@ -54,13 +55,7 @@ impl Prepared {
 impl SmppGateway {
     pub(super) fn new(settings: &Smpp, is_reported: bool, credentials: Option<&Path>) -> Result<Self, GatewayError> {
         crate::channel::install_tls();
-        let password = settings
-            .password
-            .read(credentials)
-            .map_err(|source| GatewayError::Secret {
-                name: "password".to_owned(),
-                source,
-            })?;
+        let password = secret("password", &settings.password, credentials)?;
         Ok(Self {
             settings: settings.clone(),
             is_reported,
