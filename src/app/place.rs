@@ -173,13 +173,20 @@ fn gateway_problems(loaded: &Loaded, texts: &Texts) -> Vec<Problem> {
 fn request_problem(loaded: &Loaded, key: &str, gateway: &SmsHttp) -> Option<Problem> {
     match WebGateway::http(gateway, None) {
         Err(GatewayError::Template { key: part, detail }) => {
-            let fix = "allowed: to, text, signature, id, nonce, now(\"%s\"), secret.NAME and the filters md5, sha256, hmac_sha256, hmac_md5, base64, hex_to_base64, urlencode, tojson";
-            Some(loaded.setting_problem(&format!("{key}.{part}"), &detail, fix))
+            let values = if part.starts_with("query.") {
+                "to, id, nonce, now(\"%s\"), sent(\"%s\")"
+            } else {
+                "to, text, signature, id, nonce, now(\"%s\")"
+            };
+            let fix = format!(
+                "allowed: {values}, secret.NAME and the filters md5, sha256, hmac_sha256, hmac_md5, base64, hex_to_base64, urlencode, tojson"
+            );
+            Some(loaded.setting_problem(&format!("{key}.{part}"), &detail, &fix))
         }
-        Err(GatewayError::NotJson) => {
+        Err(GatewayError::NotJson { key: part }) => {
             let fix = "write {{ text|tojson }}, without quotes around it";
             let what = "the headers say JSON, but with quotes and line breaks in the text it is none";
-            Some(loaded.setting_problem(&format!("{key}.body"), what, fix))
+            Some(loaded.setting_problem(&format!("{key}.{part}"), what, fix))
         }
         Ok(_)
         | Err(GatewayError::Method(_) | GatewayError::Secret { .. } | GatewayError::Url(_) | GatewayError::Client(_)) => {

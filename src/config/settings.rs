@@ -262,10 +262,48 @@ pub struct SmsHttp {
     /// What an error code found at `success.pointer` means.
     #[serde(default)]
     pub errors: BTreeMap<String, ErrorClass>,
+    /// How it is asked what became of an SMS whose fate nobody knows; without it, it is not asked.
+    pub query: Option<SmsQuery>,
     /// Requests under way at once at the most, 1 to 100.
     pub connections: usize,
     /// Seconds for one request, 1 to 300.
     pub timeout_s: u64,
+}
+
+/// A question to a gateway about one SMS, and how to read the answer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmsQuery {
+    pub method: String,
+    /// A template, like `body` and the header values: with `to`, `id`, `nonce`, `now(format)`, `sent(format)`, `secret.NAME` and the
+    /// filters of sending.
+    pub url: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub body: String,
+    pub success: SmsSuccess,
+    /// JSON pointer to the list of SMS in the answer; without it the answer is about this one.
+    pub list: Option<String>,
+    /// Where an element of the list (or the answer) carries our id.
+    pub id: Option<String>,
+    /// Where it carries the gateway's reference.
+    pub reference: Option<String>,
+    /// Where it carries the status.
+    pub status: String,
+    /// Statuses of an SMS that is on its way.
+    #[serde(default)]
+    pub taken: Vec<String>,
+    #[serde(default)]
+    pub delivered: Vec<String>,
+    #[serde(default)]
+    pub failed: Vec<String>,
+    /// Statuses that say that it never had this SMS.
+    #[serde(default)]
+    pub absent: Vec<String>,
+    /// Whether the list always shows every SMS to the number that it took, so that one that is not there never came.
+    #[serde(default)]
+    pub shows_all: bool,
 }
 
 /// An answer counts as success when the status is in `status` and, if a pointer is given, the value there equals `equals`.

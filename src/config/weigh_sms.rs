@@ -2,7 +2,7 @@
 
 use super::gateways::{Gateway, Kind};
 use super::rules::check_line;
-use super::settings::{Settings, SmsHttp, SmsTransport};
+use super::settings::{Settings, SmsHttp, SmsQuery, SmsSuccess, SmsTransport};
 use super::weigh::{Wrong, check_folder, check_range, check_secret};
 
 pub(super) fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {
@@ -244,36 +244,84 @@ fn weigh_http(key: &str, gateway: &SmsHttp, wrong: Wrong<'_>) {
     let at = |name: &str| format!("{key}.{name}");
     check_range(&at("connections"), gateway.connections as u64, 1, 100, wrong);
     check_range(&at("timeout_s"), gateway.timeout_s, 1, 300, wrong);
-    if !["GET", "POST"].contains(&gateway.method.as_str()) {
-        let what = format!("\"{}\" is no method", gateway.method);
-        wrong(&at("method"), &what, "allowed: GET, POST");
-    }
+    check_method(&at("method"), &gateway.method, wrong);
     check_url(&at("url"), &gateway.url, wrong);
+    if let Some(query) = &gateway.query {
+        weigh_query(&at("query"), query, wrong);
+    }
     for (name, secret) in &gateway.secrets {
         check_secret(&at(&format!("secrets.{name}")), Some(secret), wrong);
     }
     let success = &gateway.success;
-    if success.status.is_empty() || !success.status.iter().all(|status| (100..=599).contains(status)) {
-        let fix = "allowed: at least one HTTP status, such as [200]";
-        wrong(&at("success.status"), "no answer could count as success", fix);
-    }
-    let pointers = [
-        (at("success.pointer"), success.pointer.as_ref()),
-        (at("reference"), gateway.reference.as_ref()),
-    ];
-    for (key, pointer) in pointers {
-        if let Some(pointer) = pointer.filter(|pointer| !pointer.starts_with('/')) {
-            let what = format!("\"{pointer}\" is no JSON pointer");
-            wrong(&key, &what, "allowed: a path such as \"/data/code\"");
-        }
-    }
-    if success.equals.is_some() && success.pointer.is_none() {
-        let fix = "add pointer = \"/…\", where the answer carries that value";
-        wrong(&at("success.equals"), "nothing says what should equal it", fix);
-    }
+    weigh_success(&at("success"), success, wrong);
+    check_pointers(&[(at("reference"), gateway.reference.as_ref())], wrong);
     if !gateway.errors.is_empty() && success.pointer.is_none() {
         let fix = "add success.pointer = \"/…\", where the answer carries its code";
         wrong(&at("errors"), "nothing says where the code stands", fix);
+    }
+}
+
+/// How it is asked about an SMS.
+fn weigh_query(key: &str, query: &SmsQuery, wrong: Wrong<'_>) {
+    let at = |name: &str| format!("{key}.{name}");
+    check_method(&at("method"), &query.method, wrong);
+    check_url(&at("url"), &query.url, wrong);
+    weigh_success(&at("success"), &query.success, wrong);
+    let pointers = [
+        (at("list"), query.list.as_ref()),
+        (at("id"), query.id.as_ref()),
+        (at("reference"), query.reference.as_ref()),
+        (at("status"), Some(&query.status)),
+    ];
+    check_pointers(&pointers, wrong);
+    if query.list.is_some() && query.id.is_none() {
+        let fix = "add id = \"/…\", where each SMS of the list carries our id";
+        wrong(&at("list"), "nothing says which SMS of the list is ours", fix);
+    }
+    if query.shows_all && query.list.is_none() {
+        let fix = "add list = \"/…\", or leave shows_all out";
+        wrong(&at("shows_all"), "there is no list that could show all", fix);
+    }
+    let meanings = [&query.taken, &query.delivered, &query.failed, &query.absent];
+    let mut values: Vec<&String> = meanings.into_iter().flatten().collect();
+    let count = values.len();
+    values.sort();
+    values.dedup();
+    if values.len() < count {
+        let fix = "let each value stand in one of taken, delivered, failed and absent";
+        wrong(&at("status"), "a value of it means several things", fix);
+    }
+    if count == 0 {
+        let fix = "give values of taken, delivered, failed or absent";
+        wrong(&at("status"), "no value of it means anything", fix);
+    }
+}
+
+fn weigh_success(key: &str, success: &SmsSuccess, wrong: Wrong<'_>) {
+    let at = |name: &str| format!("{key}.{name}");
+    if success.status.is_empty() || !success.status.iter().all(|status| (100..=599).contains(status)) {
+        let fix = "allowed: at least one HTTP status, such as [200]";
+        wrong(&at("status"), "no answer could count as success", fix);
+    }
+    check_pointers(&[(at("pointer"), success.pointer.as_ref())], wrong);
+    if success.equals.is_some() && success.pointer.is_none() {
+        let fix = "add pointer = \"/…\", where the answer carries that value";
+        wrong(&at("equals"), "nothing says what should equal it", fix);
+    }
+}
+
+fn check_pointers(pointers: &[(String, Option<&String>)], wrong: Wrong<'_>) {
+    for (key, pointer) in pointers {
+        if let Some(pointer) = pointer.filter(|pointer| !pointer.starts_with('/')) {
+            let what = format!("\"{pointer}\" is no JSON pointer");
+            wrong(key, &what, "allowed: a path such as \"/data/code\"");
+        }
+    }
+}
+
+fn check_method(key: &str, method: &str, wrong: Wrong<'_>) {
+    if !["GET", "POST"].contains(&method) {
+        wrong(key, &format!("\"{method}\" is no method"), "allowed: GET, POST");
     }
 }
 

@@ -124,6 +124,16 @@ impl Doubt {
     /// An e-mail goes once more with the same bytes: a mail program shows two copies as one, or as what they are. An SMS cannot be told
     /// from its copy: the provider is asked, and only what is critical goes once more without an answer.
     pub fn resolve(&self) -> Resolve {
+        self.decide(self.way == Way::Email || self.priority >= Priority::Critical as i64)
+    }
+
+    /// The provider shows no such message. Its records may lag behind, so that is believed from the last question on; then the message
+    /// goes once more, whatever it is about. What is in doubt a second time is told by a person.
+    pub fn resolve_absent(&self) -> Resolve {
+        self.decide(true)
+    }
+
+    fn decide(&self, may_repeat: bool) -> Resolve {
         let after = |from: Timestamp, minutes: i64| {
             from.checked_add(SignedDuration::from_mins(minutes))
                 .unwrap_or(Timestamp::MAX)
@@ -138,7 +148,6 @@ impl Doubt {
                 return Resolve::Ask { at };
             }
         }
-        let may_repeat = self.way == Way::Email || self.priority >= Priority::Critical as i64;
         let at = after(self.now, AGAIN_AFTER_MIN);
         if may_repeat && self.doubts < 2 && in_time(&at) {
             return Resolve::Again { at };
@@ -264,6 +273,35 @@ mod tests {
                 valid_until: minute(valid),
             };
             assert_eq!(doubt.resolve(), expected, "{doubt:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_provider_never_had_goes_once_more_when_its_records_have_had_time() {
+        let again = |at| Resolve::Again { at: minute(at) };
+        let ask = |at| Resolve::Ask { at: minute(at) };
+        let table = [
+            // doubts, asked, can ask, now, valid until
+            (1, 1, true, 2, 60, ask(5)),
+            (1, 2, true, 5, 60, ask(10)),
+            (1, 3, true, 10, 60, again(11)),
+            (2, 3, true, 10, 60, Resolve::Person),
+            (1, 3, true, 10, 11, Resolve::Person),
+            // Too late for another question, in time for another copy.
+            (1, 1, true, 2, 4, again(3)),
+        ];
+        for (doubts, asked, can_ask, now, valid, expected) in table {
+            let doubt = Doubt {
+                way: Way::Sms,
+                priority: Priority::Normal as i64,
+                doubts,
+                asked,
+                can_ask,
+                since: minute(0),
+                now: minute(now),
+                valid_until: minute(valid),
+            };
+            assert_eq!(doubt.resolve_absent(), expected, "{doubt:?}");
         }
     }
 

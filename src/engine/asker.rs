@@ -1,8 +1,9 @@
-//! Asks SMS gateways what became of messages whose fate nobody knows, at 2, 5 and 10 minutes. It sends nothing: what is to be sent
-//! again goes back to the queue.
+//! Asks SMS gateways what became of messages whose fate nobody knows, at 2, 5 and 10 minutes: each message at the gateway it went by. It
+//! sends nothing: what is to be sent again goes back to the queue.
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -27,6 +28,10 @@ use crate::store::{StoreError, commit, instant_of, reminders};
 
 /// Questions of one turn.
 const AT_ONCE: i64 = 32;
+/// Questions under way at a time: they take no line from messages.
+const UNDER_WAY: usize = 8;
+/// Longest wait for an answer. A gateway that is silent is asked again at its time, and must not keep the others from being asked.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Asks until told to stop.
 pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
@@ -60,9 +65,12 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
         return Ok(0);
     }
     let rules = engine.live.get();
-    for open in open {
-        let (known, context) = ask(engine, &rules, &open, now).await?;
-        resolve(engine, &open, known, context.as_ref(), now).await?;
+    for open in open.chunks(UNDER_WAY) {
+        let asked = open.iter().map(|open| ask(engine, &rules, open, now));
+        for (open, answer) in open.iter().zip(join_all(asked).await) {
+            let (known, context) = answer?;
+            resolve(engine, open, known, context.as_ref(), now).await?;
+        }
     }
     engine.bells.ring_senders();
     Ok(count)
@@ -90,10 +98,16 @@ async fn ask(
     let people = around.get(resident).and_then(|people| people.as_ref().ok());
     let to = people.and_then(|people| address(rules, people, &queued));
     let known = match (to, &rules.channels.sms) {
-        (Some(to), Some(gateway)) if gateway.can_query() => {
-            let id = open.wire_id.clone();
-            let sent = instant_of(open.started_ms);
-            gateway.query(&Question { id, to, sent }).await
+        (Some(to), Some(gateway)) => {
+            let question = Question {
+                gateway: open.gateway.clone(),
+                id: open.wire_id.clone(),
+                to,
+                sent: instant_of(open.started_ms),
+                at: now,
+            };
+            let answer = tokio::time::timeout(ANSWER_WITHIN, gateway.query(&question)).await;
+            answer.unwrap_or(Known::Unclear)
         }
         _ => Known::Unclear,
     };
@@ -109,30 +123,30 @@ async fn resolve(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let doubts = engine.store.doubts(&open.row.id).await?;
+    let way = Way::parse(&open.way).unwrap_or(Way::Sms);
+    let doubt = Doubt {
+        way,
+        priority: open.row.priority,
+        doubts,
+        asked: open.asked.saturating_add(1),
+        can_ask: can_ask(engine, way, open.gateway.as_deref()),
+        since: instant_of(open.ended_ms),
+        now,
+        valid_until: instant_of(open.row.valid_until_ms),
+    };
+    let is_absent = known == Known::Absent;
     let end = match known {
-        Known::Taken { reference } => End::Taken { reference },
+        Known::Taken { reference } => End::Taken(Fate::Accepted, reference),
+        Known::Arrived { reference } => End::Taken(Fate::Delivered, reference),
         Known::Failed { reason } => End::Failed(Said::parse(&reason)),
-        Known::NotTaken => End::NotTaken,
-        Known::Unclear => {
-            let way = Way::parse(&open.way).unwrap_or(Way::Sms);
-            let doubt = Doubt {
-                way,
-                priority: open.row.priority,
-                doubts,
-                asked: open.asked.saturating_add(1),
-                can_ask: can_ask(engine, way),
-                since: instant_of(open.ended_ms),
-                now,
-                valid_until: instant_of(open.row.valid_until_ms),
-            };
-            End::Unclear(doubt.resolve())
-        }
+        Known::Absent => End::Open(doubt.resolve_absent()),
+        Known::Unclear => End::Open(doubt.resolve()),
     };
     note_in_log(engine, open, &end).await;
     let mut tx = engine.store.begin().await?;
     match end {
-        End::Taken { reference } => {
-            note_fate(&mut tx, &open.attempt, Fate::Accepted, None, now).await?;
+        End::Taken(fate, reference) => {
+            note_fate(&mut tx, &open.attempt, fate, None, now).await?;
             if let Some(reference) = reference {
                 note_reference(&mut tx, &open.attempt, &reference).await?;
             }
@@ -149,33 +163,26 @@ async fn resolve(
                 }
             }
         }
-        End::NotTaken => {
-            let said = Said::new(
-                "短信平台没有收到,重新发送",
-                "the gateway never had it, so it is sent again",
-            );
-            let reason = said.to_string();
-            if note_fate(&mut tx, &open.attempt, Fate::Deferred, Some(&reason), now)
-                .await?
-                .is_some()
-            {
-                let row = saying(&open.row, &said);
-                leave_doubt(&mut tx, &row, State::Queued.name(), Some(now), now).await?;
-            }
-        }
-        End::Unclear(Resolve::Ask { at }) => {
+        End::Open(Resolve::Ask { at }) => {
             ask_again(&mut tx, &open.attempt, Some(at)).await?;
         }
-        End::Unclear(Resolve::Again { at }) => {
+        End::Open(Resolve::Again { at }) => {
             if ask_again(&mut tx, &open.attempt, None).await? {
-                let said = Said::new(
-                    "平台查不到,紧要事项再发一次",
-                    "the gateway cannot say; being critical it goes once more",
-                );
+                let said = if is_absent {
+                    Said::new(
+                        "短信平台没有收到,再发一次",
+                        "the gateway never had it, so it goes once more",
+                    )
+                } else {
+                    Said::new(
+                        "平台查不到,紧要事项再发一次",
+                        "the gateway cannot say; being critical it goes once more",
+                    )
+                };
                 leave_doubt(&mut tx, &saying(&open.row, &said), State::Queued.name(), Some(at), now).await?;
             }
         }
-        End::Unclear(Resolve::Person) => {
+        End::Open(Resolve::Person) => {
             if ask_again(&mut tx, &open.attempt, None).await? {
                 let said = Said::new("不知是否已发出", "nobody knows whether it went out");
                 let row = saying(&open.row, &said);
@@ -191,17 +198,17 @@ async fn resolve(
 
 /// What an answer comes to.
 enum End {
-    Taken { reference: Option<String> },
+    Taken(Fate, Option<String>),
     Failed(Said),
-    NotTaken,
-    Unclear(Resolve),
+    /// Still nobody knows, or what is known is that it never came there.
+    Open(Resolve),
 }
 
 async fn note_in_log(engine: &Engine, open: &Open, end: &End) {
     let taken = match end {
-        End::Taken { .. } => true,
-        End::Failed(_) | End::NotTaken => false,
-        End::Unclear(_) => return,
+        End::Taken(..) => true,
+        End::Failed(_) => false,
+        End::Open(_) => return,
     };
     let key = key_of(&open.row, Way::parse(&open.way).unwrap_or(Way::Sms));
     engine.note_ends(vec![(key, taken)]).await;

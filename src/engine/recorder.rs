@@ -128,7 +128,7 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
                 Ended::Attempt(attempted) => {
                     let before = Before {
                         doubts: doubts_before(&engine, &attempted).await,
-                        can_ask: can_ask(&engine, attempted.context.way),
+                        can_ask: can_ask(&engine, attempted.context.way, attempted.attempt.gateway.as_deref()),
                     };
                     work.attempted(&attempted, before);
                     work.count(&engine, &attempted);
@@ -156,10 +156,11 @@ struct Before {
     can_ask: bool,
 }
 
-/// Whether a provider can be asked what became of a message.
-pub(crate) fn can_ask(engine: &Engine, way: Way) -> bool {
+/// Whether the provider can be asked what became of a message that went this way, by the gateway of this name where there are several.
+pub(crate) fn can_ask(engine: &Engine, way: Way, gateway: Option<&str>) -> bool {
     let rules = engine.live.get();
-    way == Way::Sms && rules.channels.sms.as_ref().is_some_and(|gateway| gateway.can_query())
+    let sms = rules.channels.sms.as_ref().filter(|_| way == Way::Sms);
+    sms.is_some_and(|sms| sms.can_query(gateway))
 }
 
 /// Attempts before this one that ended in doubt, when this one did, too: asked for however long the database takes.

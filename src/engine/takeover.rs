@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
+use crate::channel::sms::SmsGateway;
 use crate::domain::delivery::{Doubt, Resolve};
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::Way;
 use crate::domain::text::Said;
 use crate::engine::Engine;
 use crate::engine::prepare::{context, queued};
-use crate::engine::recorder::{another_way, can_ask};
+use crate::engine::recorder::another_way;
 use crate::store::interrupted::{Doubtful, settle_interrupted};
 use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, commit, reminders};
@@ -38,7 +39,14 @@ impl Engine {
             priority: 0,
             doubts: 1,
             asked: 0,
-            can_ask: can_ask(self, Way::Sms),
+            // By which of several each one went is seen when it is asked about; where that one cannot say, it is resolved then.
+            can_ask: self
+                .live
+                .get()
+                .channels
+                .sms
+                .as_ref()
+                .is_some_and(SmsGateway::any_can_be_asked),
             since: now,
             now,
             valid_until: Timestamp::MAX,

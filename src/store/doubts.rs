@@ -15,6 +15,8 @@ pub struct Open {
     pub attempt: String,
     pub way: String,
     pub wire_id: String,
+    /// By which of several gateways it went.
+    pub gateway: Option<String>,
     pub started_ms: i64,
     pub ended_ms: i64,
     pub asked: i64,
@@ -35,7 +37,7 @@ impl Store {
     /// Attempts whose provider is to be asked by now.
     pub async fn open_questions(&self, now: Timestamp, limit: i64) -> Result<Vec<Open>, StoreError> {
         const SQL: &str = "
-            select a.id as attempt, a.way, a.wire_id, a.started_ms, coalesce(a.ended_ms, a.started_ms) as ended_ms, a.asked,
+            select a.id as attempt, a.way, a.wire_id, a.gateway, a.started_ms, coalesce(a.ended_ms, a.started_ms) as ended_ms, a.asked,
                    r.id, r.case_id, r.mark, r.recipient, r.text, r.priority, r.due_ms, r.valid_until_ms, r.fallback, r.tries,
                    r.epoch, r.reason_zh, r.reason_en
             from attempts as a join reminders as r on r.id = a.reminder_id

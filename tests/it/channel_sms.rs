@@ -44,6 +44,7 @@ fn settings(port: u16) -> SmsHttp {
             ("BALANCE".to_owned(), ErrorClass::Provider),
         ]
         .into(),
+        query: None,
         connections: 4,
         timeout_s: 20,
     }

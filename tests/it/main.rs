@@ -3,6 +3,7 @@
 
 mod admin;
 mod ahead;
+mod asking;
 mod audit;
 mod backup;
 mod bad_config;

@@ -1,27 +1,39 @@
 //! Aliyun SMS (Dysmsapi 2017-05-25): SendSms, signed with ACS3-HMAC-SHA256.
 //!
-//! It takes approved templates and parameters only, never a text. `OutId` carries our id, which its receipts repeat.
+//! It takes approved templates and parameters only, never a text. `OutId` carries our id, which its receipts repeat, and so do its records
+//! (QuerySendDetails): of one number on one day, in pages.
 
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, tz};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::Sms;
-use super::answer::presentable;
+use super::answer::{presentable, written};
+use super::asking::{Asking, Page, Read};
 use super::cloud::{House, coded, headers, must_be_coded};
-use super::http::GatewayError;
+use super::http::{GatewayError, fault};
 use super::template::nonce;
 use super::web::{self, Answer, Prepared};
 use super::web_gateway::{Dialect, secret};
+use super::{Known, Question, Sms};
 use crate::channel::build::BuildError;
 use crate::channel::outcome::{Blame, Outcome};
 use crate::config::gateways::Aliyun;
 
 const VERSION: &str = "2017-05-25";
+/// Records on a page, of which 50 are allowed.
+const PAGE_SIZE: usize = 50;
+/// Its clock and ours.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
+/// Records go after 30 days.
+const KEPT: SignedDuration = SignedDuration::from_hours(29 * 24);
+/// `SendStatus`, from least to most: failed, waiting for the report, delivered.
+const FURTHEST: [&str; 3] = ["2", "1", "3"];
 const ALIYUN: House = House {
     zh: "阿里云",
     en: "Aliyun",
@@ -88,12 +100,12 @@ impl Dialect for AliyunDialect {
 
     fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
         let coded = must_be_coded(sms, &self.name)?;
-        let params: serde_json::Map<String, serde_json::Value> = coded
+        let params: serde_json::Map<String, Value> = coded
             .params
             .iter()
             .map(|(name, value)| (name.clone(), value.as_str().into()))
             .collect();
-        let params = serde_json::Value::from(params).to_string();
+        let params = Value::from(params).to_string();
         let query = [
             ("OutId", sms.id.as_str()),
             ("PhoneNumbers", &sms.to),
@@ -111,6 +123,93 @@ impl Dialect for AliyunDialect {
     fn address(&self) -> Option<Url> {
         Some(self.url.clone())
     }
+
+    fn asking(&self) -> Option<&dyn Asking> {
+        Some(self)
+    }
+}
+
+impl Asking for AliyunDialect {
+    fn question(&self, question: &Question, page: Page) -> Result<Prepared, BuildError> {
+        let day = days(question.sent)
+            .get(page.day)
+            .map(|day| day.strftime("%Y%m%d").to_string());
+        let query = [
+            ("CurrentPage", (page.number + 1).to_string()),
+            ("PageSize", PAGE_SIZE.to_string()),
+            ("PhoneNumber", question.to.clone()),
+            (
+                "SendDate",
+                day.ok_or_else(|| fault("SendDate", "there is no such day"))?,
+            ),
+        ];
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.request("QuerySendDetails", &query, question.at)
+    }
+
+    fn read(&self, question: &Question, page: Page, answer: &Answer) -> Read {
+        read(question, page, answer)
+    }
+}
+
+/// The days in Beijing on which the cloud may have noted it, whose clock is not ours: nearly always one.
+fn days(sent: Timestamp) -> Vec<Date> {
+    let beijing = tz::offset(8).to_time_zone();
+    let near = [-CLOCKS_APART, CLOCKS_APART].map(|apart| sent.saturating_add(apart).unwrap_or(sent));
+    let mut days = near.map(|at| at.to_zoned(beijing.clone()).date()).to_vec();
+    days.dedup();
+    days
+}
+
+/// Its records are kept for 30 days, and an answer without ours is believed only while they must be there.
+fn read(question: &Question, page: Page, answer: &Answer) -> Read {
+    let Some(document) = answer.json() else {
+        return Read::No(format!("HTTP {}", answer.status));
+    };
+    match document.get("Code").and_then(Value::as_str) {
+        Some("OK") => {}
+        code => {
+            return Read::No(
+                code.and_then(presentable)
+                    .unwrap_or_else(|| format!("HTTP {}", answer.status)),
+            );
+        }
+    }
+    let list = document
+        .pointer("/SmsSendDetailDTOs/SmsSendDetailDTO")
+        .and_then(Value::as_array);
+    let (Some(list), Some(total)) = (list, document.get("TotalCount").and_then(written)) else {
+        return Read::No("no list".to_owned());
+    };
+    let Ok(total) = total.parse::<usize>() else {
+        return Read::No("no count".to_owned());
+    };
+    let is_ours = |detail: &&Value| detail.get("OutId").and_then(Value::as_str) == Some(question.id.as_str());
+    // A copy of it has the same name; what arrived once has arrived.
+    let ours = list.iter().filter(is_ours);
+    if let Some(detail) = ours.max_by_key(|detail| FURTHEST.iter().position(|status| *status == status_of(detail))) {
+        let reference = None;
+        return Read::Known(match status_of(detail).as_str() {
+            "1" => Known::Taken { reference },
+            "2" => Known::failed(detail.get("ErrCode").and_then(Value::as_str).unwrap_or_default()),
+            "3" => Known::Arrived { reference },
+            _ => Known::Unclear,
+        });
+    }
+    let number = page.number + 1;
+    if number * PAGE_SIZE < total && !list.is_empty() {
+        return Read::More(Page { number, ..page });
+    }
+    let day = page.day + 1;
+    if day < days(question.sent).len() {
+        return Read::More(Page { day, number: 0 });
+    }
+    let is_kept = question.at.duration_since(question.sent) < KEPT;
+    Read::Known(if is_kept { Known::Absent } else { Known::Unclear })
+}
+
+fn status_of(detail: &Value) -> String {
+    detail.get("SendStatus").and_then(written).unwrap_or_default()
 }
 
 /// The Authorization header of ACS3-HMAC-SHA256 for a POST to `/`. Headers are in the order of their names.

@@ -9,34 +9,17 @@ use serde_json::Value;
 use super::web::Answer;
 
 use crate::channel::outcome::{Blame, Outcome};
-use crate::config::settings::{ErrorClass, SmsHttp};
+use crate::config::settings::{ErrorClass, SmsHttp, SmsSuccess};
 
 pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
     let document = answer.json();
-    let at = |pointer: &Option<String>| {
-        let value = document.as_ref()?.pointer(pointer.as_deref()?)?;
-        match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        }
-    };
-    let success = &settings.success;
-    let code = at(&success.pointer);
-    let succeeded = settings.success.status.contains(&answer.status);
-
-    if succeeded {
-        let right = match (&success.pointer, &success.equals) {
-            (None, _) => true,
-            (Some(_), None) => code.is_some(),
-            (Some(_), Some(expected)) => code.as_ref() == Some(expected),
+    let at = |pointer: &Option<String>| written(document.as_ref()?.pointer(pointer.as_deref()?)?);
+    if succeeded(&settings.success, answer) {
+        return Outcome::Accepted {
+            reference: at(&settings.reference).and_then(|text| presentable(&text)),
         };
-        if right {
-            return Outcome::Accepted {
-                reference: at(&settings.reference).and_then(|text| presentable(&text)),
-            };
-        }
     }
+    let code = at(&settings.success.pointer);
     if let Some((code, class)) = code.as_ref().and_then(|code| settings.errors.get_key_value(code)) {
         let (blame, chinese, english) = match class {
             ErrorClass::Message => (Blame::Message, "短信被网关拒绝", "the gateway refused the message"),
@@ -53,7 +36,7 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
         };
         return answer.no(blame, chinese, english, code);
     }
-    if succeeded {
+    if settings.success.status.contains(&answer.status) {
         return match code {
             Some(code) => {
                 let code = presentable(&code).filter(|code| !holds_number(code));
@@ -88,6 +71,28 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
     }
 }
 
+/// Whether an answer is the yes that the settings describe.
+pub(super) fn succeeded(success: &SmsSuccess, answer: &Answer) -> bool {
+    if !success.status.contains(&answer.status) {
+        return false;
+    }
+    let Some(pointer) = &success.pointer else { return true };
+    let code = answer.json().and_then(|document| written(document.pointer(pointer)?));
+    match &success.equals {
+        None => code.is_some(),
+        Some(expected) => code.as_ref() == Some(expected),
+    }
+}
+
+/// A text, or a number or truth value written as one.
+pub(super) fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 pub(super) fn uncertain(status: u16) -> Outcome {
     Outcome::Uncertain {
         reason: format!(
@@ -110,7 +115,6 @@ pub(super) fn presentable(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::SmsSuccess;
 
     fn settings() -> SmsHttp {
         SmsHttp {
@@ -131,6 +135,7 @@ mod tests {
                 ("1001".to_owned(), ErrorClass::Provider),
             ]
             .into(),
+            query: None,
             connections: 1,
             timeout_s: 1,
         }

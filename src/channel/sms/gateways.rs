@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::http::GatewayError;
 use super::smpp::{Arrived, SmppGateway};
 use super::web_gateway::WebGateway;
-use super::{Sms, Wire, WireSms, replaced};
+use super::{Known, Question, Sms, Wire, WireSms, replaced};
 use crate::channel::Line;
 use crate::channel::build::BuildError;
 use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
@@ -169,6 +169,23 @@ impl Gateways {
             .any(|named| !named.trust.is_closed(now))
     }
 
+    pub(super) fn can_query(&self, name: Option<&str>) -> bool {
+        let named = name.and_then(|name| self.named(name));
+        named.is_some_and(|named| named.adapter.can_query())
+    }
+
+    pub(super) fn any_can_be_asked(&self) -> bool {
+        self.0.iter().any(|named| named.adapter.can_query())
+    }
+
+    /// Asks the gateway that the message went by: another one knows nothing of it.
+    pub(super) async fn query(&self, question: &Question) -> Known {
+        match question.gateway.as_deref().and_then(|name| self.named(name)) {
+            Some(named) => named.adapter.query(question).await,
+            None => Known::Unclear,
+        }
+    }
+
     pub(super) async fn probe(&self) -> Result<(), Outcome> {
         for named in &self.0 {
             named.adapter.probe().await?;
@@ -244,6 +261,21 @@ impl Adapter {
             (Self::Web(gateway), Wire::Web(prepared)) => gateway.send_on(line, prepared).await,
             (Self::Smpp(gateway), Wire::Smpp(prepared)) => gateway.send_on(line, prepared).await,
             _ => replaced(),
+        }
+    }
+
+    fn can_query(&self) -> bool {
+        match self {
+            Self::Web(gateway) => gateway.can_query(),
+            // query_sm wants the name that the SMS centre gave in its answer, and what has that is in no doubt.
+            Self::Smpp(_) => false,
+        }
+    }
+
+    async fn query(&self, question: &Question) -> Known {
+        match self {
+            Self::Web(gateway) => gateway.query(question).await,
+            Self::Smpp(_) => Known::Unclear,
         }
     }
 

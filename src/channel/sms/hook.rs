@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::presentable;
+use super::answer::{presentable, written};
 use super::arrival::{Arrival, Incoming, Report};
 use super::http::GatewayError;
 use crate::config::gateways::Kind;
@@ -232,14 +232,6 @@ fn each(document: &Value, read: fn(&Value) -> Option<Arrival>) -> Option<Vec<Arr
 /// A text, or a number or truth value written as one.
 fn text(value: &Value, name: &str) -> Option<String> {
     written(value.get(name)?)
-}
-
-fn written(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        _ => None,
-    }
 }
 
 fn name_in(value: &Value, name: &str) -> Option<String> {

@@ -5,19 +5,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use minijinja::{Environment, Value};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use minijinja::{Environment, Value as Values};
+use reqwest::Url;
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 
-use super::answer::judge;
+use super::answer::{judge, presentable, succeeded, written};
+use super::asking::{Asking, Page, Read};
+use super::described::Described;
 use super::web::{Answer, Prepared};
 use super::web_gateway::{Dialect, secret};
-use super::{Sms, template};
+use super::{Known, Question, Sms, template};
 use crate::channel::build::BuildError;
 use crate::channel::outcome::Outcome;
 use crate::config::secret::SecretError;
-use crate::config::settings::SmsHttp;
+use crate::config::settings::{SmsHttp, SmsQuery};
 
 /// A gateway that cannot be used as it is described. Names the key below `sms.http`.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +29,9 @@ pub enum GatewayError {
     #[error("{key}: {detail}")]
     Template { key: String, detail: String },
     #[error(
-        "body: headers say it is JSON, but it is not for a text with quotes and line breaks; write {{{{ text|tojson }}}}, without quotes around it"
+        "{key}: headers say it is JSON, but it is not for a text with quotes and line breaks; write {{{{ text|tojson }}}}, without quotes around it"
     )]
-    NotJson,
+    NotJson { key: String },
     #[error("secrets.{name}")]
     Secret { name: String, source: SecretError },
     #[error("url: \"{0}\" is no address of the web; start it with https://")]
@@ -49,23 +51,25 @@ impl GatewayError {
 
 pub(super) struct HttpDialect {
     settings: SmsHttp,
-    method: Method,
+    sending: Described,
+    asking: Option<(SmsQuery, Described)>,
     environment: Environment<'static>,
     /// Values of `secret.NAME`. Never shown: no `Debug` on this type.
-    secrets: Value,
+    secrets: Values,
 }
 
 impl HttpDialect {
     /// Reads the secrets and renders every template once with a sample. Connects to nothing.
     pub(super) fn new(settings: &SmsHttp, credentials: Option<&Path>) -> Result<Self, GatewayError> {
-        let method = match settings.method.as_str() {
-            "GET" => Method::GET,
-            "POST" => Method::POST,
-            other => return Err(GatewayError::Method(other.to_owned())),
-        };
+        let sending = Described::new("", &settings.method, &settings.url, &settings.headers, &settings.body)?;
+        let asking = settings.query.as_ref().map(|query| {
+            let described = Described::new("query.", &query.method, &query.url, &query.headers, &query.body)?;
+            Ok((query.clone(), described))
+        });
         let gateway = Self {
             settings: settings.clone(),
-            method,
+            sending,
+            asking: asking.transpose()?,
             environment: template::environment(),
             // A sample must not show a real secret in an error.
             secrets: secret_values(settings.secrets.keys().map(|name| (name.clone(), "sample".to_owned()))),
@@ -84,53 +88,18 @@ impl HttpDialect {
     }
 
     fn prove(&self) -> Result<(), GatewayError> {
-        self.prove_names()?;
-        let prepared = self.prepare(&sample()).map_err(|error| match error {
-            BuildError::Template { key, detail } => GatewayError::Template { key, detail },
-            other => GatewayError::Template {
-                key: "body".to_owned(),
-                detail: other.to_string(),
-            },
-        })?;
-        let is_json = prepared
-            .headers
-            .get(reqwest::header::CONTENT_TYPE)
-            .is_some_and(|value| {
-                value
-                    .as_bytes()
-                    .windows(4)
-                    .any(|word| word.eq_ignore_ascii_case(b"json"))
-            });
-        // What a gateway wants encoded as a whole is called JSON, too.
-        let is_plain = prepared.body.first().is_some_and(|first| b"{[\"".contains(first));
-        if is_json && is_plain && serde_json::from_slice::<serde::de::IgnoredAny>(&prepared.body).is_err() {
-            return Err(GatewayError::NotJson);
-        }
-        Ok(())
-    }
-
-    /// A filter such as `tojson` takes a name that is not there for nothing at all, so names are looked at before rendering.
-    fn prove_names(&self) -> Result<(), GatewayError> {
-        let named = |key: &str, source: &str| (key.to_owned(), source.to_owned());
-        let mut sources = vec![named("url", &self.settings.url), named("body", &self.settings.body)];
-        let headers = self.settings.headers.iter();
-        sources.extend(headers.map(|(name, source)| named(&format!("headers.{name}"), source)));
-        for (key, source) in sources {
-            let wrong = |detail: String| GatewayError::Template {
-                key: key.clone(),
-                detail,
-            };
-            let template = self.environment.template_from_named_str(&key, &source);
-            let names = template
-                .map_err(|error| wrong(error.to_string()))?
-                .undeclared_variables(true);
-            let known = |name: &str| match name.strip_prefix("secret.") {
+        let among = |names: &'static [&'static str]| {
+            move |name: &str| match name.strip_prefix("secret.") {
                 Some(secret) => self.settings.secrets.contains_key(secret),
-                None => template::NAMES.contains(&name),
-            };
-            if let Some(name) = names.iter().filter(|name| !known(name)).min() {
-                return Err(wrong(format!("\"{name}\" is no value of an SMS")));
+                None => names.contains(&name),
             }
+        };
+        let sample_values = template::variables(&sample(), &self.secrets);
+        self.sending
+            .prove(&self.environment, &sample_values, among(&template::NAMES))?;
+        if let Some((_, asking)) = &self.asking {
+            let values = template::asking_variables(&sample_question(), &self.secrets);
+            asking.prove(&self.environment, &values, among(&template::ASKING_NAMES))?;
         }
         Ok(())
     }
@@ -138,33 +107,8 @@ impl HttpDialect {
 
 impl Dialect for HttpDialect {
     fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
-        let variables = template::variables(sms, &self.secrets);
-        let render = |key: &str, source: &str| {
-            let rendered = self.environment.render_named_str(key, source, &variables);
-            rendered.map_err(|error| fault(key, &error.to_string()))
-        };
-        let url = render("url", &self.settings.url)?;
-        let url = Url::parse(url.trim()).map_err(|error| fault("url", &error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(fault("url", "neither http nor https"));
-        }
-        let mut headers = HeaderMap::new();
-        for (name, source) in &self.settings.headers {
-            let key = format!("headers.{name}");
-            let value = render(&key, source)?;
-            let mut value = HeaderValue::from_str(value.trim()).map_err(|error| fault(&key, &error.to_string()))?;
-            value.set_sensitive(true);
-            let name: HeaderName = name.parse().map_err(|_| fault(&key, "not a header name"))?;
-            headers.insert(name, value);
-        }
-        let body = render("body", &self.settings.body)?.into_bytes();
-        Ok(Prepared {
-            method: self.method.clone(),
-            url,
-            headers,
-            body,
-            is_signed: false,
-        })
+        let values = template::variables(sms, &self.secrets);
+        self.sending.render(&self.environment, &values)
     }
 
     fn judge(&self, answer: &Answer) -> Outcome {
@@ -173,6 +117,77 @@ impl Dialect for HttpDialect {
 
     fn address(&self) -> Option<Url> {
         self.prepare(&sample()).ok().map(|prepared| prepared.url)
+    }
+
+    fn asking(&self) -> Option<&dyn Asking> {
+        self.asking.is_some().then_some(self)
+    }
+}
+
+impl Asking for HttpDialect {
+    fn question(&self, question: &Question, _page: Page) -> Result<Prepared, BuildError> {
+        let values = template::asking_variables(question, &self.secrets);
+        let (_, asking) = self.asking.as_ref().expect("only who has a question is asked");
+        asking.render(&self.environment, &values)
+    }
+
+    fn read(&self, question: &Question, _page: Page, answer: &Answer) -> Read {
+        let (rules, _) = self.asking.as_ref().expect("only who has a question is asked");
+        known(rules, question, answer)
+    }
+}
+
+/// What an answer says of the message that was asked about.
+fn known(rules: &SmsQuery, question: &Question, answer: &Answer) -> Read {
+    if !succeeded(&rules.success, answer) {
+        return Read::No(format!("HTTP {}", answer.status));
+    }
+    let Some(document) = answer.json() else {
+        return Read::No("no JSON".to_owned());
+    };
+    let at = |value: &Value, pointer: &str| value.pointer(pointer).and_then(written);
+    let list = match &rules.list {
+        None => vec![&document],
+        Some(pointer) => match document.pointer(pointer).and_then(Value::as_array) {
+            Some(list) => list.iter().collect(),
+            None => return Read::No("no list".to_owned()),
+        },
+    };
+    let is_ours = |value: &&&Value| match &rules.id {
+        None => true,
+        Some(pointer) => at(value, pointer).is_some_and(|id| id == question.id),
+    };
+    let Some(found) = list.iter().find(is_ours) else {
+        // Without an id in it, or beside others of the same number: nobody can say that it is not there.
+        let shows_all = rules.list.is_some() && rules.shows_all;
+        return Read::Known(if shows_all { Known::Absent } else { Known::Unclear });
+    };
+    let Some(status) = at(found, &rules.status) else {
+        return Read::No("no status".to_owned());
+    };
+    let reference = rules.reference.as_ref().and_then(|pointer| at(found, pointer));
+    let reference = reference.and_then(|text| presentable(&text));
+    let is_one_of = |values: &[String]| values.contains(&status);
+    Read::Known(if is_one_of(&rules.delivered) {
+        Known::Arrived { reference }
+    } else if is_one_of(&rules.failed) {
+        Known::failed(&status)
+    } else if is_one_of(&rules.taken) {
+        Known::Taken { reference }
+    } else if is_one_of(&rules.absent) {
+        Known::Absent
+    } else {
+        Known::Unclear
+    })
+}
+
+fn sample_question() -> Question {
+    Question {
+        gateway: None,
+        id: "sample".to_owned(),
+        to: "13900000000".to_owned(),
+        sent: jiff::Timestamp::UNIX_EPOCH,
+        at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -187,8 +202,8 @@ pub(super) fn sample() -> Sms {
     }
 }
 
-fn secret_values(secrets: impl Iterator<Item = (String, String)>) -> Value {
-    Value::from(secrets.collect::<BTreeMap<_, _>>())
+fn secret_values(secrets: impl Iterator<Item = (String, String)>) -> Values {
+    Values::from(secrets.collect::<BTreeMap<_, _>>())
 }
 
 pub(super) fn fault(key: &str, detail: &str) -> BuildError {

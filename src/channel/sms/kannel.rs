@@ -1,5 +1,5 @@
 //! Kannel's sendsms: a GET whose answer is a line of text. Reports come to an address that is told with each message and carries our
-//! id, because Kannel gives none back.
+//! id, because Kannel gives none back. It cannot be asked about a message: sendsms answers once, and afterwards there are only reports.
 
 use std::path::Path;
 

@@ -3,7 +3,9 @@
 mod aliyun;
 mod answer;
 mod arrival;
+mod asking;
 mod cloud;
+mod described;
 mod file;
 mod gateways;
 mod hook;
@@ -99,12 +101,16 @@ impl WireSms {
 /// What is asked of a gateway about a message whose fate nobody knows.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// The id that was given to the gateway with the message.
+    /// The gateway it went by, where there are several.
+    pub gateway: Option<String>,
+    /// The id that was given to the gateway with the message. It has no other name: what got a reference is in no doubt.
     pub id: String,
     /// The number it went to.
     pub to: String,
     /// When it was sent: gateways keep their records by day.
     pub sent: Timestamp,
+    /// When it is asked: signatures hold the time.
+    pub at: Timestamp,
 }
 
 /// What a gateway knows of a message.
@@ -112,12 +118,23 @@ pub struct Question {
 pub enum Known {
     /// It has taken it.
     Taken { reference: Option<String> },
+    /// It has delivered it.
+    Arrived { reference: Option<String> },
     /// It has taken it and has given it up; why, in an office clerk's words.
     Failed { reason: String },
-    /// It has certainly not taken it and never will: the message can be sent again.
-    NotTaken,
+    /// It shows all it took for this number on that day, and this message is not among it. Records may lag behind.
+    Absent,
     /// It does not say, or does not know yet.
     Unclear,
+}
+
+impl Known {
+    fn failed(code: &str) -> Self {
+        let code = answer::presentable(code).unwrap_or_else(|| "?".to_owned());
+        Self::Failed {
+            reason: format!("短信未送达({code}) / the SMS was not delivered ({code})"),
+        }
+    }
 }
 
 /// How SMS leave.
@@ -146,18 +163,28 @@ impl SmsGateway {
         }
     }
 
-    /// Whether this gateway can be asked about a message of unknown fate.
-    pub fn can_query(&self) -> bool {
+    /// Whether the gateway of this name (where there are several) can be asked about a message of unknown fate.
+    pub fn can_query(&self, gateway: Option<&str>) -> bool {
         match self {
-            Self::Web(_) | Self::Several(_) => false,
+            Self::Web(single) => single.can_query(),
+            Self::Several(gateways) => gateways.can_query(gateway),
             Self::File(_) => true,
+        }
+    }
+
+    /// Whether any of them can be asked.
+    pub fn any_can_be_asked(&self) -> bool {
+        match self {
+            Self::Several(gateways) => gateways.any_can_be_asked(),
+            Self::Web(_) | Self::File(_) => self.can_query(None),
         }
     }
 
     /// Asks what became of a message. Whatever goes wrong with the question itself is [`Known::Unclear`].
     pub async fn query(&self, question: &Question) -> Known {
         match self {
-            Self::Web(_) | Self::Several(_) => Known::Unclear,
+            Self::Web(gateway) => gateway.query(question).await,
+            Self::Several(gateways) => gateways.query(question).await,
             Self::File(gateway) => gateway.query(question).await,
         }
     }

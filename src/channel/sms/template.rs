@@ -10,13 +10,16 @@ use md5::Md5;
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use super::Sms;
+use super::{Question, Sms};
 
 /// Instructions one template may run; a request needs some dozens.
 const FUEL: u64 = 50_000;
 
 /// What a template may name, besides `secret.NAME`.
 pub(super) const NAMES: [&str; 6] = ["to", "text", "signature", "id", "nonce", "now"];
+
+/// What a template of a question may name.
+pub(super) const ASKING_NAMES: [&str; 5] = ["to", "id", "nonce", "now", "sent"];
 
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -40,20 +43,25 @@ pub(super) fn environment() -> Environment<'static> {
         let bytes = hex::decode(text).map_err(|_| Error::new(ErrorKind::InvalidOperation, "not hexadecimal"))?;
         Ok::<_, Error>(STANDARD.encode(bytes))
     });
-    environment.add_function("now", now);
+    environment.add_function("now", |state: &State<'_, '_>, format: String, zone: Option<String>| {
+        time("at_ms", state, &format, zone.as_deref())
+    });
+    environment.add_function("sent", |state: &State<'_, '_>, format: String, zone: Option<String>| {
+        time("sent_ms", state, &format, zone.as_deref())
+    });
     environment
 }
 
-/// The instant at which the request was prepared: `now("%Y%m%d%H%M%S")` in Beijing time, `now("%s")`, `now("%FT%TZ", "UTC")`.
-fn now(state: &State<'_, '_>, format: String, zone: Option<String>) -> Result<String, Error> {
+/// The instant at which the request was prepared, or the message was sent that is asked about: `now("%Y%m%d%H%M%S")` in Beijing time,
+/// `now("%s")`, `sent("%FT%TZ", "UTC")`.
+fn time(name: &str, state: &State<'_, '_>, format: &str, zone: Option<&str>) -> Result<String, Error> {
     let wrong = |what: &'static str| Error::new(ErrorKind::InvalidOperation, what);
-    let at_ms = state.lookup("at_ms").and_then(|value| i64::try_from(value).ok());
+    let at_ms = state.lookup(name).and_then(|value| i64::try_from(value).ok());
     let at = at_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let at = at.ok_or_else(|| wrong("no time is known"))?;
-    let zone =
-        jiff::tz::TimeZone::get(zone.as_deref().unwrap_or("Asia/Shanghai")).map_err(|_| wrong("no such zone"))?;
+    let zone = jiff::tz::TimeZone::get(zone.unwrap_or("Asia/Shanghai")).map_err(|_| wrong("no such zone"))?;
     let zoned = at.to_zoned_datetime(zone);
-    jiff::fmt::strtime::format(&format, &zoned).map_err(|_| wrong("no such format of time"))
+    jiff::fmt::strtime::format(format, &zoned).map_err(|_| wrong("no such format of time"))
 }
 
 /// Sixteen random bytes, for gateways that refuse a request they have seen before.
@@ -71,6 +79,17 @@ pub(super) fn variables(sms: &Sms, secret: &Value) -> Value {
         id => &sms.id,
         nonce => nonce(),
         at_ms => sms.at.as_millisecond(),
+        secret => secret,
+    }
+}
+
+pub(super) fn asking_variables(question: &Question, secret: &Value) -> Value {
+    context! {
+        to => &question.to,
+        id => &question.id,
+        nonce => nonce(),
+        at_ms => question.at.as_millisecond(),
+        sent_ms => question.sent.as_millisecond(),
         secret => secret,
     }
 }

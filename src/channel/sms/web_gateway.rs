@@ -6,12 +6,15 @@ use std::path::Path;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use super::Sms;
+use tracing::warn;
+
 use super::aliyun::AliyunDialect;
+use super::asking::{Asking, PAGES_MAX, Page, Read};
 use super::http::{GatewayError, HttpDialect};
 use super::kannel::KannelDialect;
 use super::tencent::TencentDialect;
 use super::web::{self, Answer, Prepared, Web};
+use super::{Known, Question, Sms};
 use crate::channel::Line;
 use crate::channel::build::BuildError;
 use crate::channel::outcome::Outcome;
@@ -34,6 +37,11 @@ pub(super) trait Dialect: Send + Sync {
 
     /// Where it is to be found, for a probe.
     fn address(&self) -> Option<Url>;
+
+    /// How it is asked what became of a message, if it can be.
+    fn asking(&self) -> Option<&dyn Asking> {
+        None
+    }
 }
 
 /// One gateway and its connections.
@@ -89,6 +97,40 @@ impl WebGateway {
             Ok(answer) => self.dialect.judge(&answer),
             Err(outcome) => outcome,
         }
+    }
+
+    pub(super) fn can_query(&self) -> bool {
+        self.dialect.asking().is_some()
+    }
+
+    /// Asks page after page until the message is found or nothing is left to ask.
+    pub(super) async fn query(&self, question: &Question) -> Known {
+        let Some(asking) = self.dialect.asking() else {
+            return Known::Unclear;
+        };
+        let mut page = Page::default();
+        for _ in 0..PAGES_MAX {
+            let read = match asking.question(question, page) {
+                Ok(prepared) => match self.web.ask(&prepared).await {
+                    Ok(answer) => asking.read(question, page, &answer),
+                    Err(_) => Read::No("no answer".to_owned()),
+                },
+                Err(error) => Read::No(error.to_string()),
+            };
+            match read {
+                Read::Known(known) => return known,
+                Read::More(next) => page = next,
+                Read::No(why) => {
+                    let gateway = question.gateway.as_deref().unwrap_or("http");
+                    warn!(
+                        "the gateway {gateway} does not say what became of {}: {why}",
+                        question.id
+                    );
+                    return Known::Unclear;
+                }
+            }
+        }
+        Known::Unclear
     }
 
     pub(super) async fn probe(&self) -> Result<(), Outcome> {

@@ -45,15 +45,22 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
+    /// Every request gets the same.
     pub(crate) async fn start(act: Act) -> Self {
+        Self::start_each(vec![act]).await
+    }
+
+    /// One after the other; the last one goes on for ever.
+    pub(crate) async fn start_each(acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (requests, silent) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
         let (recorded, notified) = (Arc::clone(&requests), Arc::clone(&silent));
         tokio::spawn(async move {
-            loop {
+            let last = acts.last().unwrap().clone();
+            for act in acts.into_iter().chain(std::iter::repeat(last)) {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (act, recorded, notified) = (act.clone(), Arc::clone(&recorded), Arc::clone(&notified));
+                let (recorded, notified) = (Arc::clone(&recorded), Arc::clone(&notified));
                 tokio::spawn(async move { serve(stream, &act, &recorded, &notified).await });
             }
         });
