@@ -166,6 +166,7 @@ fn gateway_problems(loaded: &Loaded, texts: &Texts) -> Vec<Problem> {
         let key = format!("sms.gateway.{}.{kind}.templates.{}", problem.gateway, problem.key);
         problems.push(loaded.setting_problem(&key, &problem.what, &problem.fix));
     }
+    problems.extend(config::unsayable(loaded));
     problems
 }
 

@@ -19,6 +19,7 @@ pub mod settings;
 mod shipped;
 mod source;
 mod strict;
+mod uncoded;
 mod values;
 mod weigh;
 mod weigh_sms;
@@ -45,6 +46,7 @@ pub use remarks::remarks;
 pub use rules::BANNED;
 pub use shipped::{FILES, shipped_rulebook, write_to};
 pub(crate) use source::text_of;
+pub(crate) use uncoded::unsayable;
 
 /// Whether there is a text for an audience over a way: the room that knows the texts answers.
 pub type HasText<'a> = &'a dyn Fn(&TextId, Way, Audience) -> bool;

@@ -21,6 +21,7 @@ const CHECKED_MAX_DAYS: i32 = 366;
 pub fn remarks(loaded: &Loaded, today: Date) -> Vec<Said> {
     let mut said = Vec::new();
     channels(loaded, &mut said);
+    said.extend(super::uncoded::remarks(loaded));
     calendar(loaded, today, &mut said);
     rota(loaded, today, &mut said);
     sources(loaded, today, &mut said);

@@ -326,3 +326,65 @@ async fn the_example_for_yunmas_gives_the_documented_request() {
         })
     );
 }
+
+fn loaded(dir: &Path) -> Result<xixin::config::Loaded, String> {
+    let place = Place {
+        config: dir.to_owned(),
+        environment: Default::default(),
+    };
+    place
+        .load()
+        .map(|(loaded, _)| loaded)
+        .map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn texts_that_a_cloud_has_no_template_for_are_told_and_one_that_nobody_can_say_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let ali = "[sms.gateway.ali]\norder = 1\n[sms.gateway.ali.aliyun]\nkey_id = \"id\"\nkey_secret = { credential = \"k\" }\n\
+               [sms.gateway.ali.aliyun.templates.callback_due]\ncode = \"SMS_1\"\n\
+               [sms.gateway.ali.aliyun.templates.deadline-resident]\ncode = \"SMS_2\"\n";
+    let remarks = || {
+        let today = jiff::civil::date(2026, 3, 9);
+        let said = xixin::config::remarks(&loaded(dir.path()).unwrap(), today);
+        let of_sms = said
+            .into_iter()
+            .map(|said| said.en)
+            .filter(|said| said.starts_with("sms.gateway"));
+        of_sms.collect::<Vec<_>>()
+    };
+    settings(dir.path(), &(ali.to_owned() + &http("plain", 2, 9)));
+    let [lacking] = &remarks()[..] else {
+        panic!("{:?}", remarks())
+    };
+    assert!(
+        lacking.starts_with("sms.gateway.ali has no template for these texts, so other gateways"),
+        "{lacking}"
+    );
+    assert!(
+        lacking.contains("appointment-resident") && !lacking.contains("callback_due"),
+        "{lacking}"
+    );
+    assert!(!lacking.contains("deadline-resident"), "{lacking}");
+
+    settings(dir.path(), ali);
+    let [nobody] = &remarks()[..] else {
+        panic!("{:?}", remarks())
+    };
+    assert!(
+        nobody.starts_with("sms.gateway: no gateway has a template for these texts"),
+        "{nobody}"
+    );
+
+    let rung = "\n[[ladder.callback.rung]]\nname = \"sms-only\"\nwhen = \"on due\"\nto = [\"resident\"]\nby = [\"sms\"]\ntext = \"TEXT\"\n";
+    let ladders = dir.path().join("ladders.toml");
+    let before = std::fs::read_to_string(&ladders).unwrap();
+    std::fs::write(&ladders, before.clone() + &rung.replace("TEXT", "callback_due")).unwrap();
+    assert!(loaded(dir.path()).is_ok());
+    std::fs::write(&ladders, before + &rung.replace("TEXT", "appointment")).unwrap();
+    let problems = loaded(dir.path()).unwrap_err();
+    assert!(
+        problems.contains("appointment goes to a resident by SMS only, and no gateway has a template for it"),
+        "{problems}"
+    );
+}
