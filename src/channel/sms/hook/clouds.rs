@@ -1,0 +1,134 @@
+//! Reports and messages of Aliyun, Tencent and Kannel, as they document them.
+
+use serde_json::Value;
+
+use super::{message, name_in, text};
+use crate::channel::sms::answer::presentable;
+use crate::channel::sms::arrival::{Arrival, Report};
+use crate::domain::delivery::Fate;
+
+/// SmsReport and SmsUp.
+pub(super) fn aliyun(value: &Value) -> Option<Arrival> {
+    if let Some(content) = text(value, "content") {
+        let id = name_in(value, "sequence_id").or_else(|| text(value, "send_time"));
+        return Some(message(text(value, "phone_number")?, &content, id));
+    }
+    let is_there = match text(value, "success")?.as_str() {
+        "true" => true,
+        "false" => false,
+        _ => return None,
+    };
+    Some(Arrival::Report(Report {
+        reference: name_in(value, "biz_id"),
+        id: name_in(value, "out_id"),
+        fate: Some(if is_there { Fate::Delivered } else { Fate::Bounced }),
+        code: name_in(value, "err_code"),
+    }))
+}
+
+/// Status reports and replies.
+pub(super) fn tencent(value: &Value) -> Option<Arrival> {
+    if let Some(said) = text(value, "text") {
+        return Some(message(text(value, "mobile")?, &said, text(value, "time")));
+    }
+    let status = text(value, "report_status")?;
+    Some(Arrival::Report(Report {
+        reference: name_in(value, "sid"),
+        id: None,
+        fate: match status.as_str() {
+            "SUCCESS" => Some(Fate::Delivered),
+            "FAIL" => Some(Fate::Bounced),
+            _ => None,
+        },
+        code: name_in(value, "errmsg"),
+    }))
+}
+
+/// `report=%d&id=…` of our own dlr-url, or `from=%p&text=%b&id=%I` of a get-url.
+pub(super) fn kannel(value: &Value) -> Option<Arrival> {
+    if let Some(said) = text(value, "text") {
+        return Some(message(text(value, "from")?, &said, name_in(value, "id")));
+    }
+    let report = text(value, "report")?;
+    Some(Arrival::Report(Report {
+        reference: None,
+        id: Some(name_in(value, "id")?),
+        fate: match report.as_str() {
+            "1" => Some(Fate::Delivered),
+            "2" | "16" => Some(Fate::Bounced),
+            _ => None,
+        },
+        code: presentable(&report),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::sms::hook::each;
+
+    fn report(reference: Option<&str>, id: Option<&str>, fate: Option<Fate>, code: Option<&str>) -> Arrival {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Arrival::Report(Report {
+            reference: own(reference),
+            id: own(id),
+            fate,
+            code: own(code),
+        })
+    }
+
+    fn json(text: &str) -> Value {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn reports_and_messages_are_read_as_each_cloud_documents_them() {
+        let ali = json(
+            r#"[{"phone_number":"13900000000","send_time":"2026-03-09 09:02:03","report_time":"2026-03-09 09:02:05","success":true,"err_code":"DELIVERED","err_msg":"x","sms_size":"1","biz_id":"900619746936498440^0","out_id":"d-1"},
+                {"phone_number":"13900000000","success":false,"err_code":"MK:0001","biz_id":"9^1","out_id":"d-2"}]"#,
+        );
+        assert_eq!(
+            each(&ali, aliyun),
+            Some(vec![
+                report(
+                    Some("900619746936498440^0"),
+                    Some("d-1"),
+                    Some(Fate::Delivered),
+                    Some("DELIVERED")
+                ),
+                report(Some("9^1"), Some("d-2"), Some(Fate::Bounced), Some("MK:0001")),
+            ])
+        );
+        let tx = json(
+            r#"[{"user_receive_time":"2026-03-09 09:02:05","nationcode":"86","mobile":"13900000000","report_status":"SUCCESS","errmsg":"DELIVRD","description":"x","sid":"5000:1045710669157053657849499619"}]"#,
+        );
+        assert_eq!(
+            each(&tx, tencent),
+            Some(vec![report(
+                Some("5000:1045710669157053657849499619"),
+                None,
+                Some(Fate::Delivered),
+                Some("DELIVRD")
+            )])
+        );
+        let reply =
+            json(r#"{"extend":"01","mobile":"13900000000","nationcode":"86","sign":"x","text":"2","time":1773018123}"#);
+        let Some(Arrival::Message(message)) = tencent(&reply) else {
+            panic!("it is a message");
+        };
+        assert_eq!(
+            (message.from.as_str(), message.text.as_str(), message.id.as_deref()),
+            ("13900000000", "2", Some("1773018123"))
+        );
+        let dlr = json(r#"{"report":"16","id":"d-1"}"#);
+        assert_eq!(
+            kannel(&dlr),
+            Some(report(None, Some("d-1"), Some(Fate::Bounced), Some("16")))
+        );
+        assert_eq!(
+            kannel(&json(r#"{"report":"8","id":"d-1"}"#)),
+            Some(report(None, Some("d-1"), None, Some("8")))
+        );
+        assert_eq!(kannel(&json(r#"{"report":"1"}"#)), None);
+    }
+}
