@@ -47,7 +47,10 @@ impl House {
             ("run_min = 50\n", "run_min = 1000000\n"),
             ("same_text = 100\n", "same_text = 1000000\n"),
         ] {
-            assert!(text.contains(shipped), "the key of the guard has another value now: {shipped}");
+            assert!(
+                text.contains(shipped),
+                "the key of the guard has another value now: {shipped}"
+            );
             text = text.replace(shipped, measured);
         }
         std::fs::write(&schedule, text).expect("the directory is ours");

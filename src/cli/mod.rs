@@ -19,6 +19,7 @@ mod doctor;
 mod document;
 mod hand_over;
 mod import;
+mod inbox;
 mod ledger;
 mod notice;
 pub mod period;
@@ -116,6 +117,8 @@ enum Verb {
     SendTest(send_test::Args),
     /// Takes in mail that came back, from the mail server's pipe / 接收退信
     Bounce(bounce::Args),
+    /// SMS from numbers that no case knows / 陌生号码的来信
+    Inbox(inbox::Args),
     /// Speaks to the running daemon / 控制运行中的服务
     Ctl(ctl::Args),
     /// The chain of events: verify, accept / 核对记录链
@@ -211,6 +214,7 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Notice(args) => notice::run(args, place).await,
         Verb::SendTest(args) => send_test::run(args, place).await,
         Verb::Bounce(args) => bounce::run(args, place).await,
+        Verb::Inbox(args) => inbox::run(args, place).await,
         Verb::Ctl(args) => ctl::run(args, place).await,
         Verb::Audit(args) => audit::run(args, place).await,
         Verb::Person(args) => person::run(args, place).await,

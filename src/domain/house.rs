@@ -60,6 +60,8 @@ pub enum View {
     Outlook,
     /// `digest`
     Digest,
+    /// `inbox`
+    Inbox,
 }
 
 /// What has a period after which it is taken away.
@@ -92,6 +94,7 @@ impl View {
             Self::Notice => Said::new("通知单", "a notice sheet"),
             Self::Outlook => Said::new("将来的提醒", "reminders to come"),
             Self::Digest => Said::new("每日待办", "a daily digest"),
+            Self::Inbox => Said::new("陌生号码的来信", "SMS from unknown numbers"),
         }
     }
 }

@@ -21,12 +21,12 @@ use crate::domain::text::Said;
 use crate::engine::live::Rules;
 use crate::engine::prepare::{context, queued};
 use crate::engine::recorder::another_way;
-use crate::engine::{Engine, replies};
+use crate::engine::{Engine, joining, replies};
 use crate::lifecycle::Beat;
 use crate::store::fate::{Moved, note_fate};
 use crate::store::inbound::{Inbound, MATCH_WITHIN, NewInbound, attempt_of, mark_handled};
 use crate::store::reminders::NewReminder;
-use crate::store::{StoreError, commit, events, reminders};
+use crate::store::{StoreError, commit, events, instant_of, reminders};
 
 /// Handled in one step at the most.
 const BATCH: i64 = 200;
@@ -41,7 +41,7 @@ const ACTOR: &str = "xixin";
 /// As it is kept until it is handled.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kept {
+pub(super) enum Kept {
     Report {
         reference: Option<String>,
         id: Option<String>,
@@ -52,6 +52,20 @@ enum Kept {
         from: String,
         text: String,
     },
+    Part {
+        from: String,
+        total: u8,
+        number: u8,
+        /// As it came over the air, in hexadecimal.
+        data: String,
+        is_ucs2: bool,
+    },
+}
+
+impl Kept {
+    pub(super) fn body(&self) -> String {
+        serde_json::to_string(self).expect("plain structures always serialise")
+    }
 }
 
 /// What one step did.
@@ -108,11 +122,12 @@ fn kept(gateway: &str, arrival: &Arrival, now: Timestamp) -> Option<NewInbound> 
             };
             (format!("sms:{gateway}:message:{name}"), kept)
         }
+        Arrival::Part(part) => (joining::id(gateway, part), Kept::of_part(part)),
     };
     Some(NewInbound {
         id,
         provider: gateway.to_owned(),
-        body: serde_json::to_string(&kept).expect("plain structures always serialise"),
+        body: kept.body(),
     })
 }
 
@@ -187,6 +202,7 @@ async fn handle(engine: &Engine, waiting: &Inbound, now: Timestamp) -> Result<bo
             let names = (reference.as_deref(), id.as_deref());
             report(engine, waiting, names, Fate::parse(&fate), code.as_deref(), now).await
         }
+        Ok(Kept::Part { .. }) => joining::handle(engine, waiting, now).await,
         Ok(Kept::Message { from, text }) => replies::handle(engine, &waiting.id, &from, &text, now).await,
         Err(_) => {
             warn!(
@@ -195,6 +211,47 @@ async fn handle(engine: &Engine, waiting: &Inbound, now: Timestamp) -> Result<bo
             );
             finish(engine, &waiting.id, now).await
         }
+    }
+}
+
+/// An SMS from a number that no case knows.
+pub struct Stranger {
+    id: String,
+    pub gateway: String,
+    pub from: String,
+    pub text: String,
+    pub received: Timestamp,
+}
+
+impl Stranger {
+    /// The end of its name, which is random enough for people to type.
+    pub fn short(&self) -> &str {
+        &self.id[self.id.len().saturating_sub(8)..]
+    }
+}
+
+impl Engine {
+    /// SMS that wait for a person to look at them, the oldest first. Whoever shows them has noted who looks.
+    pub async fn strangers(&self) -> Result<Vec<Stranger>, StoreError> {
+        let kept = self.store.inbound_for_people(BATCH).await?;
+        let strangers = kept
+            .into_iter()
+            .filter_map(|one| match serde_json::from_str(&one.body) {
+                Ok(Kept::Message { from, text }) => Some(Stranger {
+                    received: instant_of(one.received_ms),
+                    gateway: one.provider,
+                    id: one.id,
+                    from,
+                    text: replies::shown(&text),
+                }),
+                _ => None,
+            });
+        Ok(strangers.collect())
+    }
+
+    /// Somebody has dealt with it.
+    pub async fn stranger_done(&self, stranger: &Stranger) -> Result<(), StoreError> {
+        finish(self, &stranger.id, self.clock.now()).await.map(drop)
     }
 }
 

@@ -27,6 +27,7 @@ pub mod hand_over;
 pub mod heartbeat;
 pub mod inbound;
 mod invite;
+mod joining;
 pub mod live;
 pub mod lookout;
 pub mod mailers;

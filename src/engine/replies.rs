@@ -1,7 +1,7 @@
 //! Answers to SMS: whose they are, which case they belong to, and what they ask for.
 //!
 //! The number is looked up among residents and relatives; of several people with one number all are meant. An answer belongs to the case
-//! of the last SMS that went to them, else to their newest case.
+//! of the last SMS that went to them, else to their newest case. One from a number that nobody knows is kept for a person (`xixin inbox`).
 
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -16,7 +16,7 @@ use crate::domain::text::{clean_text, mask_phone};
 use crate::engine::Engine;
 use crate::engine::desk::{Desk, DeskError};
 use crate::engine::live::Rules;
-use crate::store::inbound::mark_handled;
+use crate::store::inbound::{leave_for_people, mark_handled};
 use crate::store::{StoreError, commit};
 
 /// Letters of an answer that are kept; an SMS of ten parts has 670.
@@ -39,8 +39,14 @@ pub(crate) async fn handle(
         }
     }
     let Some((_, case)) = told.first().cloned() else {
-        info!("an SMS came from a number that no case knows ({})", mask_phone(&number));
-        return finish(engine, inbound, now).await;
+        info!(
+            "an SMS came from a number that no case knows ({}); a person has to look",
+            mask_phone(&number)
+        );
+        let mut tx = engine.store.begin().await?;
+        leave_for_people(&mut tx, inbound).await?;
+        commit(tx, "leave an SMS to people").await?;
+        return Ok(true);
     };
     let rules = engine.live.get();
     let reply = Reply::read(text);
@@ -107,7 +113,7 @@ fn contact(note: &str) -> Command {
 }
 
 /// As people may read it: nothing invisible, not endless.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let visible: String = text
         .chars()
         .filter(|letter| !letter.is_control() || *letter == '\n')

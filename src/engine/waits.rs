@@ -9,7 +9,7 @@ use crate::store::holds::{CAP, HeldCount, Hold, TEXT};
 use crate::store::switches::Switch;
 
 /// The kinds of waiting: the labels of the metric.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 9] = [
     "run",
     "same_text",
     "failures",
@@ -18,6 +18,7 @@ pub const KINDS: [&str; 8] = [
     "alone",
     "paused",
     "canary",
+    "inbox",
 ];
 
 /// One reason for which messages wait.
@@ -54,6 +55,21 @@ impl Engine {
         })
     }
 
+    /// SMS from strangers hold nothing back, but wait for somebody, too.
+    async fn inbox(&self) -> Result<Option<Wait>, StoreError> {
+        let (count, since_ms) = self.store.count_for_people().await?;
+        Ok((count > 0).then(|| Wait {
+            id: "inbox".to_owned(),
+            kind: "inbox",
+            zh: "有陌生号码的来信,请用 xixin inbox 查看".to_owned(),
+            en: "SMS came from unknown numbers; see xixin inbox".to_owned(),
+            count: Some(count),
+            since_ms,
+            until_ms: None,
+            who: None,
+        }))
+    }
+
     /// The list, most serious first.
     pub async fn waits(&self) -> Result<Vec<Wait>, StoreError> {
         let held = self.store.held_counts().await?;
@@ -67,6 +83,7 @@ impl Engine {
         waits.extend(self.store.switches().await?.into_iter().map(of_switch));
         waits.extend(held.iter().filter_map(of_count));
         waits.extend(self.canary());
+        waits.extend(self.inbox().await?);
         Ok(waits)
     }
 }

@@ -42,27 +42,69 @@ fn place(id: &str) -> Place<'_> {
 impl Store {
     /// Keeps what came in, durably. What is known already changes nothing. Returns how many are new.
     pub async fn keep_inbound(&self, new: &[NewInbound], now: Timestamp) -> Result<u64, StoreError> {
-        const SQL: &str = "
-            insert into inbound (id, received_ms, provider, body, look_ms)
-            select value ->> 'id', $2, value ->> 'provider', value ->> 'body', $2
-            from json_each($1)
-            where true
-            on conflict (id) do nothing";
         let mut tx = self.begin().await?;
-        let mut sealed = Vec::with_capacity(new.len());
-        for one in new {
-            // A number and what somebody wrote: nobody reads it from the file.
-            let body = tx.seal(None, place(&one.id), &one.body).await?;
-            sealed.push(NewInbound { body, ..one.clone() });
-        }
-        let done = sqlx::query(SQL)
-            .bind(json(&sealed))
-            .bind(now.as_millisecond())
-            .execute(&mut *tx)
-            .await
-            .during("keep what came in")?;
+        let count = put(&mut tx, new, now).await?;
         commit(tx, "keep what came in").await?;
-        Ok(done.rows_affected())
+        Ok(count)
+    }
+
+    /// Makes one of several parts: from now on there is the whole.
+    pub async fn join_inbound(&self, parts: &[&str], whole: &NewInbound, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        put(&mut tx, std::slice::from_ref(whole), now).await?;
+        for part in parts {
+            mark_handled(&mut tx, part, now).await?;
+        }
+        commit(tx, "join the parts of an SMS").await
+    }
+
+    /// What waits under a name that begins like this, the oldest first.
+    pub async fn inbound_named(&self, begins: &str) -> Result<Vec<Inbound>, StoreError> {
+        const SQL: &str = "
+            select id, provider, body, received_ms from inbound
+            where id >= $1 and id < $2 and look_ms is not null
+            order by received_ms, id
+            limit 600";
+        let found: Vec<Inbound> = sqlx::query_as(SQL)
+            .bind(begins)
+            .bind(format!("{begins}~"))
+            .fetch_all(self.reader())
+            .await
+            .during("read what came in under one name")?;
+        self.opened(found).await
+    }
+
+    /// What nobody knows whose it is, the oldest first: a person looks at it.
+    pub async fn inbound_for_people(&self, limit: i64) -> Result<Vec<Inbound>, StoreError> {
+        const SQL: &str = "
+            select id, provider, body, received_ms from inbound
+            where handled_ms is null and look_ms is null
+            order by received_ms, id
+            limit $1";
+        let found: Vec<Inbound> = sqlx::query_as(SQL)
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await
+            .during("read what people have to look at")?;
+        self.opened(found).await
+    }
+
+    /// How much of it there is, and since when.
+    pub async fn count_for_people(&self) -> Result<(i64, Option<i64>), StoreError> {
+        const SQL: &str = "select count(*), min(received_ms) from inbound where handled_ms is null and look_ms is null";
+        sqlx::query_as(SQL)
+            .fetch_one(self.reader())
+            .await
+            .during("count what people have to look at")
+    }
+
+    async fn opened(&self, found: Vec<Inbound>) -> Result<Vec<Inbound>, StoreError> {
+        let mut opened = Vec::with_capacity(found.len());
+        for one in found {
+            let body = self.unseal(place(&one.id), one.body.clone()).await?;
+            opened.push(Inbound { body, ..one });
+        }
+        Ok(opened)
     }
 
     /// What is to be looked at now, the oldest first.
@@ -78,12 +120,7 @@ impl Store {
             .fetch_all(self.reader())
             .await
             .during("read what came in")?;
-        let mut opened = Vec::with_capacity(found.len());
-        for one in found {
-            let body = self.unseal(place(&one.id), one.body.clone()).await?;
-            opened.push(Inbound { body, ..one });
-        }
-        Ok(opened)
+        self.opened(found).await
     }
 
     /// Looks at it again after this instant.
@@ -133,6 +170,27 @@ impl Store {
     }
 }
 
+async fn put(tx: &mut Tx, new: &[NewInbound], now: Timestamp) -> Result<u64, StoreError> {
+    const SQL: &str = "
+        insert into inbound (id, received_ms, provider, body, look_ms)
+        select value ->> 'id', $2, value ->> 'provider', value ->> 'body', $2
+        from json_each($1)
+        where true
+        on conflict (id) do nothing";
+    let mut sealed = Vec::with_capacity(new.len());
+    for one in new {
+        // A number and what somebody wrote: nobody reads it from the file.
+        let body = tx.seal(None, place(&one.id), &one.body).await?;
+        sealed.push(NewInbound { body, ..one.clone() });
+    }
+    let done = sqlx::query(SQL)
+        .bind(json(&sealed))
+        .bind(now.as_millisecond())
+        .execute(&mut **tx)
+        .await;
+    Ok(done.during("keep what came in")?.rows_affected())
+}
+
 impl Store {
     /// The case that an SMS from this person belongs to: of the last one that went to them, else their newest.
     pub async fn case_of_last_sms(&self, person: &PersonId, resident: &PersonId) -> Result<Option<CaseId>, StoreError> {
@@ -155,6 +213,16 @@ impl Store {
         }
         Ok(None)
     }
+}
+
+/// Nobody knows whose it is: kept as it came, and looked at by a person from now on.
+pub async fn leave_for_people(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    sqlx::query("update inbound set look_ms = null where id = $1 and handled_ms is null")
+        .bind(id)
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .during("leave what came in to people")
 }
 
 /// It has been handled. False when it was before: then nothing may be done for it again.

@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use xixin::channel::sms::{Arrival, Part};
 use xixin::clock::Clock as _;
 use xixin::domain::ids::CaseId;
 use xixin::engine::inbound;
@@ -333,4 +334,117 @@ async fn a_stranger_changes_nothing() {
     world.told("mobile=13900009999&content=2&msg=m1").await;
     let case = world.case().await;
     assert_eq!((case.callbacks.len(), case.todos.len(), case.contacts.len()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_a_stranger_writes_is_kept_sealed_until_a_person_has_dealt_with_it() {
+    let world = world().await;
+    world
+        .told("mobile=13900009999&content=%E6%88%91%E6%98%AF%E8%B0%81&msg=m1")
+        .await;
+    let engine = &world.hall.app.engine;
+    // Days later it is there, and nothing looks at it over and over.
+    let later = world.hall.clock.now() + jiff::SignedDuration::from_hours(100);
+    let handled = inbound::step(engine, later).await.unwrap();
+    assert_eq!((handled.handled, handled.waiting), (0, 0));
+    let strangers = engine.strangers().await.unwrap();
+    let seen: Vec<_> = strangers
+        .iter()
+        .map(|one| (one.from.as_str(), one.text.as_str()))
+        .collect();
+    assert_eq!(seen, [("13900009999", "我是谁")]);
+    let body = "select body from inbound";
+    let sealed = world.hall.column(body).await.remove(0);
+    assert!(
+        !sealed.contains("13900009999") && !sealed.contains("我是谁"),
+        "{sealed}"
+    );
+    let waits = engine.waits().await.unwrap();
+    let wait = waits.iter().find(|wait| wait.kind == "inbox").unwrap();
+    assert_eq!(wait.count, Some(1));
+    engine.stranger_done(&strangers[0]).await.unwrap();
+    assert!(engine.strangers().await.unwrap().is_empty());
+    assert_eq!(world.hall.column(body).await, [""]);
+    assert!(engine.waits().await.unwrap().iter().all(|wait| wait.kind != "inbox"));
+}
+
+/// The parts of a message as an SMS centre brings them, by their numbers.
+fn parts(text: &str, reference: u16, total: u8) -> Vec<Arrival> {
+    let data: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let length = data.len().div_ceil(usize::from(total));
+    let part = |(number, data): (u8, &[u8])| {
+        Arrival::Part(Part {
+            from: format!("86{PHONE}"),
+            reference,
+            total,
+            number,
+            data: data.to_vec(),
+            is_ucs2: true,
+        })
+    };
+    (1..).zip(data.chunks(length)).map(part).collect()
+}
+
+impl World {
+    async fn arrives(&self, arrival: &Arrival, after_s: i64) {
+        let at = self.hall.clock.now() + jiff::SignedDuration::from_secs(after_s);
+        let engine = &self.hall.app.engine;
+        inbound::keep(engine, "county", std::slice::from_ref(arrival), at)
+            .await
+            .unwrap();
+        // Once for the part, once for the whole.
+        for _ in 0..2 {
+            inbound::step(engine, at).await.unwrap();
+        }
+    }
+
+    async fn words(&self) -> Vec<String> {
+        let todos = self.case().await.todos.into_iter();
+        todos
+            .map(|todo| todo.words.rsplit(": ").next().unwrap().to_owned())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_parts_is_one_message_in_whatever_order_and_however_often_they_come() {
+    let world = world().await;
+    let (first, second) = ("我明天上午可能来不了,想改到下周三", "另外请问要不要带户口本原件");
+    let (one, other) = (parts(first, 7, 3), parts(second, 8, 2));
+    for arrival in [&one[2], &other[1], &one[0], &one[0], &other[0]] {
+        world.arrives(arrival, 0).await;
+    }
+    assert_eq!(world.words().await, [second]);
+    world.arrives(&one[1], 60).await;
+    // What was not acknowledged in time comes again and changes nothing.
+    for arrival in one.iter().chain(&other) {
+        world.arrives(arrival, 90).await;
+    }
+    assert_eq!(world.words().await, [second, first]);
+    let left = "select cast(count(*) as text) from inbound where body <> '' or handled_ms is null";
+    assert_eq!(world.hall.column(left).await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_message_of_which_a_part_does_not_come_is_told_as_far_as_it_came() {
+    let world = world().await;
+    let text = "我明天上午来不了想改到下周三";
+    let parts = parts(text, 7, 2);
+    world.arrives(&parts[1], 0).await;
+    let step = |seconds: i64| {
+        let at = world.hall.clock.now() + jiff::SignedDuration::from_secs(seconds);
+        inbound::step(&world.hall.app.engine, at)
+    };
+    step(299).await.unwrap();
+    assert!(world.words().await.is_empty());
+    for seconds in [374, 375] {
+        step(seconds).await.unwrap();
+    }
+    assert_eq!(world.words().await, ["…了想改到下周三"]);
+    // The other one comes after all: it is told as well, as another message.
+    world.arrives(&parts[0], 400).await;
+    for seconds in [800, 801] {
+        step(seconds).await.unwrap();
+    }
+    assert_eq!(world.words().await, ["…了想改到下周三", "我明天上午来不…"]);
 }

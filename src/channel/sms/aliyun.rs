@@ -156,7 +156,7 @@ impl Asking for AliyunDialect {
 fn days(sent: Timestamp) -> Vec<Date> {
     let beijing = tz::offset(8).to_time_zone();
     let near = [-CLOCKS_APART, CLOCKS_APART].map(|apart| sent.saturating_add(apart).unwrap_or(sent));
-    let mut days = near.map(|at| at.to_zoned(beijing.clone()).date()).to_vec();
+    let mut days = near.map(|at| beijing.to_datetime(at).date()).to_vec();
     days.dedup();
     days
 }

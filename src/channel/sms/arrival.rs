@@ -7,6 +7,8 @@ use crate::domain::delivery::Fate;
 pub enum Arrival {
     Report(Report),
     Message(Incoming),
+    /// A part of a message: whoever keeps it joins it with the others.
+    Part(Part),
 }
 
 /// What a gateway reports on an SMS that it took.
@@ -36,6 +38,32 @@ impl std::fmt::Debug for Incoming {
     /// Neither number nor text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Incoming").finish_non_exhaustive()
+    }
+}
+
+/// One of several parts of a message, as it came over the air.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Digits as the gateway gives them.
+    pub from: String,
+    /// The same for all parts of one message, and used again for later ones.
+    pub reference: u16,
+    /// How many there are, and which this is, from 1.
+    pub total: u8,
+    pub number: u8,
+    /// Without any header: a character may be divided between two parts.
+    pub data: Vec<u8>,
+    pub is_ucs2: bool,
+}
+
+impl std::fmt::Debug for Part {
+    /// Neither number nor text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (number, total) = (self.number, self.total);
+        f.debug_struct("Part")
+            .field("number", &number)
+            .field("total", &total)
+            .finish_non_exhaustive()
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Read {
 }
 
 /// How one kind of gateway is asked.
-pub(super) trait Asking {
+pub(super) trait Asking: Send + Sync {
     fn question(&self, question: &Question, page: Page) -> Result<Prepared, BuildError>;
 
     fn read(&self, question: &Question, page: Page, answer: &Answer) -> Read;

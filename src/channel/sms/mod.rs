@@ -26,12 +26,12 @@ use super::build::BuildError;
 use super::outcome::{Blame, Fault, Outcome, Stage};
 use crate::template::Coded;
 
-pub use arrival::{Arrival, Incoming, Report, national};
+pub use arrival::{Arrival, Incoming, Part, Report, national};
 pub use file::FileGateway;
 pub use gateways::{Gateways, Provider};
 pub use hook::{Call, Door, Heard, Unheard};
 pub use http::GatewayError;
-pub use smpp::Arrived;
+pub use smpp::{Arrived, joined};
 pub use web_gateway::WebGateway;
 
 /// A rendered message to one number.

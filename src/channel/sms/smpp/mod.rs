@@ -30,6 +30,7 @@ use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
 use crate::config::gateways::{LongSms, Smpp};
 use session::Session;
 
+pub use parts::joined;
 pub use session::Arrived;
 
 const UDHI: u8 = 0x40;

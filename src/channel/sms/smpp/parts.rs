@@ -1,5 +1,7 @@
 //! UCS-2 and its parts: 70 characters in one SMS, 67 in each part of a longer one (3GPP TS 23.040, 9.2.3.24.1).
 
+use std::collections::BTreeMap;
+
 /// Characters of a single SMS, in UTF-16 units.
 const SINGLE: usize = 70;
 const PART: usize = 67;
@@ -39,10 +41,82 @@ pub(super) fn bytes(units: &[u16]) -> Vec<u8> {
 
 /// User data as text: UCS-2 by its coding, else one character for each byte.
 pub(super) fn text(data: &[u8], is_ucs2: bool, has_header: bool) -> String {
-    let data = match data.first().filter(|_| has_header) {
+    plain(body(data, has_header), is_ucs2)
+}
+
+/// User data without its header.
+pub(super) fn body(data: &[u8], has_header: bool) -> &[u8] {
+    match data.first().filter(|_| has_header) {
         Some(length) => data.get(usize::from(*length) + 1..).unwrap_or_default(),
         None => data,
-    };
+    }
+}
+
+/// Which part of which message this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) reference: u16,
+    pub(super) total: u8,
+    pub(super) number: u8,
+}
+
+impl Place {
+    /// Nothing for a message that is whole, or whose numbering makes no sense.
+    pub(super) fn new(reference: u16, total: u8, number: u8) -> Option<Self> {
+        let is_part = total > 1 && (1..=total).contains(&number);
+        is_part.then_some(Self {
+            reference,
+            total,
+            number,
+        })
+    }
+
+    /// From the user data header: elements of a kind, a length and as many bytes; concatenation is 0 or 8 (3GPP TS 23.040, 9.2.3.24).
+    pub(super) fn in_header(data: &[u8]) -> Option<Self> {
+        let length = usize::from(*data.first()?);
+        let mut rest = data.get(1..=length)?;
+        while let [kind, length, after @ ..] = rest {
+            let value = after.get(..usize::from(*length))?;
+            match (kind, value) {
+                (0, [reference, total, number]) => return Self::new(u16::from(*reference), *total, *number),
+                (8, [high, low, total, number]) => {
+                    return Self::new(u16::from_be_bytes([*high, *low]), *total, *number);
+                }
+                _ => rest = &after[value.len()..],
+            }
+        }
+        None
+    }
+}
+
+/// The text of the parts that have come, by their numbers; `…` stands where some are missing.
+pub fn joined(parts: &BTreeMap<u8, (Vec<u8>, bool)>, total: u8) -> String {
+    let mut text = String::new();
+    let mut run: (Vec<u8>, bool) = Default::default();
+    for number in 1..=total {
+        match parts.get(&number) {
+            // Bytes of one run are read together, because a character may be divided between two parts.
+            Some((data, is_ucs2)) if run.0.is_empty() || run.1 == *is_ucs2 => {
+                run.0.extend(data);
+                run.1 = *is_ucs2;
+            }
+            Some((data, is_ucs2)) => {
+                text += &plain(&run.0, run.1);
+                run = (data.clone(), *is_ucs2);
+            }
+            None => {
+                text += &plain(&run.0, run.1);
+                run.0.clear();
+                if !text.ends_with('…') {
+                    text.push('…');
+                }
+            }
+        }
+    }
+    text + &plain(&run.0, run.1)
+}
+
+fn plain(data: &[u8], is_ucs2: bool) -> String {
     if is_ucs2 {
         let units = data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
         char::decode_utf16(units)
@@ -67,6 +141,58 @@ mod tests {
         assert_eq!(two[1][..6], [5, 0, 3, 7, 2, 2]);
         let joined: String = two.iter().map(|part| text(part, true, true)).collect();
         assert_eq!(joined, "沈".repeat(71));
+    }
+
+    #[test]
+    fn parts_are_told_by_their_header_whatever_stands_before_it() {
+        let place = |reference, total, number| {
+            Some(Place {
+                reference,
+                total,
+                number,
+            })
+        };
+        let table: [(&[u8], Option<Place>); 9] = [
+            (&[5, 0, 3, 7, 2, 1, 0x6c], place(7, 2, 1)),
+            (&[6, 8, 4, 1, 2, 3, 3, 0x6c], place(258, 3, 3)),
+            // Ports stand before it.
+            (&[11, 5, 4, 0, 0, 0, 0, 0, 3, 9, 2, 2, 0x6c], place(9, 2, 2)),
+            (&[5, 0, 3, 7, 1, 1], None),
+            (&[5, 0, 3, 7, 2, 3], None),
+            (&[5, 0, 3, 7, 2, 0], None),
+            (&[5, 0, 9, 7, 2, 1], None),
+            (&[200, 0, 3, 7, 2, 1], None),
+            (&[], None),
+        ];
+        for (data, expected) in table {
+            assert_eq!(Place::in_header(data), expected, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn parts_are_joined_in_their_order_and_what_is_missing_is_shown() {
+        let long = format!("{}𠮷{}", "沈".repeat(66), "安".repeat(80));
+        let data = bytes(&long.encode_utf16().collect::<Vec<_>>());
+        // Divided in the middle of a character, as careless phones do.
+        let parts: BTreeMap<u8, (Vec<u8>, bool)> = (1..)
+            .zip(data.chunks(134))
+            .map(|(number, part)| (number, (part.to_vec(), true)))
+            .collect();
+        assert_eq!(parts.len(), 3);
+        assert_eq!(joined(&parts, 3), long);
+        let without = |missing: u8| {
+            let mut parts = parts.clone();
+            parts.remove(&missing);
+            joined(&parts, 3)
+        };
+        assert!(
+            without(1).starts_with('…') && without(1).ends_with("安"),
+            "{}",
+            without(1)
+        );
+        assert!(without(2).contains("\u{fffd}…安"), "{}", without(2));
+        assert!(without(3).ends_with('…'), "{}", without(3));
+        assert_eq!(joined(&BTreeMap::new(), 3), "…");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use rusmpp::pdus::DeliverSm;
 use rusmpp::tlvs::TlvValue;
 use rusmpp::values::{DataCoding, MessageState, MessageType};
 
-use super::parts;
+use super::parts::{self, Place};
 use crate::channel::sms::answer::presentable;
-use crate::channel::sms::arrival::{Arrival, Incoming, Report};
+use crate::channel::sms::arrival::{Arrival, Incoming, Part, Report};
 use crate::domain::delivery::Fate;
 
 /// Nothing for a `deliver_sm` that says nothing we know.
@@ -29,6 +29,16 @@ pub(super) fn read(sm: &DeliverSm) -> Option<Arrival> {
     let text = parts::text(data, is_ucs2, has_header);
     if sm.esm_class.message_type != MessageType::ShortMessageContainsMCDeliveryReceipt {
         let is_message = sm.esm_class.message_type == MessageType::Default;
+        if let Some(place) = place(sm, data, has_header).filter(|_| is_message) {
+            return Some(Arrival::Part(Part {
+                from: sm.source_addr.to_string(),
+                reference: place.reference,
+                total: place.total,
+                number: place.number,
+                data: parts::body(data, has_header).to_vec(),
+                is_ucs2,
+            }));
+        }
         return is_message.then(|| {
             Arrival::Message(Incoming {
                 from: sm.source_addr.to_string(),
@@ -52,6 +62,23 @@ pub(super) fn read(sm: &DeliverSm) -> Option<Arrival> {
         fate: state.unwrap_or_else(|| fate(word)),
         code: presentable(word),
     }))
+}
+
+/// Which part it is: told by a header before the text, or by optional parameters.
+fn place(sm: &DeliverSm, data: &[u8], has_header: bool) -> Option<Place> {
+    if has_header && let Some(place) = Place::in_header(data) {
+        return Some(place);
+    }
+    let (mut reference, mut total, mut number) = (None, None, None);
+    for value in sm.tlvs().iter().filter_map(|tlv| tlv.value()) {
+        match value {
+            TlvValue::SarMsgRefNum(value) => reference = Some(*value),
+            TlvValue::SarTotalSegments(value) => total = Some(*value),
+            TlvValue::SarSegmentSeqnum(value) => number = Some(*value),
+            _ => {}
+        }
+    }
+    Place::new(reference?, total?, number?)
 }
 
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -80,6 +107,7 @@ fn fate_of(state: MessageState) -> Option<Fate> {
 
 #[cfg(test)]
 mod tests {
+    use rusmpp::tlvs::MessageDeliveryRequestTlvValue;
     use rusmpp::types::{COctetString, OctetString};
     use rusmpp::values::EsmClass;
 
@@ -138,5 +166,23 @@ mod tests {
                 ("8613900000000", expected)
             );
         }
+    }
+
+    #[test]
+    fn a_part_is_told_by_its_header_or_by_optional_parameters() {
+        let part = |sm: &DeliverSm| match read(sm) {
+            Some(Arrival::Part(part)) => (part.reference, part.total, part.number, part.data),
+            other => panic!("it is a part: {other:?}"),
+        };
+        let data = [5, 0, 3, 7, 2, 1, 0x90, 0x00];
+        assert_eq!(
+            part(&deliver(0x40, DataCoding::Ucs2, &data)),
+            (7, 2, 1, vec![0x90, 0x00])
+        );
+        let mut sm = deliver(0, DataCoding::Ucs2, &[0x90, 0x00]);
+        sm.push_tlv(MessageDeliveryRequestTlvValue::SarMsgRefNum(300));
+        sm.push_tlv(MessageDeliveryRequestTlvValue::SarTotalSegments(3));
+        sm.push_tlv(MessageDeliveryRequestTlvValue::SarSegmentSeqnum(2));
+        assert_eq!(part(&sm), (300, 3, 2, vec![0x90, 0x00]));
     }
 }
