@@ -2,6 +2,7 @@
 //! When all are there, or when the others have not come in time, they become one message.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -58,8 +59,8 @@ pub(super) async fn handle(engine: &Engine, waiting: &Inbound, now: Timestamp) -
             continue;
         };
         // A second one of the same number belongs to a later message, which has its turn when this one is gone.
-        if !parts.contains_key(&number) {
-            parts.insert(number, (hex::decode(data).unwrap_or_default(), is_ucs2));
+        if let Entry::Vacant(place) = parts.entry(number) {
+            place.insert((hex::decode(data).unwrap_or_default(), is_ucs2));
             ids.push(&one.id);
             since = since.min(one.received_ms);
             (sender, of) = (from, total);

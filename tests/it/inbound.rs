@@ -11,6 +11,7 @@ use xixin::clock::Clock as _;
 use xixin::domain::ids::CaseId;
 use xixin::engine::inbound;
 
+use crate::support::daemon::Installation;
 use crate::support::hall::Hall;
 use crate::support::http_server::{Act, HttpServer};
 
@@ -366,6 +367,19 @@ async fn what_a_stranger_writes_is_kept_sealed_until_a_person_has_dealt_with_it(
     assert!(engine.strangers().await.unwrap().is_empty());
     assert_eq!(world.hall.column(body).await, [""]);
     assert!(engine.waits().await.unwrap().iter().all(|wait| wait.kind != "inbox"));
+}
+
+#[test]
+fn the_inbox_says_when_it_is_empty_and_knows_no_other_numbers() {
+    let hall = Installation::new();
+    assert_eq!(hall.run(&["migrate"]).code, 0);
+    let ran = hall.run(&["inbox"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("no SMS from unknown numbers"), "{}", ran.out);
+    let ran = hall.run(&["inbox", "--done", "12345678"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("no SMS has the number 12345678"), "{}", ran.err);
+    assert_eq!(hall.run(&["inbox", "--json"]).out.trim(), r#"{"inbox":[]}"#);
 }
 
 /// The parts of a message as an SMS centre brings them, by their numbers.
