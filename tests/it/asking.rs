@@ -102,8 +102,11 @@ fn question(gateway: &str, sent: &str) -> Question {
     }
 }
 
+/// A gateway whose server has this port.
+type Settings = fn(u16) -> String;
+
 /// What one question comes to with these answers, and what was asked.
-async fn asked(settings: fn(u16) -> String, question: &Question, acts: Vec<Act>) -> (Known, Vec<Request>) {
+async fn asked(settings: Settings, question: &Question, acts: Vec<Act>) -> (Known, Vec<Request>) {
     let server = HttpServer::start_each(acts).await;
     let dir = tempfile::tempdir().unwrap();
     let gateway = gateways(dir.path(), &settings(server.port));
@@ -289,7 +292,7 @@ async fn a_described_gateway_is_asked_and_read_as_its_settings_say() {
     };
     let other = r#"{"code":0,"list":[{"ref":"other","status":"DELIVRD"}]}"#;
     let both = r#"{"code":0,"list":[{"ref":"other","status":"DELIVRD"},{"ref":"d-1","status":"UNDELIV"}]}"#;
-    let table: [(fn(u16) -> String, u16, &str, Known); 12] = [
+    let table: [(Settings, u16, &str, Known); 12] = [
         (one, 200, r#"{"code":0,"status":"WAIT","msg":"900"}"#, taken),
         (one, 200, r#"{"code":0,"status":"DELIVRD"}"#, arrived),
         (one, 200, r#"{"code":0,"status":"UNDELIV"}"#, failed.clone()),
