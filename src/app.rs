@@ -24,18 +24,19 @@ use crate::config::Loaded;
 use crate::config::settings::Settings;
 use crate::control::{self, Answer, ControlError, Request};
 use crate::domain::ladder::Way;
+use crate::engine::bell::Bell;
 use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Engine, asker, digests, heartbeat, inbound, lookout, person, planner, retention, sender};
+use crate::engine::{Engine, asker, digests, heartbeat, inbound, lookout, person, planner, retention, sender, trouble};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
 use crate::store::ballast::Ballast;
 use crate::store::sent::{Fit, SentLog};
 use crate::store::switches::CLOCK;
-use crate::store::{Store, commit, incarnation};
+use crate::store::{Store, StoreError, commit, incarnation};
 use crate::template::Texts;
 
 pub use keys::{key_file, masters, masters_to_write};
@@ -75,6 +76,7 @@ struct Alone {
     lock: Option<DaemonLock>,
     sent: SentLog,
     ballast: Ballast,
+    bell: Bell,
 }
 
 impl Alone {
@@ -84,6 +86,7 @@ impl Alone {
             lock: None,
             sent: SentLog::of_none(),
             ballast: Ballast::of_none(),
+            bell: Bell::default(),
         }
     }
 }
@@ -115,6 +118,20 @@ async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Re
         "the database is not the one that sent last; nothing is sent until somebody releases it with `xixin ctl release`"
     );
     Ok(log)
+}
+
+/// What only the process does that is alone on its database: brings it up to date, and opens what lies beside it.
+async fn open_alone(
+    place: &Place,
+    settings: &Settings,
+    database: &Path,
+    now: Timestamp,
+) -> anyhow::Result<(Store, SentLog)> {
+    let masters = masters_to_write(place, settings, database).await?;
+    let store = Store::open(database, &masters).await?;
+    person::erase::again(&store, now).await?;
+    let sent = open_sent_log(&sent_log_path(settings), &store, now).await?;
+    Ok((store, sent))
 }
 
 /// The rules by which a daemon works: channels opened, the generation noted.
@@ -179,24 +196,38 @@ impl App {
     ) -> anyhow::Result<Self> {
         let lock = DaemonLock::acquire(&lock_path(&loaded.settings))?;
         let database = database_path(&loaded.settings);
-        let masters = masters_to_write(&place, &loaded.settings, &database).await?;
-        let store = Store::open(&database, &masters).await?;
-        person::erase::again(&store, clock.now()).await?;
-        let sent = open_sent_log(&sent_log_path(&loaded.settings), &store, clock.now()).await?;
+        let opened = open_alone(&place, &loaded.settings, &database, clock.now()).await;
+        let (store, sent) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let is_damaged = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_damage);
+                // Mail that cannot be set up keeps the other ways from nothing.
+                let channels = place.channels(&loaded.settings).ok();
+                let mail = channels.as_ref().and_then(|channels| channels.mail.as_ref());
+                trouble::cannot_start((&loaded.settings, mail), &database, is_damaged, clock.now()).await;
+                return Err(error);
+            }
+        };
         let rules = rules_for_service(&place, loaded, texts, &store).await?;
-        let ballast = Ballast::beside(store.path());
+        let (ballast, bell) = (Ballast::beside(store.path()), Bell::beside(store.path()));
         let alone = Alone {
             lock: Some(lock),
             sent,
             ballast,
+            bell,
         };
         Ok(Self::new(place, clock, store, rules, alone).await)
     }
 
     async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules, alone: Alone) -> Self {
-        let Alone { lock, sent, ballast } = alone;
+        let Alone {
+            lock,
+            sent,
+            ballast,
+            bell,
+        } = alone;
         let settings = rules.settings.clone();
-        let engine = Engine::new(store, rules, clock, sent, ballast);
+        let engine = Engine::new(store, rules, clock, sent, ballast, bell);
         engine.look_around().await;
         Self {
             engine,

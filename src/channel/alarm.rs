@@ -1,12 +1,11 @@
-//! The alarm: a word to whoever runs the machine, over a way that needs no database. It says what is wrong and where, and nothing about
-//! any person.
+//! The alarm: a word to whoever runs the machine, over ways that need no database. It says what is wrong and where, and nothing about
+//! any person. When it is said, and how often, is `engine::bell`.
 
-use std::collections::HashMap;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
 use super::MailChannel;
@@ -17,86 +16,123 @@ use crate::domain::text::Said;
 
 /// A command or a server may take this long.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks whether a command has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// What is wrong. Of each kind one word is said in a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Alarm {
+    #[serde(rename = "disk-full")]
     Full,
     Storage,
+    #[serde(rename = "database-damaged")]
     Damage,
+    #[serde(rename = "sync-failed")]
     Sync,
+    /// The daemon does not start: its database cannot be opened.
+    #[serde(rename = "cannot-start")]
+    Start,
+    /// No canary gets through.
+    #[serde(rename = "canary-late")]
+    Canary,
 }
 
 impl Alarm {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Full => "disk-full",
             Self::Storage => "storage",
             Self::Damage => "database-damaged",
             Self::Sync => "sync-failed",
+            Self::Start => "cannot-start",
+            Self::Canary => "canary-late",
         }
     }
 }
 
-/// Remembers what was said when, as long as the process lives.
-#[derive(Debug, Default)]
-pub struct Bell(Mutex<HashMap<Alarm, Timestamp>>);
+/// What somebody is called for, or may stop to worry about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    pub kind: Alarm,
+    pub is_over: bool,
+    pub said: Said,
+}
 
-impl Bell {
-    /// Says it by every way that is set up. Said again only when some time has passed.
-    pub async fn ring(
-        &self,
-        settings: &Settings,
-        mail: Option<&MailChannel>,
-        kind: Alarm,
-        said: &Said,
-        place: &str,
-        now: Timestamp,
-    ) {
-        let alarm = &settings.alarm;
-        if !self.may_ring(kind, now, alarm.every_min) {
-            return;
+impl Word {
+    /// As programs read it.
+    fn state(&self) -> &'static str {
+        if self.is_over { "over" } else { "standing" }
+    }
+
+    fn title(&self) -> String {
+        let name = self.kind.name();
+        if self.is_over {
+            format!("悉心报警解除 / xixin all clear: {name}")
+        } else {
+            format!("悉心报警 / xixin alarm: {name}")
         }
-        let text = format!("悉心报警 / xixin alarm: {said}\n{place}\n");
-        if let Some((program, arguments)) = alarm.command.split_first() {
-            let mut command = Command::new(program);
-            command.args(arguments).env("XIXIN_ALARM", kind.name());
-            told(program, run(command, text.clone()).await);
+    }
+
+    fn text(&self, place: &str) -> String {
+        let Self { said, .. } = self;
+        if self.is_over {
+            format!("悉心报警解除 / xixin all clear: {said}\n{place}\n")
+        } else {
+            format!("悉心报警 / xixin alarm: {said}\n{place}\n")
         }
-        if !alarm.url.is_empty() {
-            let body = serde_json::json!({ "alarm": kind.name(), "zh": said.zh, "en": said.en, "place": place });
-            told("alarm.url", post(&alarm.url, body.to_string()).await);
+    }
+}
+
+/// Says it by every way that is set up, all at once: one that hangs delays no other. Returns whether anybody was reached, or nobody wants
+/// to be.
+pub async fn tell(settings: &Settings, mail: Option<&MailChannel>, word: &Word, place: &str, now: Timestamp) -> bool {
+    let alarm = &settings.alarm;
+    let text = word.text(place);
+    let command = async {
+        let (program, arguments) = alarm.command.split_first()?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("XIXIN_ALARM", word.kind.name())
+            .env("XIXIN_ALARM_STATE", word.state());
+        Some(told(program, run(command, text.clone()).await))
+    };
+    let url = async {
+        let (name, state, said) = (word.kind.name(), word.state(), &word.said);
+        let body = serde_json::json!({ "alarm": name, "state": state, "zh": said.zh, "en": said.en, "place": place });
+        let is_wanted = !alarm.url.is_empty();
+        if is_wanted {
+            Some(told("alarm.url", post(&alarm.url, body.to_string()).await))
+        } else {
+            None
         }
-        if !alarm.mail_to.is_empty() {
-            told(
+    };
+    let letter = async {
+        let is_wanted = !alarm.mail_to.is_empty();
+        if is_wanted {
+            Some(told(
                 "alarm.mail_to",
-                write(settings, mail, &alarm.mail_to, kind, text, now).await,
-            );
+                write(settings, mail, word, text.clone(), now).await,
+            ))
+        } else {
+            None
         }
-    }
-
-    fn may_ring(&self, kind: Alarm, now: Timestamp, every_min: i64) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = SignedDuration::from_mins(every_min);
-        // A clock that was put back must not silence it.
-        let is_soon = last
-            .get(&kind)
-            .is_some_and(|last| now.duration_since(*last).abs() < pause);
-        if !is_soon {
-            last.insert(kind, now);
-        }
-        !is_soon
-    }
+    };
+    let (command, url, letter) = tokio::join!(command, url, letter);
+    let tried: Vec<bool> = [command, url, letter].into_iter().flatten().collect();
+    tried.is_empty() || tried.contains(&true)
 }
 
-fn told(by: &str, done: Result<(), String>) {
-    match done {
+fn told(by: &str, done: Result<(), String>) -> bool {
+    match &done {
         Ok(()) => warn!("an alarm was raised by {by}"),
         Err(why) => error!("an alarm could not be raised by {by}: {why}"),
     }
+    done.is_ok()
 }
 
-/// The text goes to its standard input.
+/// The text goes to its standard input. One that does not end is ended.
 async fn run(mut command: Command, text: String) -> Result<(), String> {
     let ran = tokio::task::spawn_blocking(move || {
         use std::io::Write as _;
@@ -106,15 +142,23 @@ async fn run(mut command: Command, text: String) -> Result<(), String> {
             .stderr(Stdio::null())
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A command that does not read its input is told by its name.
+            // A command that does not read its input is told by its name. Shorter than a pipe, so that this never waits.
             let _ = stdin.write_all(text.as_bytes());
         }
-        child.wait()
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if begun.elapsed() > PATIENCE {
+                child.kill()?;
+                child.wait()?;
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(LOOK);
+        }
     });
-    let ran = tokio::time::timeout(PATIENCE, ran)
-        .await
-        .map_err(|_| "it takes too long".to_owned())?;
-    match ran.map_err(|error| error.to_string())? {
+    match ran.await.map_err(|error| error.to_string())? {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(status.to_string()),
         Err(error) => Err(error.to_string()),
@@ -123,8 +167,14 @@ async fn run(mut command: Command, text: String) -> Result<(), String> {
 
 async fn post(url: &str, body: String) -> Result<(), String> {
     super::install_tls();
-    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build();
-    let request = client.map_err(|error| error.to_string())?.post(url);
+    // Whoever answers with another address has not taken it.
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build();
+    let client = client.map_err(|error| error.without_url().to_string())?;
+    let request = client.post(url);
     let sent = request
         .header("content-type", "application/json")
         .body(body)
@@ -142,8 +192,7 @@ async fn post(url: &str, body: String) -> Result<(), String> {
 async fn write(
     settings: &Settings,
     channel: Option<&MailChannel>,
-    to: &str,
-    kind: Alarm,
+    word: &Word,
     text: String,
     now: Timestamp,
 ) -> Result<(), String> {
@@ -151,13 +200,13 @@ async fn write(
     let from = &settings.mail.from;
     let domain = from.rsplit_once('@').map_or("xixin.invalid", |(_, domain)| domain);
     let mail = Mail {
-        message_id: format!("<alarm-{}-{}@{domain}>", kind.name(), now.as_millisecond()),
+        message_id: format!("<alarm-{}-{}@{domain}>", word.kind.name(), now.as_millisecond()),
         date: now,
         from: from.clone(),
         from_name: settings.mail.from_name.clone(),
         reply_to: None,
-        to: to.to_owned(),
-        subject: format!("悉心报警 / xixin alarm: {}", kind.name()),
+        to: settings.alarm.mail_to.clone(),
+        subject: word.title(),
         text,
         html: None,
         invitation: None,
@@ -168,22 +217,5 @@ async fn write(
         Ok(Outcome::Accepted { .. }) => Ok(()),
         Ok(outcome) => Err(outcome.reason().unwrap_or_default().to_owned()),
         Err(_) => Err("it takes too long".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_is_said_once_in_a_while() {
-        let bell = Bell::default();
-        let now = Timestamp::UNIX_EPOCH;
-        let later = |minutes| now + SignedDuration::from_mins(minutes);
-        assert!(bell.may_ring(Alarm::Full, now, 60));
-        assert!(!bell.may_ring(Alarm::Full, later(59), 60));
-        assert!(bell.may_ring(Alarm::Damage, later(59), 60));
-        assert!(bell.may_ring(Alarm::Full, later(60), 60));
-        assert!(bell.may_ring(Alarm::Full, later(-600), 60), "the clock was put back");
     }
 }

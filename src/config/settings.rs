@@ -334,11 +334,18 @@ pub struct Heartbeat {
     /// An e-mail address or a number of the operators; empty for none.
     pub to: String,
     pub every_minutes: u32,
+    /// So long none may get through before somebody is called; two intervals when nothing is said.
+    pub late_after_minutes: Option<u32>,
     /// Asked for whenever one has got through.
     pub url: Option<String>,
 }
 
 impl Heartbeat {
+    /// In minutes.
+    pub fn late_after(&self) -> i64 {
+        i64::from(self.late_after_minutes.unwrap_or(self.every_minutes.saturating_mul(2)))
+    }
+
     /// The way canaries go; `None` when nobody wants one.
     pub fn way(&self) -> Option<Way> {
         match self.to.as_str() {

@@ -213,6 +213,10 @@ fn weigh_heartbeat(settings: &Settings, wrong: Wrong<'_>) {
     let heartbeat = &settings.heartbeat;
     let every = u64::from(heartbeat.every_minutes);
     check_range("heartbeat.every_minutes", every, 1, 1440, wrong);
+    if let Some(late) = heartbeat.late_after_minutes {
+        // One that is on its way is not late.
+        check_range("heartbeat.late_after_minutes", u64::from(late), every + 1, 10080, wrong);
+    }
     let is_number = heartbeat.to.len() >= 5 && heartbeat.to.bytes().all(|byte| byte.is_ascii_digit());
     let is_off = match heartbeat.way() {
         Some(Way::Email) => settings.mail.transport == MailTransport::None,

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ladder::Way;
 use crate::domain::text::Said;
-use crate::store::switches::{CLOCK, Switch};
+use crate::store::switches::{CLOCK, HOLD, Switch};
 
 /// More than an hour: somebody has to say which time is right.
 const CLOCK_JUMP_MAX: SignedDuration = SignedDuration::from_hours(1);
@@ -49,6 +49,15 @@ impl Gate {
         self.damaged.store(true, Ordering::SeqCst);
     }
 
+    pub fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::SeqCst)
+    }
+
+    /// Whether everything waits until a person has looked.
+    pub fn is_held(&self) -> bool {
+        lock(&self.switches).iter().any(|switch| switch.name == HOLD)
+    }
+
     /// Nothing leaves any more as long as this process lives, whatever a second fsync says.
     pub fn set_unsynced(&self) {
         self.unsynced.store(true, Ordering::SeqCst);
@@ -85,7 +94,7 @@ impl Gate {
 
     /// What xixin itself holds sending for.
     fn broken(&self) -> Option<Said> {
-        if self.damaged.load(Ordering::SeqCst) {
+        if self.is_damaged() {
             return Some(Said::new(
                 "数据库损坏,暂停发送,请由备份恢复",
                 "the database is damaged, so nothing is sent; restore a backup",

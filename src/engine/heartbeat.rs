@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::channel::alarm::Alarm;
 use crate::channel::ping::ping;
 use crate::config::settings::Heartbeat as Settings;
 use crate::domain::ladder::{Priority, Way};
@@ -27,8 +28,6 @@ use crate::template::Rendered;
 
 /// The text of canaries.
 pub(crate) const TEXT: &str = "canary";
-/// After so many intervals without one that got through, something is wrong.
-const LATE_AFTER: i64 = 2;
 
 /// What this process knows of its canaries.
 #[derive(Debug, Default)]
@@ -63,7 +62,7 @@ impl Heartbeat {
         let (Some(_), Some(since)) = (settings.way(), known.closed.max(known.waiting_since)) else {
             return false;
         };
-        now.duration_since(since) > SignedDuration::from_mins(i64::from(settings.every_minutes) * LATE_AFTER)
+        now.duration_since(since) > SignedDuration::from_mins(settings.late_after())
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -88,8 +87,7 @@ pub(crate) async fn plan(engine: &Engine, now: Timestamp) -> Result<(), StoreErr
     if engine.heartbeat.known().planned == Some(slot) {
         return Ok(());
     }
-    let minutes = i64::from(settings.every_minutes) * LATE_AFTER;
-    let valid_until = slot.checked_add(SignedDuration::from_mins(minutes));
+    let valid_until = slot.checked_add(SignedDuration::from_mins(settings.late_after()));
     let now_ms = now.as_millisecond();
     let row = NewReminder {
         id: new_reminder().to_string(),
@@ -158,21 +156,27 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
     }
 }
 
-/// One look: a canary that got through since the last look is told to the outside; one that does not come is told to people.
+/// One look: a canary that got through since the last look is told to the outside; one that does not come is told to people, also when
+/// the database cannot be read.
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<(), StoreError> {
     let rules = engine.live.get();
     let settings = &rules.settings.heartbeat;
     if settings.way().is_none() {
         *engine.heartbeat.known() = Known::default();
+        engine.bell.over(Alarm::Canary);
         return Ok(());
     }
-    let closed = engine.store.last_canary().await?;
+    let closed = engine.store.last_canary().await;
     let news = {
         let mut known = engine.heartbeat.known();
         known.waiting_since.get_or_insert(now);
-        known.closed = closed;
+        if let Ok(closed) = closed {
+            known.closed = closed;
+        }
         // Of one that an earlier process saw through, it told the outside itself, or nobody waits for it any more.
-        let fresh = closed.filter(|closed| Some(*closed) > known.told && known.waiting_since <= Some(*closed));
+        let fresh = known
+            .closed
+            .filter(|closed| Some(*closed) > known.told && known.waiting_since <= Some(*closed));
         known.told = fresh.or(known.told);
         fresh
     };
@@ -183,18 +187,32 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<(), StoreError> {
             warn!("the outside cannot be told that a canary got through: {reason}");
         }
     }
-    Ok(())
+    closed.map(drop)
 }
 
 fn say_whether_late(engine: &Engine, settings: &Settings, now: Timestamp) {
     let late = engine.heartbeat.is_late(settings, now);
     let was = std::mem::replace(&mut engine.heartbeat.known().is_late, late);
+    let minutes = settings.late_after();
     if late && !was {
-        error!(
-            "no canary has got through for {} intervals of {} minutes: reminders may not leave; see `xixin ctl status`",
-            LATE_AFTER, settings.every_minutes
+        error!("no canary has got through for {minutes} minutes: reminders may not leave; see `xixin ctl status`");
+        let closed = settings.way().and_then(|way| engine.gate.closed_in_public(way));
+        let (zh, en) = closed.map_or_else(Default::default, |why| {
+            (format!("({})", why.zh), format!(" ({})", why.en))
+        });
+        let said = Said::new(
+            format!("自检信息{minutes}分钟没有送出,提醒可能发不出去{zh}"),
+            format!("no canary has got through for {minutes} minutes: reminders may not leave{en}"),
         );
-    } else if was && !late {
-        info!("a canary got through again");
+        engine.alarm(Alarm::Canary, said);
+    } else if !late {
+        let known = *engine.heartbeat.known();
+        // Also of one that an earlier process has called for, once one got through.
+        if known.closed >= known.waiting_since {
+            engine.bell.over(Alarm::Canary);
+        }
+        if was {
+            info!("a canary got through again");
+        }
     }
 }

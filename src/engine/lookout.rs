@@ -1,6 +1,7 @@
 //! The lookout: every few seconds it sees what people have paused, whether the database takes writes again, and which claims were
 //! never followed up. It opens and closes the gate; it plans and sends nothing.
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -14,10 +15,15 @@ use crate::telemetry::chain;
 
 /// Looks around until told to stop.
 pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
+    let mut calling = JoinSet::new();
     loop {
         beat.now();
         engine.look_around().await;
         engine.look_at_ballast().await;
+        // Whoever is called may take longer than this loop may stand still. One that is still under way has marked what it tells.
+        while calling.try_join_next().is_some() {}
+        let calls = engine.clone();
+        calling.spawn(async move { calls.look_at_alarms().await });
         engine.release_expired().await;
         engine.wake_held().await;
         tokio::select! {

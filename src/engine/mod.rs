@@ -8,6 +8,7 @@
 pub mod alike;
 pub mod asker;
 pub mod audit;
+pub mod bell;
 pub mod bounces;
 pub mod breaker;
 pub mod calendar_news;
@@ -49,7 +50,7 @@ pub mod status;
 pub mod takeover;
 pub mod test_message;
 pub mod ticker;
-mod trouble;
+pub(crate) mod trouble;
 pub mod waits;
 mod wire;
 
@@ -59,7 +60,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::channel::alarm::Bell;
 use crate::clock::Clock;
 use crate::domain::ids::{PersonId, ReminderId};
 use crate::domain::ladder::Way;
@@ -87,7 +87,7 @@ pub struct Engine {
     /// What has left, outside the database.
     pub sent: Arc<SentLog>,
     ballast: Arc<Ballast>,
-    bell: Arc<Bell>,
+    bell: Arc<bell::Bell>,
     pub guard: Arc<guard::Guard>,
     pub heartbeat: Arc<heartbeat::Heartbeat>,
     /// Held from counting a resident's messages of the day until the next attempts are recorded, so that two batches cannot both find
@@ -104,7 +104,14 @@ pub struct Breakers {
 
 impl Engine {
     /// An engine at rest; its loops are started by whoever runs it.
-    pub fn new(store: Store, rules: live::Rules, clock: Arc<dyn Clock>, sent: SentLog, ballast: Ballast) -> Self {
+    pub fn new(
+        store: Store,
+        rules: live::Rules,
+        clock: Arc<dyn Clock>,
+        sent: SentLog,
+        ballast: Ballast,
+        bell: bell::Bell,
+    ) -> Self {
         let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
         let breakers = Breakers::default();
         breakers.email.keep(&rules);
@@ -119,7 +126,7 @@ impl Engine {
             alone: Arc::new(tokio::sync::Semaphore::new(1)),
             sent: Arc::new(sent),
             ballast: Arc::new(ballast),
-            bell: Arc::default(),
+            bell: Arc::new(bell),
             guard: Arc::default(),
             heartbeat: Arc::default(),
             told_count: Arc::default(),

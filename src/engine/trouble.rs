@@ -2,14 +2,19 @@
 //! over a way that needs no database.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tracing::error;
 
+use crate::channel::MailChannel;
 use crate::channel::alarm::Alarm;
+use crate::config::settings::Settings;
 use crate::domain::text::Said;
 use crate::engine::Engine;
+use crate::engine::bell::Bell;
 use crate::store::{StoreError, sent};
 
 /// Of sysexits(3), EX_IOERR: the service manager starts the daemon again, and it reads what the disk really holds.
@@ -90,10 +95,7 @@ impl Engine {
 
     /// A damaged database sends nothing until a person has looked. The file is left as it is, for whoever repairs it.
     async fn hold_damaged(&self) {
-        let said = Said::new(
-            "数据库损坏;文件已保留,请由备份恢复(xixin restore)",
-            "the database is damaged; the file is kept; restore a backup (xixin restore)",
-        );
+        let said = damaged();
         self.gate.set_damaged();
         // Where the damage leaves room for it, the hold outlives this process.
         if let Err(error) = self.store.hold(self.clock.now(), "xixin", &said.to_string()).await {
@@ -120,23 +122,65 @@ impl Engine {
 
     /// Calls for somebody, without waiting for it.
     pub(crate) fn alarm(&self, kind: Alarm, said: Said) {
+        self.bell.stands(kind, said);
         let engine = self.clone();
-        tokio::spawn(async move { engine.alarm_now(kind, said).await });
+        tokio::spawn(async move { engine.call().await });
     }
 
     async fn alarm_now(&self, kind: Alarm, said: Said) {
+        self.bell.stands(kind, said);
+        self.call().await;
+    }
+
+    /// Tells whatever is to be told at this instant.
+    pub async fn call(&self) {
         let rules = self.live.get();
         let place = self.store.path().display().to_string();
-        let settings = &rules.settings;
-        self.bell
-            .ring(
-                settings,
-                rules.channels.mail.as_ref(),
-                kind,
-                &said,
-                &place,
-                self.clock.now(),
-            )
-            .await;
+        let (settings, mail) = (&rules.settings, rules.channels.mail.as_ref());
+        self.bell.ring(settings, mail, &place, self.clock.now()).await;
     }
+
+    /// What is wrong no longer is told to whoever had been told, and what still is, again after a while.
+    pub async fn look_at_alarms(&self) {
+        if self.gate.storage_fault().is_none() && !self.gate.is_unsynced() {
+            for kind in [Alarm::Full, Alarm::Storage, Alarm::Sync, Alarm::Start] {
+                self.bell.over(kind);
+            }
+        }
+        // A person has looked and released it.
+        if !self.gate.is_damaged() && !self.gate.is_held() {
+            self.bell.over(Alarm::Damage);
+        }
+        self.call().await;
+    }
+}
+
+/// The daemon cannot start, because its database cannot be opened: there is no engine yet that could say so.
+pub(crate) async fn cannot_start(
+    rules: (&Settings, Option<&MailChannel>),
+    database: &Path,
+    is_damaged: bool,
+    now: Timestamp,
+) {
+    let (kind, said) = if is_damaged {
+        (Alarm::Damage, damaged())
+    } else {
+        let said = Said::new(
+            "数据库无法打开,服务没有启动,提醒不会发出;原因见日志",
+            "the database cannot be opened, so the daemon does not start and no reminder leaves; the log says why",
+        );
+        (Alarm::Start, said)
+    };
+    let bell = Bell::beside(database);
+    bell.stands(kind, said);
+    let place = database.display().to_string();
+    let ringing = bell.ring(rules.0, rules.1, &place, now);
+    let _ = tokio::time::timeout(LAST_WORDS, ringing).await;
+}
+
+fn damaged() -> Said {
+    Said::new(
+        "数据库损坏;文件已保留,请由备份恢复(xixin restore)",
+        "the database is damaged; the file is kept; restore a backup (xixin restore)",
+    )
 }

@@ -149,7 +149,7 @@ impl StoreError {
     /// Whether the file itself is damaged.
     pub fn is_damage(&self) -> bool {
         // CORRUPT 11, NOTADB 26.
-        matches!(self, Self::Database { source, .. } if matches!(primary_code(source), 11 | 26))
+        matches!(self, Self::Database { source, .. } | Self::Open { source, .. } if matches!(primary_code(source), 11 | 26))
     }
 
     /// Whether another connection held the lock for longer than it is waited for.

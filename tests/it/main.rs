@@ -3,6 +3,7 @@
 
 mod admin;
 mod ahead;
+mod alarm;
 mod asking;
 mod audit;
 mod backup;
