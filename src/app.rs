@@ -43,6 +43,8 @@ pub use keys::{key_file, masters, masters_to_write};
 pub use opened::OpenError;
 pub use place::{Place, control_to_ask, database_path, lock_path, sent_log_path};
 
+/// Where earlier versions kept mail that came back and that nobody made sense of.
+const KEPT_BOUNCES: &str = "bounces";
 /// How long a stop waits for messages on the wire.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a verb waits for the daemon to wake.
@@ -250,6 +252,8 @@ impl App {
         let app = Arc::new(self);
         let engine = app.engine.clone();
         app.take_over().await?;
+        let kept = app.settings.state_dir.join(KEPT_BOUNCES);
+        engine.seal_kept_files(&kept, engine.clock.now()).await;
         engine.look_at_ballast().await;
 
         let address = app.listen(&mut lifecycle, &mut lock).await?;

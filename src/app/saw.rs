@@ -15,14 +15,6 @@ const NAMED_MAX: usize = 50;
 impl App {
     /// Notes that whoever runs this process sees these cases. Always at the time it is: `--now` moves what is looked at, not the looking.
     pub async fn saw(&self, view: View, cases: &[&CaseId]) -> anyhow::Result<()> {
-        self.note_view(view, cases).await.context(
-            "这次查看无法记录,因此不显示;请用有写权限的账号,磁盘满时先腾出空间 / this view cannot be recorded, so nothing is shown: use an account that may write the database, and free the disk if it is full",
-        )
-    }
-
-    async fn note_view(&self, view: View, cases: &[&CaseId]) -> Result<(), StoreError> {
-        let notes = self.engine.store.for_notes().await?;
-        let mut tx = notes.begin().await?;
         let (case, named) = match cases {
             [case] => ((*case).clone(), Vec::new()),
             cases => (
@@ -34,8 +26,32 @@ impl App {
             view,
             cases: cases.len() as u64,
             named,
+            mail: None,
         });
-        events::append(&mut tx, SystemClock.now(), &case, &self.place.who(), &[seen]).await?;
+        self.note_view(&case, seen).await
+    }
+
+    /// The same for a mail that came back and that belongs to no case.
+    pub async fn saw_mail(&self, id: &str) -> anyhow::Result<()> {
+        let seen = Event::House(House::Viewed {
+            view: View::Returned,
+            cases: 0,
+            named: Vec::new(),
+            mail: Some(id.to_owned()),
+        });
+        self.note_view(&CaseId::from(""), seen).await
+    }
+
+    async fn note_view(&self, case: &CaseId, seen: Event) -> anyhow::Result<()> {
+        self.append_view(case, seen).await.context(
+            "这次查看无法记录,因此不显示;请用有写权限的账号,磁盘满时先腾出空间 / this view cannot be recorded, so nothing is shown: use an account that may write the database, and free the disk if it is full",
+        )
+    }
+
+    async fn append_view(&self, case: &CaseId, seen: Event) -> Result<(), StoreError> {
+        let notes = self.engine.store.for_notes().await?;
+        let mut tx = notes.begin().await?;
+        events::append(&mut tx, SystemClock.now(), case, &self.place.who(), &[seen]).await?;
         commit(tx, "note who looked").await?;
         notes.close_writer().await;
         Ok(())

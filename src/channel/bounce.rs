@@ -48,6 +48,35 @@ pub fn read(raw: &[u8], path: Option<&ReturnPath>, recipients: &[String]) -> Ret
     })
 }
 
+/// A mail as a person reads it: who it is from and to, when, what about, and its text. Nothing in it can move a terminal.
+pub fn shown(raw: &[u8]) -> String {
+    const NAMES: [&str; 4] = ["From", "To", "Date", "Subject"];
+    let read = catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let message = MessageParser::default().parse(raw)?;
+        let mut text = String::new();
+        for name in NAMES {
+            let value = match name {
+                "Subject" => message.subject().map(str::to_owned),
+                _ => message.header_raw(name).map(|value| value.trim().to_owned()),
+            };
+            text += &format!("{name}: {}\n", value.unwrap_or_default());
+        }
+        for part in message.text_bodies().chain(message.attachments()) {
+            if let Some(words) = part.text_contents() {
+                text += "\n";
+                text += words.trim_end();
+                text += "\n";
+            }
+        }
+        Some(text)
+    }));
+    let text = read.ok().flatten();
+    let text = text.unwrap_or_else(|| String::from_utf8_lossy(raw).into_owned());
+    text.chars()
+        .filter(|letter| !letter.is_control() || matches!(letter, '\n' | '\t'))
+        .collect()
+}
+
 fn attempt(message: &Message<'_>, path: &ReturnPath, recipients: &[String]) -> Option<String> {
     const NAMES: [&str; 6] = [
         "To",

@@ -1,25 +1,21 @@
-//! `xixin bounce < mail`: what a mail server's pipe hands in for the return address.
+//! `xixin bounce < mail`: what a mail server's pipe hands in for the return address; `bounce list|show|done`: the mail that nobody could
+//! make sense of, for a person to look at.
 //!
 //! Exit codes are those that mail servers understand (sysexits.h): 0 when the mail has been dealt with or kept, 75 when it should be
-//! handed in again. Nothing is lost: what cannot be read, or concerns no attempt, is kept as a file for a person to look at.
+//! handed in again. Nothing is lost: what cannot be read, or concerns no attempt, is kept, sealed in the database.
 
-use std::io::Read as _;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use clap::Subcommand;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use crate::app::{App, Place, poke};
-use crate::channel::bounce::{Kind, read};
-use crate::cli::{EXIT_BUSY, complain, explain, say};
+use crate::channel::bounce::{Kind, read, shown};
+use crate::cli::{EXIT_BUSY, EXIT_FAILED, ReadArgs, SaidArgs, complain, explain, say};
 use crate::clock::SystemClock;
-use crate::config::settings::Settings;
 use crate::domain::text::Said;
-use crate::durable;
-use crate::engine::bounces::Noted;
+use crate::engine::bounces::{KEPT_BYTES, Noted};
 
 /// Reports stand at the beginning; what was sent comes back behind them and is not needed.
 const MAIL_MAX: u64 = 2 * 1024 * 1024;
@@ -27,7 +23,10 @@ const MAIL_MAX: u64 = 2 * 1024 * 1024;
 const KEPT_MAX: usize = 1_000;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    kept: Option<KeptVerb>,
     /// The address it was delivered for, where the mail does not say so itself / 收件地址(信头未写明时)
     #[arg(long, value_name = "ADDRESS")]
     to: Vec<String>,
@@ -36,9 +35,95 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Any failure asks for the mail to be handed in again.
+/// Mail that nobody could make sense of.
+#[derive(Debug, Subcommand)]
+enum KeptVerb {
+    /// What waits for somebody to look at it / 看不懂的退信
+    List {
+        #[command(flatten)]
+        read: ReadArgs,
+    },
+    /// One of them; who looked is noted / 查看一封
+    Show {
+        id: String,
+        /// As it came, byte by byte / 原文
+        #[arg(long)]
+        raw: bool,
+    },
+    /// It has been dealt with: its words are taken away / 已处理,删去内容
+    Done {
+        id: String,
+        #[command(flatten)]
+        said: SaidArgs,
+    },
+}
+
+/// Any failure of what a mail server hands in asks for it again.
 pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
-    match handle(&args, place).await {
+    match args.kept {
+        None => hand_in(&args, place).await,
+        Some(KeptVerb::List { read }) => list(&read, place).await,
+        Some(KeptVerb::Show { id, raw }) => show(&id, raw, place).await,
+        Some(KeptVerb::Done { id, said }) => done_with(&id, &said, place).await,
+    }
+}
+
+/// Without a word of what they say.
+async fn list(read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
+    let app = App::look(place, read.clock()).await?;
+    let waiting = app.engine.store.returned_waiting(i64::try_from(KEPT_MAX)?).await?;
+    let zone = &app.engine.live.get().rulebook.zone;
+    if read.json {
+        let rows = waiting
+            .iter()
+            .map(|mail| json!({ "id": mail.id, "received": mail.received }));
+        say(&json!(rows.collect::<Vec<_>>()).to_string());
+    } else if waiting.is_empty() {
+        say("没有待看的退信 / no mail waits for anybody to look at it");
+    } else {
+        for mail in &waiting {
+            let at = mail.received.to_zoned_datetime(zone.clone());
+            say(&format!("{}  {}", mail.id, at.strftime("%Y-%m-%d %H:%M")));
+        }
+    }
+    Ok(0)
+}
+
+async fn show(id: &str, raw: bool, place: Place) -> anyhow::Result<u8> {
+    let app = App::look(place, Arc::new(SystemClock)).await?;
+    let Some(mail) = app.engine.store.returned(id).await? else {
+        complain(&unknown(id));
+        return Ok(EXIT_FAILED);
+    };
+    app.saw_mail(id).await?;
+    if raw {
+        std::io::stdout().lock().write_all(&mail)?;
+    } else {
+        say(shown(&mail).trim_end());
+    }
+    Ok(0)
+}
+
+async fn done_with(id: &str, said: &SaidArgs, place: Place) -> anyhow::Result<u8> {
+    let app = App::open(place, Arc::new(SystemClock)).await?;
+    if !app.engine.store.settle_returned(id, app.engine.clock.now()).await? {
+        complain(&unknown(id));
+        return Ok(EXIT_FAILED);
+    }
+    if said.json {
+        say(&json!({ "done": id }).to_string());
+    } else {
+        say(&format!("{id} 已处理 / dealt with"));
+    }
+    Ok(0)
+}
+
+fn unknown(id: &str) -> String {
+    format!("没有待看的退信 {id},见 xixin bounce list / no such mail waits: {id}; see xixin bounce list")
+}
+
+async fn hand_in(args: &Args, place: Place) -> anyhow::Result<u8> {
+    match handle(args, place).await {
         Ok((done, said)) => {
             if args.json {
                 say(&json!({ "done": done.name(), "said": said }).to_string());
@@ -85,16 +170,16 @@ async fn handle(args: &Args, place: Place) -> anyhow::Result<(Done, Said)> {
         let said = Said::new("自动回复,不是退信", "an automatic answer, no bounce");
         return Ok((Done::Ignored, said));
     }
-    let Some(attempt) = returned.attempt.filter(|_| returned.kind != Kind::Unknown) else {
-        return keep(&settings, &raw);
-    };
     let app = App::open(place, Arc::new(SystemClock)).await?;
+    let Some(attempt) = returned.attempt.filter(|_| returned.kind != Kind::Unknown) else {
+        return keep(&app, &raw).await;
+    };
     let noted = app
         .engine
         .note_bounce(&attempt, returned.kind, app.engine.clock.now())
         .await?;
     let done = match noted {
-        Noted::Stranger => return keep(&settings, &raw),
+        Noted::Stranger => return keep(&app, &raw).await,
         Noted::TooEarly => Done::Again,
         Noted::Went { .. } | Noted::Waits | Noted::Known => Done::Noted,
     };
@@ -129,37 +214,26 @@ fn mail() -> anyhow::Result<Vec<u8>> {
     Ok(raw)
 }
 
-/// Where mail that nobody could make sense of waits for a person.
-pub(in crate::cli) fn kept_in(settings: &Settings) -> PathBuf {
-    settings.state_dir.join("bounces")
-}
-
-pub(in crate::cli) fn kept(folder: &Path) -> usize {
-    std::fs::read_dir(folder).map_or(0, |files| files.count())
-}
-
 /// Once per mail, however often it is handed in.
-fn keep(settings: &Settings, raw: &[u8]) -> anyhow::Result<(Done, Said)> {
-    let folder = kept_in(settings);
-    let shown = folder.display();
-    let context = || format!("退信无法存入 {shown} / the mail cannot be kept in {shown}");
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .with_context(context)?;
-    if kept(&folder) >= KEPT_MAX {
+async fn keep(app: &App, raw: &[u8]) -> anyhow::Result<(Done, Said)> {
+    let start = &raw[..raw.len().min(KEPT_BYTES)];
+    let kept = app
+        .engine
+        .store
+        .keep_returned(start, app.engine.clock.now(), KEPT_MAX)
+        .await?;
+    let Some(id) = kept else {
         let said = Said::new(
-            format!("{shown} 中已有 {KEPT_MAX} 封,请先处理"),
-            format!("{shown} holds {KEPT_MAX} already; look through them first"),
+            format!("已有 {KEPT_MAX} 封看不懂的退信,请先处理(xixin bounce list)"),
+            format!("{KEPT_MAX} wait already; look through them first (xixin bounce list)"),
         );
         return Ok((Done::Again, said));
-    }
-    let name = format!("{}.eml", &hex::encode(Sha256::digest(raw))[..16]);
-    durable::write(&folder.join(&name), raw, durable::PRIVATE).with_context(context)?;
+    };
     let said = Said::new(
-        format!("看不懂或不是本系统的退信,已存入 {shown}/{name},请人工查看"),
-        format!("not understood, or about no mail of ours; kept in {shown}/{name} for a person to look at"),
+        format!("看不懂或不是本系统的退信,已加密留存,请人工查看: xixin bounce show {id}"),
+        format!(
+            "not understood, or about no mail of ours; kept sealed for a person to look at: xixin bounce show {id}"
+        ),
     );
     Ok((Done::Kept, said))
 }

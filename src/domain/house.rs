@@ -17,6 +17,9 @@ pub enum House {
         /// Which, as far as they are named.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         named: Vec<CaseId>,
+        /// A mail that belongs to no case.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mail: Option<String>,
     },
     /// Everything kept about a person was handed out.
     PersonExported { person: PersonId, reason: String },
@@ -62,6 +65,8 @@ pub enum View {
     Digest,
     /// `inbox`
     Inbox,
+    /// `bounce show`
+    Returned,
 }
 
 /// What has a period after which it is taken away.
@@ -95,6 +100,7 @@ impl View {
             Self::Outlook => Said::new("将来的提醒", "reminders to come"),
             Self::Digest => Said::new("每日待办", "a daily digest"),
             Self::Inbox => Said::new("陌生号码的来信", "SMS from unknown numbers"),
+            Self::Returned => Said::new("退回的邮件", "a mail that came back"),
         }
     }
 }
@@ -122,6 +128,15 @@ impl House {
 
     pub fn said(&self) -> Said {
         match self {
+            Self::Viewed {
+                view, mail: Some(mail), ..
+            } => {
+                let view = view.said();
+                Said::new(
+                    format!("查看{} {mail}", view.zh),
+                    format!("looked at {} {mail}", view.en),
+                )
+            }
             Self::Viewed { view, cases, .. } => {
                 let view = view.said();
                 Said::new(

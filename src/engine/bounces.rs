@@ -1,7 +1,10 @@
 //! Mail that came back: it is noted at its attempt, and what did not arrive goes on by the next way or becomes a call, as long as it
 //! is still of use.
 
+use std::path::Path;
+
 use jiff::Timestamp;
+use tracing::{info, warn};
 
 use crate::channel::bounce::Kind;
 use crate::channel::outcome::{Blame, Enhanced, Fault, Stage, smtp_reason};
@@ -41,7 +44,39 @@ pub enum Noted {
     TooEarly,
 }
 
+/// Reports stand at the beginning of a mail; of one that nobody makes sense of no more is kept.
+pub const KEPT_BYTES: usize = 256 * 1024;
+
 impl Engine {
+    /// Takes the files in which earlier versions kept mail that nobody made sense of: they lay open, and for ever.
+    pub async fn seal_kept_files(&self, folder: &Path, now: Timestamp) {
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        let mut taken = 0;
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if path.extension().is_none_or(|extension| extension != "eml") {
+                continue;
+            }
+            let name = path.display();
+            let Ok(raw) = std::fs::read(&path) else {
+                warn!("{name} cannot be read; it stays where it is");
+                continue;
+            };
+            let start = &raw[..raw.len().min(KEPT_BYTES)];
+            let kept = self.store.keep_returned(start, now, usize::MAX).await;
+            let gone = kept.map_err(|error| crate::telemetry::chain(&error));
+            let gone = gone.and_then(|_| std::fs::remove_file(&path).map_err(|error| error.to_string()));
+            match gone {
+                Ok(()) => taken += 1,
+                Err(error) => warn!("{name} cannot be sealed: {error}; it stays where it is"),
+            }
+        }
+        if taken > 0 {
+            info!("mail that came back lies sealed in the database now: {taken}");
+        }
+        // It stays while anything is in it.
+        let _ = std::fs::remove_dir(folder);
+    }
+
     /// Notes what came back of one attempt, and what follows, in one transaction. Bringing it again changes nothing.
     pub async fn note_bounce(&self, attempt: &str, kind: Kind, now: Timestamp) -> Result<Noted, StoreError> {
         let (fate, code) = match kind {

@@ -9,7 +9,7 @@ use crate::domain::ids::{CaseId, PersonId};
 use crate::domain::reminder::Recipient;
 use crate::store::cases::json;
 use crate::store::fate::note_fate;
-use crate::store::{During, Store, StoreError, Tx, commit};
+use crate::store::{During, Store, StoreError, Tx, commit, log_unreadable};
 use crate::vault::Place;
 
 /// Something that came in.
@@ -31,7 +31,7 @@ pub struct Inbound {
     pub received_ms: i64,
 }
 
-fn place(id: &str) -> Place<'_> {
+pub(super) fn body_of(id: &str) -> Place<'_> {
     Place {
         table: "inbound",
         column: "body",
@@ -78,7 +78,7 @@ impl Store {
     pub async fn inbound_for_people(&self, limit: i64) -> Result<Vec<Inbound>, StoreError> {
         const SQL: &str = "
             select id, provider, body, received_ms from inbound
-            where handled_ms is null and look_ms is null
+            where handled_ms is null and look_ms is null and provider <> 'mail:returned'
             order by received_ms, id
             limit $1";
         let found: Vec<Inbound> = sqlx::query_as(SQL)
@@ -91,7 +91,9 @@ impl Store {
 
     /// How much of it there is, and since when.
     pub async fn count_for_people(&self) -> Result<(i64, Option<i64>), StoreError> {
-        const SQL: &str = "select count(*), min(received_ms) from inbound where handled_ms is null and look_ms is null";
+        const SQL: &str = "
+            select count(*), min(received_ms) from inbound
+            where handled_ms is null and look_ms is null and provider <> 'mail:returned'";
         sqlx::query_as(SQL)
             .fetch_one(self.reader())
             .await
@@ -101,8 +103,26 @@ impl Store {
     async fn opened(&self, found: Vec<Inbound>) -> Result<Vec<Inbound>, StoreError> {
         let mut opened = Vec::with_capacity(found.len());
         for one in found {
-            let body = self.unseal(place(&one.id), one.body.clone()).await?;
+            let body = self.unseal(body_of(&one.id), one.body.clone()).await?;
             opened.push(Inbound { body, ..one });
+        }
+        Ok(opened)
+    }
+
+    /// Everything that has not been handled yet, whenever it is looked at again: its name and its words. What cannot be opened names
+    /// nobody that could still be found.
+    pub async fn inbound_unhandled(&self) -> Result<Vec<(String, String)>, StoreError> {
+        const SQL: &str = "select id, body from inbound where handled_ms is null and body <> '' order by id";
+        let found: Vec<(String, String)> = sqlx::query_as(SQL)
+            .fetch_all(self.reader())
+            .await
+            .during("read all that came in")?;
+        let mut opened = Vec::with_capacity(found.len());
+        for (id, body) in found {
+            match self.unseal(body_of(&id), body).await {
+                Ok(body) => opened.push((id, body)),
+                Err(error) => log_unreadable(&error),
+            }
         }
         Ok(opened)
     }
@@ -180,7 +200,7 @@ async fn put(tx: &mut Tx, new: &[NewInbound], now: Timestamp) -> Result<u64, Sto
     let mut sealed = Vec::with_capacity(new.len());
     for one in new {
         // A number and what somebody wrote: nobody reads it from the file.
-        let body = tx.seal(None, place(&one.id), &one.body).await?;
+        let body = tx.seal(None, body_of(&one.id), &one.body).await?;
         sealed.push(NewInbound { body, ..one.clone() });
     }
     let done = sqlx::query(SQL)

@@ -43,6 +43,8 @@ pub struct Contents {
     /// The oldest of each way's queue: the way, and since when it may go.
     pub waits: Vec<(String, Timestamp)>,
     pub next_wake: Option<Timestamp>,
+    /// Mail that came back and waits for somebody to look at it.
+    pub returned: i64,
 }
 
 /// Looks at the database at `path`; it has to exist.
@@ -118,5 +120,6 @@ async fn contents(store: &Store) -> Result<Contents, StoreError> {
             .map(|wait| (wait.way, crate::store::instant_of(wait.not_before_ms)))
             .collect(),
         next_wake: store.next_wake().await?,
+        returned: store.returned_count().await?,
     })
 }

@@ -89,9 +89,10 @@ const OLD_DIGESTS: &str = "
     order by id
     limit $2";
 
+/// What has been dealt with; and mail that nobody made sense of in all that time.
 const OLD_INBOUND: &str = "
     select id, provider, body from inbound
-    where handled_ms is not null and received_ms < $1
+    where (handled_ms is not null or provider = 'mail:returned') and received_ms < $1
     order by id
     limit $2";
 
@@ -234,7 +235,7 @@ pub async fn take_deliveries(tx: &mut Tx, before: Timestamp, limit: i64) -> Resu
     Ok(tally.gone())
 }
 
-/// Takes inbound texts and receipts that have been dealt with away.
+/// Takes inbound texts and receipts that have been dealt with away, and mail that came back.
 pub async fn take_inbound(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<Gone, StoreError> {
     let delete = "delete from inbound where id in (select value from json_each($1))";
     let mut tally = Tally::new();

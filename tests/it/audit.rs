@@ -93,6 +93,7 @@ fn event(n: i64) -> Event {
             view: View::List,
             cases: 3,
             named: Vec::new(),
+            mail: None,
         }),
         1 => Event::BundleComplete,
         n => Event::ItemDone {

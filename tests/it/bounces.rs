@@ -257,7 +257,8 @@ async fn the_verb_notes_ignores_or_keeps_and_a_failure_asks_for_the_mail_again()
     let server = SmtpServer::start(Script::polite()).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &settings(folder.path(), server.port)).await;
     let (_, address) = reminded(&hall, &server).await;
-    let kept = || std::fs::read_dir(hall.dir.path().join("state/bounces")).map_or(0, |files| files.count());
+    let store = hall.app.engine.store.clone();
+    let kept = async || store.returned_waiting(100).await.unwrap().len();
     let done = |said: &str| {
         serde_json::from_str::<serde_json::Value>(said).unwrap()["done"]
             .as_str()
@@ -266,14 +267,14 @@ async fn the_verb_notes_ignores_or_keeps_and_a_failure_asks_for_the_mail_again()
     };
 
     let (code, said) = bounce(&hall, &report("vacation", &address), &[]);
-    assert_eq!((code, done(&said).as_str(), kept()), (0, "ignored", 0));
+    assert_eq!((code, done(&said).as_str(), kept().await), (0, "ignored", 0));
     for name in ["not-ours", "a-persons-letter", "empty"] {
-        let before = kept();
+        let before = kept().await;
         for _ in 0..2 {
             let (code, said) = bounce(&hall, &report(name, &address), &[]);
             assert_eq!((code, done(&said).as_str()), (0, "kept"), "{name}");
         }
-        assert_eq!(kept(), before + 1, "{name} is kept once");
+        assert_eq!(kept().await, before + 1, "{name} is kept once");
     }
     // Only the envelope knows.
     let (code, said) = bounce(&hall, &report("not-ours", &address), &["--to", &address]);
@@ -286,4 +287,109 @@ async fn the_verb_notes_ignores_or_keeps_and_a_failure_asks_for_the_mail_again()
     std::fs::write(hall.config().join("conf.d/90-broken.toml"), "[mail\n").unwrap();
     let (code, _) = bounce(&hall, &report("postfix-no-such-user", &address), &[]);
     assert_eq!(code, 75);
+}
+
+/// Like [`bounce`], without mail.
+fn kept(hall: &Hall, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_xixin"))
+        .arg("bounce")
+        .args(arguments)
+        .arg("--config")
+        .arg(hall.config())
+        .env("XIXIN_AS", "lin")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[tokio::test]
+async fn what_nobody_made_sense_of_lies_sealed_is_shown_to_a_clerk_and_goes_when_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = SmtpServer::start(Script::polite()).await;
+    let hall = Hall::open_quiet("2026-03-04 08:50", &settings(folder.path(), server.port)).await;
+    let letter = "From: shen@example.org\r\nTo: tuixin@example.org\r\nSubject: =?utf-8?b?6LCi6LCi?=\r\n\r\n\u{1b}[2J我的电话 13900001234\r\n";
+    let (code, said) = bounce(&hall, letter.as_bytes(), &[]);
+    assert_eq!(code, 0, "{said}");
+    let bytes = |name: &str| std::fs::read(hall.dir.path().join("state").join(name)).unwrap_or_default();
+    let files = [bytes("xixin.db"), bytes("xixin.db-wal")].concat();
+    assert!(
+        !files.windows(11).any(|window| window == b"13900001234"),
+        "it lies open"
+    );
+    assert!(!hall.dir.path().join("state/bounces").exists());
+
+    let (code, list, _) = kept(&hall, &["list", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let id = list[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(code, 0);
+    assert!(
+        !hall.of_the_hall().await.iter().any(|event| event.contains("lin")),
+        "a list says nothing of anybody"
+    );
+    let (code, page, _) = kept(&hall, &["show", &id]);
+    assert!(
+        code == 0 && page.contains("Subject: 谢谢") && page.contains("我的电话 13900001234"),
+        "{page}"
+    );
+    assert!(!page.contains('\u{1b}'), "{page:?}");
+    let seen = "select body from events where kind = 'access' and actor = 'lin'";
+    assert_eq!(hall.column(seen).await.len(), 1, "who looked is noted");
+    let (_, raw, _) = kept(&hall, &["show", "--raw", &id]);
+    assert_eq!(raw, letter);
+    assert_eq!(hall.column(seen).await.len(), 2);
+
+    assert_eq!(kept(&hall, &["done", &id]).0, 0);
+    for gone in [&["show", &id][..], &["done", &id]] {
+        let (code, out, err) = kept(&hall, gone);
+        assert!(
+            code == 1 && out.is_empty() && err.contains("no such mail waits"),
+            "{err}"
+        );
+    }
+    let left = "select body from inbound where provider = 'mail:returned'";
+    assert_eq!(hall.column(left).await, [""]);
+    // The mail server hands it in once more: it has been dealt with.
+    bounce(&hall, letter.as_bytes(), &[]);
+    assert_eq!(hall.app.engine.store.returned_count().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn files_of_an_earlier_version_are_sealed_and_gone() {
+    let hall = Hall::open("2026-03-04 08:50").await;
+    let folder = hall.dir.path().join("state/bounces");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("aa.eml"), b"Subject: \xb2\xe2\xca\xd4\r\n\r\nx").unwrap();
+    std::fs::write(folder.join("note.txt"), "of somebody's own").unwrap();
+    let engine = &hall.app.engine;
+    for _ in 0..2 {
+        engine.seal_kept_files(&folder, hall.now()).await;
+    }
+    let waiting = engine.store.returned_waiting(10).await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    let raw = engine.store.returned(&waiting[0].id).await.unwrap().unwrap();
+    assert_eq!(raw, b"Subject: \xb2\xe2\xca\xd4\r\n\r\nx", "byte by byte");
+    let left: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["note.txt"]);
+}
+
+#[tokio::test]
+async fn a_pile_that_nobody_looks_at_stays_with_the_mail_server() {
+    let hall = Hall::open("2026-03-04 08:50").await;
+    let store = &hall.app.engine.store;
+    assert!(store.keep_returned(b"one", hall.now(), 2).await.unwrap().is_some());
+    assert!(store.keep_returned(b"two", hall.now(), 2).await.unwrap().is_some());
+    assert_eq!(store.keep_returned(b"three", hall.now(), 2).await.unwrap(), None);
+    assert!(
+        store.keep_returned(b"one", hall.now(), 2).await.unwrap().is_some(),
+        "it is here already"
+    );
 }

@@ -1,8 +1,13 @@
 //! What a person may ask for: to see everything that is kept about them, and to be forgotten.
 
 use serde_json::{Value, json};
+use xixin::channel::sms::{Arrival, Incoming};
+use xixin::domain::ids::StaffId;
+use xixin::engine::inbound;
+use xixin::engine::person::erase;
 
 use crate::support::daemon::{Installation, names};
+use crate::support::hall::Hall;
 
 const NAME: &str = "沈小兰";
 const NOTE: &str = "孩子在外地上学";
@@ -109,6 +114,7 @@ fn whoever_looks_is_noted_and_the_system_itself_is_not() {
         &["case", "show", &id, "--json", "--now", "2026-01-01T00:00:00Z"],
         &["case", "list"],
         &["why", &id],
+        &["why-not", &id, "last-days"],
         &["preview"],
         &["digest", "--staff", "lin"],
         &["simulate", "--days", "1"],
@@ -194,4 +200,51 @@ fn somebody_who_is_erased_is_gone_from_every_view_and_stays_gone_after_a_restore
         "noted once"
     );
     hall.serve().logged("ready");
+}
+
+/// A number and a letter that have come in and wait, of somebody and of somebody else.
+#[tokio::test]
+async fn what_came_in_from_somebody_who_is_erased_goes_with_them_and_of_nobody_else() {
+    let hall = Hall::open("2026-03-02 09:00").await;
+    let gone = json!({ "name": NAME, "phone": "13900001234", "email": "lan@example.org", "born": 1980 });
+    let case = json!({ "resident": gone, "matter": "hard_case", "request": "询问进度" });
+    let case = hall.take_in("lin", case).await;
+    let close = json!({ "do": "close", "as": "withdrawn", "reason": "不办了" });
+    hall.act("lin", &case, close).await.unwrap();
+    let engine = &hall.app.engine;
+    let store = &engine.store;
+    for from in ["+8613900001234", "13900009999"] {
+        let arrival = Arrival::Message(Incoming {
+            from: from.to_owned(),
+            text: "在吗".to_owned(),
+            id: None,
+        });
+        inbound::keep(engine, "county", &[arrival], hall.now()).await.unwrap();
+    }
+    for letter in [
+        "From: a@example.org\r\n\r\nLAN@example.org does not exist",
+        // In the form in which mail travels: 电话 13900001234.
+        "From: a@example.org\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n55S16K+dIDEzOTAwMDAxMjM0\r\n",
+        "From: a@example.org\r\n\r\nnobody@example.org does not exist",
+    ] {
+        store.keep_returned(letter.as_bytes(), hall.now(), 100).await.unwrap();
+    }
+    let waiting = "select cast(count(*) as text) from inbound where body <> ''";
+    assert_eq!(hall.column(waiting).await, ["5"]);
+
+    let stored = store.case(&case).await.unwrap().unwrap();
+    let rules = engine.live.get();
+    let by = &rules.rulebook.org.staff[&StaffId::from("gu")];
+    let person = &stored.case.party.person;
+    erase::erase(store, &rules.rulebook, person, by, "本人要求", hall.now())
+        .await
+        .unwrap();
+    let left = store.inbound_unhandled().await.unwrap();
+    let texts: String = left.iter().map(|(_, body)| body.as_str()).collect();
+    assert_eq!(left.len(), 2, "{texts}");
+    assert!(
+        texts.contains("13900009999") && texts.contains("nobody@example.org"),
+        "{texts}"
+    );
+    assert_eq!(hall.column(waiting).await, ["2"]);
 }

@@ -67,6 +67,7 @@ pub(super) async fn look(
     }
     findings.push(version(found.version, &path));
     if let Some(contents) = found.contents {
+        returned(contents.returned, findings);
         findings.push(key(place, settings, &path).await);
         clock(&contents, now, findings);
         queue(&contents, now, daemon, findings);
@@ -98,6 +99,23 @@ async fn key(place: &Place, settings: &Settings, path: &Path) -> Finding {
                 "put the key back that was used: personal_data.key, or xixin.key in state_dir",
             ),
         ),
+    }
+}
+
+/// Mail that came back and that nobody could make sense of.
+fn returned(count: i64, findings: &mut Vec<Finding>) {
+    if count > 0 {
+        findings.push(Finding::warning(
+            "bounces",
+            Said::new(
+                format!("有{count}封看不懂的退信"),
+                format!("mail that came back and was not understood: {count}"),
+            ),
+            Said::new(
+                "用 xixin bounce list 与 show 查看,没送到的请打电话,再用 done 了结",
+                "look at it with xixin bounce list and show, phone where something did not arrive, then say done",
+            ),
+        ));
     }
 }
 

@@ -9,33 +9,12 @@ use jiff::{Span, Timestamp};
 
 use super::Finding;
 use crate::app::{Place, database_path, key_file};
-use crate::cli::bounce::{kept, kept_in};
 use crate::config::Loaded;
 use crate::config::secret::SecretSource;
 use crate::config::settings::Settings;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
 use crate::vault::open_to_others;
-
-/// Mail that came back and that nobody could make sense of.
-pub(super) fn bounces(settings: &Settings, findings: &mut Vec<Finding>) {
-    let folder = kept_in(settings);
-    let count = kept(&folder);
-    if count > 0 {
-        let shown = folder.display();
-        findings.push(Finding::warning(
-            "bounces",
-            Said::new(
-                format!("{shown} 中有{count}封看不懂的退信"),
-                format!("mail that came back and was not understood in {shown}: {count}"),
-            ),
-            Said::new(
-                "看过后删除;没送到的请打电话",
-                "look through them, phone where something did not arrive, then delete them",
-            ),
-        ));
-    }
-}
 
 /// A calendar that ends sooner cannot count the usual periods of 60 days.
 const CALENDAR_DAYS_MIN: i64 = 60;

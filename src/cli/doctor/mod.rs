@@ -116,7 +116,6 @@ async fn look(place: &Place) -> Vec<Finding> {
         files::calendar(&loaded.rulebook, now, &mut findings);
     }
     files::permissions(place, &settings, &mut findings);
-    files::bounces(&settings, &mut findings);
     let daemon = reach::daemon(&settings, loaded.as_ref(), &mut findings).await;
     reach::listener(&settings, daemon.is_some(), &mut findings).await;
     database::look(place, &settings, now, daemon.is_some(), &mut findings).await;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::channel::bounce;
 use crate::domain::case::{Case, Status};
 use crate::domain::event::Event;
 use crate::domain::house::House;
@@ -12,7 +13,8 @@ use crate::domain::text::Said;
 use crate::engine::audit::Denied;
 use crate::engine::person::export::{PersonError, may, unknown};
 use crate::store::cases::StoredCase;
-use crate::store::{Store, StoreError, Tx, commit, erase, events};
+use crate::store::inbound::mark_handled;
+use crate::store::{Store, StoreError, Tx, bounces, commit, erase, events};
 
 /// Who notes that somebody was forgotten once more.
 const ACTOR: &str = "xixin";
@@ -46,7 +48,15 @@ pub async fn erase(
         let what = Said::new("有消息正在发出", "a message is on its way");
         return Err(Denied::new(what, Said::new("一分钟后再试", "try again in a minute")).into());
     }
-    let forgotten = forget(&mut tx, id, &household, (by.id.as_str(), reason.trim(), false), now).await?;
+    let forgotten = forget(
+        store,
+        &mut tx,
+        id,
+        &household,
+        (by.id.as_str(), reason.trim(), false),
+        now,
+    )
+    .await?;
     // Before the commit: should that fail, the next start does what was asked for.
     store.note_erased(id, now)?;
     commit(tx, "forget a person").await?;
@@ -81,8 +91,40 @@ async fn once_more(store: &Store, id: &PersonId, now: Timestamp) -> Result<(), S
     let household = store.household_of(id).await?.unwrap_or_else(|| id.clone());
     let mut tx = store.begin().await?;
     let reason = "已恢复的数据库仍有此人 / the restored database still knew them";
-    forget(&mut tx, id, &household, (ACTOR, reason, true), now).await?;
+    forget(store, &mut tx, id, &household, (ACTOR, reason, true), now).await?;
     commit(tx, "forget a person again").await
+}
+
+/// What came in and waits, from whoever is forgotten or about them: it says their number or their address.
+async fn about(store: &Store, id: &PersonId, household: &PersonId) -> Result<Vec<String>, StoreError> {
+    // Nothing is left of somebody whose key is gone already.
+    let people = store.people_of(household).await.unwrap_or_default();
+    let forgotten = people.all().filter(|person| id == household || person.id == *id);
+    let words: Vec<String> = forgotten
+        .flat_map(|person| person.phone.iter().chain(&person.email))
+        .map(|word| word.to_lowercase())
+        .collect();
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waiting = store.inbound_unhandled().await?;
+    let is_about = |body: &str| {
+        let text = body.to_lowercase();
+        words.iter().any(|word| text.contains(word))
+    };
+    let mut found: Vec<String> = waiting
+        .into_iter()
+        .filter(|(_, body)| is_about(body))
+        .map(|(id, _)| id)
+        .collect();
+    // Of mail also what its parts say once they are decoded.
+    for returned in store.returned_waiting(i64::MAX).await? {
+        let raw = store.returned(&returned.id).await?.unwrap_or_default();
+        if is_about(&bounce::shown(&raw)) {
+            found.push(bounces::row(&returned.id));
+        }
+    }
+    Ok(found)
 }
 
 async fn cases_of(store: &Store, household: &PersonId) -> Result<Vec<StoredCase>, StoreError> {
@@ -97,12 +139,17 @@ async fn cases_of(store: &Store, household: &PersonId) -> Result<Vec<StoredCase>
 }
 
 async fn forget(
+    store: &Store,
     tx: &mut Tx,
     id: &PersonId,
     household: &PersonId,
     (by, reason, again): (&str, &str, bool),
     now: Timestamp,
 ) -> Result<u64, StoreError> {
+    // As long as their numbers and addresses can still be read.
+    for inbound in about(store, id, household).await? {
+        mark_handled(tx, &inbound, now).await?;
+    }
     let cases = erase::forget(tx, id, household, by, now).await?;
     let erased = Event::House(House::PersonErased {
         person: id.clone(),
