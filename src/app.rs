@@ -57,6 +57,13 @@ const RESTORED: &str = "由备份恢复,核对后放行 / restored from a backup
 const OLDER: &str = "数据库比发送记录旧(可能被旧副本替换),核对后放行 / the database is older than sent.log, as if an old copy had been put in its place: \
      look at what would leave, then release it";
 
+/// For whoever puts a copy in place that is older than what `sent.log` remembers.
+pub fn forgotten(since: jiff::civil::Date) -> String {
+    format!(
+        "sent.log 只记得 {since} 以后发出的,更早发出的可能再发一次 / sent.log knows only what has left since {since}; what left before may leave again"
+    )
+}
+
 /// The scheduler's actors can hang; ending them may take this long.
 const TICKER_MAX: Duration = Duration::from_secs(2);
 
@@ -107,7 +114,11 @@ async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Re
         }
         Fit::Older => {
             let mut tx = store.begin().await?;
-            let name = incarnation::renew(&mut tx, now, "xixin", OLDER).await?;
+            let reason = match log.gap() {
+                None => OLDER.to_owned(),
+                Some(since) => format!("{OLDER}; {}", forgotten(since)),
+            };
+            let name = incarnation::renew(&mut tx, now, "xixin", &reason).await?;
             // The same copy may have been put in place before.
             incarnation::skip_numbers(&mut tx, now, log.lives()).await?;
             commit(tx, "name the restored database").await?;

@@ -1,7 +1,7 @@
 //! The alarm: a word to whoever runs the machine, over ways that need no database. It says what is wrong and where, and nothing about
 //! any person. When it is said, and how often, is `engine::bell`.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -134,7 +134,7 @@ fn told(by: &str, done: Result<(), String>) -> bool {
 
 /// The text goes to its standard input. One that does not end is ended.
 async fn run(mut command: Command, text: String) -> Result<(), String> {
-    let ran = tokio::task::spawn_blocking(move || {
+    let ran = tokio::task::spawn_blocking(move || -> std::io::Result<ExitStatus> {
         use std::io::Write as _;
         let mut child = command
             .stdin(Stdio::piped())

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::app::{Place, database_path, lock_path, masters_to_write};
+use crate::app::{Place, database_path, forgotten, lock_path, masters_to_write, sent_log_path};
 use crate::cli::{EXIT_FAILED, SaidArgs, complain, say};
 use crate::clock::{Clock as _, SystemClock};
+use crate::domain::ids::StaffId;
+use crate::engine::audit;
 use crate::engine::person::erase;
 use crate::lock::DaemonLock;
-use crate::store::backup::{BackupError, Counts, backup, chain_of, restore};
-use crate::store::{Store, StoreError};
+use crate::store::backup::{BackupError, Counts, backup, chain_of, life_of, restore, restore_despite};
+use crate::store::{Store, StoreError, sent};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArgs {
@@ -27,6 +29,9 @@ pub(super) struct RestoreArgs {
     /// Who does it; the login name when left out / 经办人
     #[arg(long = "as", env = "XIXIN_AS", value_name = "NAME")]
     who: Option<String>,
+    /// A supervisor's reason to take a backup whose chain of events does not hold / 主管说明为何使用事件链不完整的备份
+    #[arg(long, value_name = "WHY")]
+    despite_chain: Option<String>,
     #[command(flatten)]
     said: SaidArgs,
 }
@@ -74,14 +79,28 @@ pub(super) async fn put_back(args: RestoreArgs, place: Place) -> anyhow::Result<
     let path = database_path(&settings);
     let masters = masters_to_write(&place, &settings, &args.file).await?;
     let by = (SystemClock.now(), who.as_str());
-    let done = restore(&path, &args.file, &masters, by).await?;
+    let (name, serial) = life_of(&args.file).await?;
+    let gap = sent::gap(&sent_log_path(&settings), &name, serial)?;
+    let done = match &args.despite_chain {
+        None => restore(&path, &args.file, &masters, by).await?,
+        Some(reason) => {
+            let (loaded, _) = place.load()?;
+            let staff = StaffId::from(who.as_str());
+            audit::supervisor(&loaded.rulebook, &staff, reason)?;
+            restore_despite(&path, &args.file, &masters, by, reason.trim()).await?
+        }
+    };
     // Whoever was erased after the backup was made is erased from it, too, before anybody looks.
     let store = Store::open(&path, &masters).await?;
     erase::again(&store, SystemClock.now()).await?;
     store.close().await;
     if args.said.json {
-        say(&json!({ "counts": done.counts, "kept": done.kept, "incarnation": done.incarnation }).to_string());
+        let told = json!({ "counts": done.counts, "kept": done.kept, "incarnation": done.incarnation, "sent_known_since": gap });
+        say(&told.to_string());
         return Ok(0);
+    }
+    if let Some(since) = gap {
+        complain(&forgotten(since));
     }
     say(&format!(
         "已恢复: {} / restored: {}",

@@ -208,6 +208,8 @@ pub struct Retention {
     pub inbound_days: u32,
     /// Since somebody looked.
     pub access_days: u32,
+    /// So long `sent.log` remembers what has left: older backups are not to be restored.
+    pub sent_log_days: u32,
 }
 
 /// A directory, relative to `state_dir`.

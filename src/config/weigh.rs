@@ -257,6 +257,7 @@ fn weigh_retention(periods: &Retention, wrong: Wrong<'_>) {
         ("deliveries_days", periods.deliveries_days, 30),
         ("inbound_days", periods.inbound_days, 30),
         ("access_days", periods.access_days, 180),
+        ("sent_log_days", periods.sent_log_days, 30),
     ] {
         if days != 0 && !(least..=LONGEST).contains(&days) {
             let (what, fix) = (

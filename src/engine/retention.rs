@@ -1,12 +1,13 @@
 //! Records go when their period is over, a little every night. An open case, and a closed one of which anything may still come, is
 //! never touched; the clock has to be beyond doubt. Everything that goes leaves a proof in the chain of events.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Time;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::settings::Retention;
 use crate::domain::event::Event;
@@ -17,7 +18,7 @@ use crate::domain::milestone::instant;
 use crate::engine::Engine;
 use crate::store::keys::destroy_keys;
 use crate::store::retention::{self, Gone};
-use crate::store::{StoreError, blank, commit, events, runs};
+use crate::store::{StoreError, blank, commit, events, runs, sent};
 use crate::telemetry::chain;
 
 const SCHEDULE: &str = "retention";
@@ -116,7 +117,21 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Counts, StoreError>
         return Ok(Counts::default());
     }
     commit(tx, "claim the day's purge").await?;
+    compact_log(engine).await;
     run(engine, ACTOR, now).await
+}
+
+/// Takes out of `sent.log` what no backup needs that may still be restored.
+async fn compact_log(engine: &Engine) {
+    let days = engine.live.get().settings.retention.sent_log_days;
+    let log = Arc::clone(&engine.sent);
+    let done = tokio::task::spawn_blocking(move || log.compact(days)).await;
+    match done.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(0) => {}
+        Ok(bytes) => info!(bytes, "sent.log has lost {bytes} bytes that no backup needs"),
+        Err(error) if sent::is_sync_failure(&error) => engine.react_to_log(&error).await,
+        Err(error) => warn!("sent.log cannot be made smaller: {error}; it stays as it is"),
+    }
 }
 
 /// Takes everything away whose period is over, in small transactions. What an interrupted run has left, the next takes.

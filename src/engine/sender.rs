@@ -358,7 +358,8 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
     }
     let keys: Vec<Key> = going.iter().map(|ready| key_of(&ready.claimed, way)).collect();
     let log = Arc::clone(&engine.sent);
-    let noted = tokio::task::spawn_blocking(move || log.starting(serial, &keys)).await;
+    let now = engine.clock.now();
+    let noted = tokio::task::spawn_blocking(move || log.starting(now, serial, &keys)).await;
     let Err(error) = noted.unwrap_or_else(|error| Err(std::io::Error::other(error))) else {
         return going;
     };

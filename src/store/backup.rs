@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use crate::domain::event::Event;
+use crate::domain::house::House;
 use crate::domain::text::Said;
 use crate::durable;
 use crate::store::keys::Ring;
 use crate::store::verify::Fault;
-use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, incarnation, inspect, reading};
+use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, events, incarnation, inspect, reading};
 use crate::vault::Masters;
 
 /// Tables whose rows are counted before and after.
@@ -52,6 +54,11 @@ pub enum BackupError {
         path = path.display()
     )]
     Unsound { path: PathBuf, what: String },
+    #[error(
+        "备份 {path} 中的事件链不完整: {};什么也没有改变。请换一份备份;确要用它,由主管运行 xixin restore {path} --despite-chain 原因 --as 主管 / the chain of events in the backup {path} does not hold: {}; nothing was changed. Take another backup; if it has to be this one, a supervisor runs xixin restore {path} --despite-chain WHY --as THEMSELVES",
+        fault.zh, fault.en, path = path.display()
+    )]
+    Chain { path: PathBuf, fault: Said },
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
@@ -185,6 +192,24 @@ pub async fn chain_of(file: &Path, path: &Path) -> Result<Option<Said>, BackupEr
     Ok(found?)
 }
 
+/// The name of the database that a backup was made of, and how many batches it had sent; nothing of one that is too old to say so.
+pub async fn life_of(file: &Path) -> Result<(String, i64), BackupError> {
+    const SQL: &str = "select value from meta where name = $1";
+    let pool = reading(file, 1).await?;
+    let mut found = Vec::new();
+    for name in ["incarnation", "sent_serial"] {
+        let value: Option<String> = sqlx::query_scalar(SQL)
+            .bind(name)
+            .fetch_optional(&pool)
+            .await
+            .during("read whose backup it is")?;
+        found.push(value.unwrap_or_default());
+    }
+    pool.close().await;
+    let serial = found.pop().and_then(|serial| serial.parse().ok()).unwrap_or(0);
+    Ok((found.pop().unwrap_or_default(), serial))
+}
+
 async fn look(pool: &SqlitePool) -> Result<(Vec<String>, Counts), StoreError> {
     let damage: Vec<String> = sqlx::query_scalar("pragma integrity_check(20)")
         .fetch_all(pool)
@@ -207,17 +232,48 @@ pub struct Restored {
     pub incarnation: String,
 }
 
-/// Puts a backup in the place of the database at `path`; it has to be sealed by the present master key, or an old one. The caller holds the daemon's lock. The backup stays as it is; the database
-/// that was there is kept beside it; the new one has a name of its own and holds everything until a person releases it.
+/// Puts a backup in the place of the database at `path`; it has to be sealed by the present master key, or an old one, and its chain of
+/// events has to hold. The caller holds the daemon's lock. The backup stays as it is; the database that was there is kept beside it; the
+/// new one has a name of its own and holds everything until a person releases it.
 ///
 /// Whatever interrupts this, there is a whole database at `path` afterwards, the old or the new one, or it is said what is missing.
 pub async fn restore(
     path: &Path,
     file: &Path,
     masters: &Masters,
-    (now, who): (Timestamp, &str),
+    by: (Timestamp, &str),
 ) -> Result<Restored, BackupError> {
     let counts = check(file).await?;
+    if let Some(fault) = chain_of(file, path).await? {
+        return Err(BackupError::Chain {
+            path: file.to_owned(),
+            fault,
+        });
+    }
+    put_back(path, file, masters, by, (counts, None)).await
+}
+
+/// The same for a backup whose history was tampered with, or cannot be checked any more: a supervisor says why it is taken, and that is
+/// the first that happens to the new database.
+pub async fn restore_despite(
+    path: &Path,
+    file: &Path,
+    masters: &Masters,
+    by: (Timestamp, &str),
+    reason: &str,
+) -> Result<Restored, BackupError> {
+    let counts = check(file).await?;
+    let fault = chain_of(file, path).await?;
+    put_back(path, file, masters, by, (counts, fault.map(|_| reason))).await
+}
+
+async fn put_back(
+    path: &Path,
+    file: &Path,
+    masters: &Masters,
+    (now, who): (Timestamp, &str),
+    (counts, despite): (Counts, Option<&str>),
+) -> Result<Restored, BackupError> {
     let kept = free_name(path, &now.strftime("before-%Y%m%dT%H%M%SZ").to_string());
     let staged = beside(path, "restoring");
     for old in with_journals(&staged) {
@@ -237,7 +293,7 @@ pub async fn restore(
     io::copy(&mut source, &mut target).map_err(at(&staged))?;
     drop(target);
     let given = numbers_of(path).await;
-    let incarnation = rename_database(&staged, masters, given.as_deref(), now, who).await?;
+    let incarnation = rename_database(&staged, masters, given.as_deref(), (now, who), despite).await?;
     File::open(&staged)
         .and_then(|file| file.sync_all())
         .map_err(at(&staged))?;
@@ -279,8 +335,8 @@ async fn rename_database(
     staged: &Path,
     masters: &Masters,
     given: Option<&[(String, i64)]>,
-    now: Timestamp,
-    who: &str,
+    (now, who): (Timestamp, &str),
+    despite: Option<&str>,
 ) -> Result<String, BackupError> {
     let store = Store::open(staged, masters).await?;
     let reason = "由备份恢复,核对后放行 / restored from a backup: look at what would leave, then release it";
@@ -292,6 +348,11 @@ async fn rename_database(
             None => incarnation::skip_numbers(&mut tx, now, UNREADABLE).await?,
         }
         let name = incarnation::renew(&mut tx, now, who, reason).await?;
+        if let Some(despite) = despite {
+            let reason = despite.to_owned();
+            let accepted = Event::House(House::Accepted { reason });
+            events::append_house(&mut tx, now, who, &[accepted]).await?;
+        }
         commit(tx, "name the restored database").await?;
         Ok::<_, StoreError>(name)
     }

@@ -65,7 +65,9 @@ async fn work_and_back_up(hall: &Hall, count: usize) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_backup_of_a_busy_morning_is_restored_nothing_leaves_twice() {
     let hall = busy().await;
-    let files = work_and_back_up(&hall, 20).await;
+    // `XIXIN_BACKUPS` asks for more of them, such as 100.
+    let count = std::env::var("XIXIN_BACKUPS").ok().and_then(|text| text.parse().ok());
+    let files = work_and_back_up(&hall, count.unwrap_or(20)).await;
     let left = hall.take_left().len();
     assert!(left >= 2 * usize::try_from(CASES).unwrap(), "{left}");
     let mut hall = hall;
@@ -271,6 +273,47 @@ fn a_backup_says_that_the_chain_of_events_in_it_does_not_hold_and_is_made_nevert
         second.exists(),
         "what was done to the history is no reason to have no backup"
     );
+
+    // It is not put back without a word.
+    let database = database(&installation.state());
+    let before = std::fs::read(&database).unwrap();
+    let restore = |more: &[&str]| installation.run(&[&["restore", second.to_str().unwrap()], more].concat());
+    let refused = restore(&["--as", "gu"]);
+    assert!(
+        refused.code == 1 && refused.err.contains("event 1 was changed") && refused.err.contains("nothing was changed"),
+        "{refused:?}"
+    );
+    let clerk = restore(&["--as", "lin", "--despite-chain", "只有这一份"]);
+    assert!(
+        clerk.code == 1 && clerk.err.contains("this takes a supervisor"),
+        "{clerk:?}"
+    );
+    let silent = restore(&["--as", "gu", "--despite-chain", " "]);
+    assert!(
+        silent.code == 1 && silent.err.contains("a reason is needed"),
+        "{silent:?}"
+    );
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+    restore(&["--as", "gu", "--despite-chain", "只有这一份"]).good();
+    let told = installation.run(&["audit", "verify", "--json"]);
+    assert!(
+        told.out.contains("event 1 was changed"),
+        "what was done to it still shows: {told:?}"
+    );
+    let accepted = async {
+        let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        let sql = "select actor from events where proof = 'accepted'";
+        sqlx::query_scalar::<_, String>(sql)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
+    };
+    assert_eq!(tokio::runtime::Runtime::new().unwrap().block_on(accepted), ["gu"]);
+    // The one from before it holds, and needs no word.
+    installation
+        .run(&["restore", first.to_str().unwrap(), "--as", "lin"])
+        .good();
+    installation.run(&["audit", "verify"]).good();
 }
 
 /// A case number that the lost database gave is in letters, calendars and `sent.log`.

@@ -10,21 +10,33 @@
 //! +9f86d081…     is about to be sent
 //! =9f86d081…     was taken by the provider
 //! -9f86d081…     was not taken: it may be sent again
+//! %2026-03-04    from here on it was this day (UTC)
+//! ~17 2026-01-02 0199…   what the database with this name sent through its 17th batch, before this day, has been taken away
 //! ```
 //!
 //! Each `-` is the end of one `+`: an attempt in doubt has no end, so a later one that was refused leaves the message in doubt.
 //!
 //! The number of the last batch is in the database as well, written with the attempts. A database that knows of fewer batches than the
 //! log is an older one that somebody has put in its place, however that was done.
+//!
+//! What is needed by no backup that may still be restored is taken away (`sent::compact`); what was, is known by its number.
+
+mod compact;
+mod read;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
 use sha2::{Digest as _, Sha256};
+
+use read::read;
 
 /// Half of a SHA-256: enough that no two keys of one hall are ever the same.
 pub type Key = [u8; 16];
@@ -76,61 +88,20 @@ pub fn is_sync_failure(error: &io::Error) -> bool {
 pub struct SentLog {
     path: PathBuf,
     /// `None` in a process that sends nothing: there every attempt to send fails.
-    file: Option<Mutex<File>>,
+    out: Option<Mutex<Out>>,
     earlier: HashMap<Key, Earlier>,
     /// How many names were in it.
     lives: i64,
+    /// The day since which it knows all that left, when it does not know all of it that this database does not.
+    gap: Option<Date>,
 }
 
-/// What a log file holds.
-#[derive(Debug, Default)]
-struct Read {
-    /// The names in it, in order.
-    names: Vec<String>,
-    /// The highest number of a batch below the last name.
-    serial: i64,
-    /// All that was written below names before the last one.
-    earlier: HashMap<Key, Trace>,
-    /// The same below the last name.
-    current: HashMap<Key, Trace>,
-    /// Whether the last line is whole.
-    whole: bool,
-}
-
-/// What the lines about one message come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trace {
-    Sent,
-    /// So many attempts have no end.
-    Open(u32),
-}
-
-impl Trace {
-    fn earlier(self) -> Earlier {
-        match self {
-            Self::Sent => Earlier::Sent,
-            Self::Open(_) => Earlier::Doubtful,
-        }
-    }
-}
-
-/// One more attempt, or as many.
-fn open(traces: &mut HashMap<Key, Trace>, key: Key, more: u32) {
-    let before = match traces.get(&key) {
-        Some(Trace::Open(count)) => *count,
-        Some(Trace::Sent) | None => 0,
-    };
-    traces.insert(key, Trace::Open(before.saturating_add(more)));
-}
-
-/// One attempt was not taken. False when nothing is known of any.
-fn close(traces: &mut HashMap<Key, Trace>, key: &Key) -> bool {
-    match traces.get_mut(key) {
-        Some(Trace::Open(count)) if *count > 1 => *count -= 1,
-        Some(_) => drop(traces.remove(key)),
-        None => return false,
-    }
-    true
+/// The file that is written to.
+#[derive(Debug)]
+struct Out {
+    file: File,
+    /// The last day that was written.
+    day: Option<Date>,
 }
 
 impl SentLog {
@@ -138,9 +109,10 @@ impl SentLog {
     pub fn of_none() -> Self {
         Self {
             path: PathBuf::new(),
-            file: None,
+            out: None,
             earlier: HashMap::new(),
             lives: 0,
+            gap: None,
         }
     }
 
@@ -163,17 +135,19 @@ impl SentLog {
             Some(_) if read.names.iter().any(|name| name == incarnation) => Fit::Older,
             Some(_) => Fit::Restored,
         };
+        let gap = read.gap(incarnation, serial).filter(|_| fit == Fit::Older);
         if fit != Fit::Same {
             read.turn();
         }
         let log = Self {
             path: path.to_owned(),
-            file: Some(Mutex::new(file)),
+            gap,
+            out: Some(Mutex::new(Out { file, day: None })),
             lives: i64::try_from(read.names.len()).unwrap_or(i64::MAX),
             earlier: read
                 .earlier
                 .iter()
-                .map(|(key, trace)| (*key, trace.earlier()))
+                .map(|(key, entry)| (*key, entry.trace.earlier()))
                 .collect(),
         };
         if read.names.is_empty() {
@@ -192,6 +166,11 @@ impl SentLog {
         self.lives
     }
 
+    /// Of an older copy that was put in place by hand: what had left before this day and after the copy was made, nobody knows any more.
+    pub fn gap(&self) -> Option<Date> {
+        self.gap
+    }
+
     /// How many messages databases before this one have sent, or may have.
     pub fn earlier_count(&self) -> usize {
         self.earlier.len()
@@ -203,12 +182,20 @@ impl SentLog {
     }
 
     /// Notes durably that these are about to be sent. Blocks.
-    pub fn starting(&self, serial: i64, keys: &[Key]) -> io::Result<()> {
-        let mut text = format!("#{serial}\n");
+    pub fn starting(&self, now: Timestamp, serial: i64, keys: &[Key]) -> io::Result<()> {
+        let mut out = self.out()?;
+        let today = Offset::UTC.to_datetime(now).date();
+        let mut text = String::new();
+        if out.day != Some(today) {
+            text = format!("%{today}\n");
+        }
+        text += &format!("#{serial}\n");
         for key in keys {
             line(&mut text, '+', key);
         }
-        self.append(&text, true)
+        out.append(&text, true)?;
+        out.day = Some(today);
+        Ok(())
     }
 
     /// Notes what came of messages: whether a provider took them. Blocks.
@@ -230,16 +217,39 @@ impl SentLog {
     }
 
     fn append(&self, text: &str, durably: bool) -> io::Result<()> {
-        let file = self.file.as_ref().ok_or_else(|| {
+        self.out()?.append(text, durably)
+    }
+
+    fn out(&self) -> io::Result<MutexGuard<'_, Out>> {
+        let out = self.out.as_ref().ok_or_else(|| {
             io::Error::other("this process was not started to send, so it has no sent.log to note messages in")
         })?;
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())?;
-        if durably {
-            file.sync_data().map_err(|error| io::Error::other(Unsynced(error)))
-        } else {
-            Ok(())
-        }
+        Ok(out.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Out {
+    fn append(&mut self, text: &str, durably: bool) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        if durably { self.sync() } else { Ok(()) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data().map_err(unsynced)
+    }
+}
+
+fn unsynced(error: io::Error) -> io::Error {
+    io::Error::other(Unsynced(error))
+}
+
+/// The day since which the log at `path` knows all that left, when a backup of the database with this name, made at batch `serial`, is
+/// older than that; `None` when the log reaches back to it.
+pub fn gap(path: &Path, incarnation: &str, serial: i64) -> io::Result<Option<Date>> {
+    match File::open(path) {
+        Ok(mut file) => Ok(read(&mut file)?.gap(incarnation, serial)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -249,68 +259,11 @@ fn line(text: &mut String, sign: char, key: &Key) {
     text.push('\n');
 }
 
-fn read(file: &mut File) -> io::Result<Read> {
-    let mut found = Read {
-        whole: true,
-        ..Read::default()
-    };
-    file.seek(SeekFrom::Start(0))?;
-    let mut reader = BufReader::new(file.take(u64::MAX));
-    let mut raw = Vec::new();
-    while reader.read_until(b'\n', &mut raw)? > 0 {
-        found.whole = raw.pop_if(|last| *last == b'\n').is_some();
-        if found.whole
-            && let Ok(text) = std::str::from_utf8(&raw)
-        {
-            found.take(text);
-        }
-        raw.clear();
-    }
-    Ok(found)
-}
-
-impl Read {
-    /// Lines that nobody can read are those that a power cut left.
-    fn take(&mut self, text: &str) {
-        let mut letters = text.chars();
-        let (sign, rest) = (letters.next(), letters.as_str());
-        match sign {
-            Some('@') => {
-                self.names.push(rest.to_owned());
-                self.serial = 0;
-                self.turn();
-            }
-            Some('#') => self.serial = self.serial.max(rest.parse().unwrap_or(0)),
-            Some(sign @ ('+' | '=' | '-')) => {
-                let mut key = Key::default();
-                if hex::decode_to_slice(rest, &mut key).is_err() {
-                    return;
-                }
-                match sign {
-                    '+' => open(&mut self.current, key, 1),
-                    '=' => drop(self.current.insert(key, Trace::Sent)),
-                    // What an earlier database could not send, this one may.
-                    _ => drop(close(&mut self.current, &key) || close(&mut self.earlier, &key)),
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// What the database of the last name did was done by one before from now on.
-    fn turn(&mut self) {
-        for (key, trace) in std::mem::take(&mut self.current) {
-            match trace {
-                Trace::Sent => drop(self.earlier.insert(key, trace)),
-                Trace::Open(count) => open(&mut self.earlier, key, count),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn k(name: &str) -> Key {
         key("2026-000001", name, "person:p-1", "sms")
@@ -322,7 +275,7 @@ mod tests {
         let path = dir.path().join("sent.log");
         let (log, fit) = SentLog::open(&path, "one", 0).unwrap();
         assert_eq!(fit, Fit::Same);
-        log.starting(1, &[k("sent"), k("cut"), k("refused")]).unwrap();
+        log.starting(NOW, 1, &[k("sent"), k("cut"), k("refused")]).unwrap();
         log.ended(&[(k("sent"), true), (k("refused"), false)]).unwrap();
         // The same database again: what it has sent is in its own ledger.
         let (log, fit) = SentLog::open(&path, "one", 1).unwrap();
@@ -345,8 +298,8 @@ mod tests {
         let path = dir.path().join("sent.log");
         let (log, _) = SentLog::open(&path, "one", 0).unwrap();
         let both = [k("doubt"), k("asked"), k("bounced")];
-        log.starting(1, &both).unwrap();
-        log.starting(2, &both).unwrap();
+        log.starting(NOW, 1, &both).unwrap();
+        log.starting(NOW, 2, &both).unwrap();
         log.ended(&[(k("doubt"), false), (k("asked"), false), (k("bounced"), true)])
             .unwrap();
         log.ended(&[(k("bounced"), false)]).unwrap();
@@ -365,8 +318,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sent.log");
         let (log, _) = SentLog::open(&path, "one", 0).unwrap();
-        log.starting(1, &[k("a")]).unwrap();
-        log.starting(2, &[k("b")]).unwrap();
+        log.starting(NOW, 1, &[k("a")]).unwrap();
+        log.starting(NOW, 2, &[k("b")]).unwrap();
         assert_eq!(
             SentLog::open(&path, "one", 3).unwrap().1,
             Fit::Same,
@@ -385,14 +338,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sent.log");
         let (log, _) = SentLog::open(&path, "one", 0).unwrap();
-        log.starting(1, &[k("a"), k("b")]).unwrap();
+        log.starting(NOW, 1, &[k("a"), k("b")]).unwrap();
         drop(log);
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let (log, _) = SentLog::open(&path, "two", 0).unwrap();
             log.name("two").unwrap();
-            log.starting(1, &[k("c")]).unwrap();
+            log.starting(NOW, 1, &[k("c")]).unwrap();
             let (log, _) = SentLog::open(&path, "three", 0).unwrap();
             assert_eq!(log.earlier(&k("c")), Some(Earlier::Doubtful), "cut at {cut}");
         }
@@ -400,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_process_that_was_not_started_to_send_cannot() {
-        assert!(SentLog::of_none().starting(1, &[k("a")]).is_err());
+        assert!(SentLog::of_none().starting(NOW, 1, &[k("a")]).is_err());
     }
 
     #[test]
