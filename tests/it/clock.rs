@@ -144,6 +144,8 @@ async fn a_clock_that_is_set_back_by_less_than_an_hour_and_stays_wrong_is_merely
 #[tokio::test]
 async fn a_machine_that_slept_over_what_was_due_sends_it_when_it_wakes_and_holds_nothing() {
     let mut watched = Watched::open().await;
+    // Without a look before it there would be nothing to compare the next one with.
+    watched.pass("2026-03-04 08:55", 1000).await;
     // The clock has gone on meanwhile, and so has the time since the start.
     let asleep = Duration::from_hours(8);
     watched.hall.clock.pass(asleep, asleep);

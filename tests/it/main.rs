@@ -69,5 +69,6 @@ mod support;
 mod systemd;
 mod texts;
 mod traps;
+mod upgrade;
 mod vault;
 mod zones;

@@ -123,6 +123,22 @@ fn whoever_looks_is_noted_and_the_system_itself_is_not() {
         assert_eq!(events(), before + 1, "{verb:?}");
         before += 1;
     }
+    // A sheet is made for what has an office with all that a visitor needs to know.
+    let document = json!({
+        "resident": { "name": "周小芳", "phone": "13900002222", "born": 1980 },
+        "matter": "labour_assessment",
+        "request": "询问进度",
+        "deadlines": [{ "kind": "labour_decision", "trigger": "2026-01-15" }],
+    });
+    hall.write("second.json", &document.to_string());
+    let file = hall.config().join("second.json");
+    let added = hall.run(&["case", "add", file.to_str().unwrap(), "--as", "lin", "--json"]);
+    let added: Value = serde_json::from_str(&added.good()).unwrap();
+    let second = added["case"]["id"].as_str().unwrap().to_owned();
+    before = events();
+    hall.run(&["notice", &second]).good();
+    assert_eq!(events(), before + 1, "notice");
+    before += 1;
     for verb in [
         &["doctor"][..],
         &["check"],
