@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::case::Case;
@@ -15,13 +15,14 @@ use crate::domain::ladder::{Priority, Way};
 use crate::domain::org::Staff;
 use crate::domain::plan::People;
 use crate::domain::recount::{Letter, LetterLine, Moved, Recounted, Settled, recount};
-use crate::domain::reminder::{Recipient, State};
+use crate::domain::reminder::State;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
+use crate::engine::Engine;
 use crate::engine::live::Rules;
 use crate::engine::prepare::Context;
 use crate::engine::settle::{Judged, cancel, settle};
-use crate::engine::{Engine, new_reminder};
+use crate::engine::staff_mail::{self, Occasion};
 use crate::store::queue::Claimed;
 use crate::store::reminders::NewReminder;
 use crate::store::{Store, StoreError, Tx, reminders, runs};
@@ -161,26 +162,17 @@ pub async fn queue(
 }
 
 fn row(mark: &str, year: i16, by: &StaffId, staff: &StaffId, items: usize, now: Timestamp) -> NewReminder {
-    let now_ms = now.as_millisecond();
-    let valid_until = now.checked_add(SignedDuration::from_hours(VALID_DAYS * 24));
-    NewReminder {
-        id: new_reminder().to_string(),
-        case_id: String::new(),
-        mark: mark.to_owned(),
-        recipient: Recipient::Staff(staff.clone()).to_string(),
-        way: Way::Email.name(),
-        text: TEXT.to_owned(),
-        state: State::Queued.name(),
-        reason_zh: format!("{by} 更新了{year}年放假安排,{items}件事日期有变"),
-        reason_en: format!("{by} updated the calendar of {year}; dates of {items} items have moved"),
-        priority: Priority::Urgent as i64,
-        due_ms: now_ms,
-        decided_ms: now_ms,
-        not_before_ms: now_ms,
-        valid_until_ms: valid_until.unwrap_or(Timestamp::MAX).as_millisecond(),
-        fallback: String::new(),
-        assignee: None,
-    }
+    let occasion = Occasion {
+        mark,
+        text: TEXT,
+        reason: Said::new(
+            format!("{by} 更新了{year}年放假安排,{items}件事日期有变"),
+            format!("{by} updated the calendar of {year}; dates of {items} items have moved"),
+        ),
+        priority: Priority::Urgent,
+        valid_days: VALID_DAYS,
+    };
+    staff_mail::row(&occasion, staff, now)
 }
 
 /// Judges a claimed letter once more, from current facts.
@@ -191,17 +183,9 @@ pub(crate) async fn prepare(
     row: &Claimed,
     now: Timestamp,
 ) -> Result<Judged, StoreError> {
-    let recipient = Recipient::parse(&row.recipient);
-    let staff = match &recipient {
-        Some(Recipient::Staff(id)) => rules.rulebook.org.staff.get(id),
-        _ => None,
-    };
-    let (Some(recipient), Some(staff)) = (recipient, staff) else {
-        let said = Said::new("此人已不在名单中", "this person is no longer on the staff list");
-        return Ok(cancel(row, said, now));
-    };
-    let Some(to) = staff.email.clone() else {
-        return Ok(cancel(row, Said::new("没有邮箱地址", "no e-mail address"), now));
+    let (recipient, staff, to) = match staff_mail::reader(rules, row) {
+        Ok(reader) => reader,
+        Err(said) => return Ok(cancel(row, said, now)),
     };
     if now.as_millisecond() >= row.valid_until_ms {
         let said = Said::new(

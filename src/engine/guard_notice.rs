@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::guard::LAST_CALL_MIN;
 use crate::domain::ids::StaffId;
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::org::Staff;
-use crate::domain::reminder::{Recipient, State};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
+use crate::engine::Engine;
 use crate::engine::live::Rules;
 use crate::engine::prepare::Context;
 use crate::engine::settle::{Judged, cancel};
-use crate::engine::{Engine, new_reminder};
+use crate::engine::staff_mail::{self, Occasion};
 use crate::store::StoreError;
 use crate::store::holds::Hold;
 use crate::store::queue::Claimed;
@@ -44,26 +44,17 @@ pub(crate) fn rows(book: &Rulebook, holds: &[Hold], callers: &BTreeSet<&str>, no
 }
 
 fn row(hold: &Hold, staff: &StaffId, now: Timestamp) -> NewReminder {
-    let now_ms = now.as_millisecond();
-    let valid_until = now.checked_add(SignedDuration::from_hours(24 * VALID_DAYS));
-    NewReminder {
-        id: new_reminder().to_string(),
-        case_id: String::new(),
-        mark: format!("{MARK}{}", hold.id),
-        recipient: Recipient::Staff(staff.clone()).to_string(),
-        way: Way::Email.name(),
-        text: TEXT.to_owned(),
-        state: State::Queued.name(),
-        reason_zh: format!("批量保护暂扣了信息(单号 {})", hold.id),
-        reason_en: format!("the blast guard holds messages (hold {})", hold.id),
-        priority: Priority::Critical as i64,
-        due_ms: now_ms,
-        decided_ms: now_ms,
-        not_before_ms: now_ms,
-        valid_until_ms: valid_until.unwrap_or(Timestamp::MAX).as_millisecond(),
-        fallback: String::new(),
-        assignee: None,
-    }
+    let occasion = Occasion {
+        mark: &format!("{MARK}{}", hold.id),
+        text: TEXT,
+        reason: Said::new(
+            format!("批量保护暂扣了信息(单号 {})", hold.id),
+            format!("the blast guard holds messages (hold {})", hold.id),
+        ),
+        priority: Priority::Critical,
+        valid_days: VALID_DAYS,
+    };
+    staff_mail::row(&occasion, staff, now)
 }
 
 /// Judges a claimed word once more: nobody hears of a hold that is over.
@@ -75,17 +66,9 @@ pub(crate) async fn prepare(
     now: Timestamp,
 ) -> Result<Judged, StoreError> {
     let id = row.mark.strip_prefix(MARK).unwrap_or_default();
-    let recipient = Recipient::parse(&row.recipient);
-    let staff = match &recipient {
-        Some(Recipient::Staff(id)) => rules.rulebook.org.staff.get(id),
-        _ => None,
-    };
-    let (Some(recipient), Some(staff)) = (recipient, staff) else {
-        let said = Said::new("此人已不在名单中", "this person is no longer on the staff list");
-        return Ok(cancel(row, said, now));
-    };
-    let Some(to) = staff.email.clone() else {
-        return Ok(cancel(row, Said::new("没有邮箱地址", "no e-mail address"), now));
+    let (recipient, staff, to) = match staff_mail::reader(rules, row) {
+        Ok(reader) => reader,
+        Err(said) => return Ok(cancel(row, said, now)),
     };
     let hold = engine.store.open_holds().await?.into_iter().find(|hold| hold.id == id);
     let Some(hold) = hold.filter(|_| now.as_millisecond() < row.valid_until_ms) else {

@@ -46,6 +46,7 @@ pub mod retention;
 pub mod sender;
 mod settle;
 pub mod simulate;
+mod staff_mail;
 pub mod status;
 pub mod takeover;
 pub mod test_message;

@@ -30,7 +30,8 @@ pub struct Returned {
     pub received: Timestamp,
 }
 
-const WAITING: &str = "select count(*) from inbound where provider = 'mail:returned' and handled_ms is null";
+/// By what their ids begin with, in the order of the key.
+const WAITING: &str = "select count(*) from inbound where id >= 'mail:' and id < 'mail;' and handled_ms is null";
 
 /// The name of its row.
 pub fn row(id: &str) -> String {
@@ -87,7 +88,7 @@ impl Store {
     pub async fn returned_waiting(&self, limit: i64) -> Result<Vec<Returned>, StoreError> {
         const SQL: &str = "
             select substr(id, 6), received_ms from inbound
-            where provider = 'mail:returned' and handled_ms is null
+            where id >= 'mail:' and id < 'mail;' and handled_ms is null
             order by received_ms, id
             limit $1";
         let found: Vec<(String, i64)> = sqlx::query_as(SQL)

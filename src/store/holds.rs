@@ -199,27 +199,12 @@ impl Store {
 
     /// Held reminders that will soon be of no use are judged again: they go to people. Returns how many.
     pub async fn wake_held(&self, now: Timestamp) -> Result<u64, StoreError> {
-        // Asked first, because there is hardly ever one and the write lock is everybody's.
         const ANY: &str = "
             select count(*) from reminders where state = 'held' and hold is not null and not_before_ms <= $1";
         const SQL: &str = "
             update reminders set state = 'queued' where state = 'held' and hold is not null and not_before_ms <= $1";
-        let any = sqlx::query_scalar::<_, i64>(ANY)
-            .bind(now.as_millisecond())
-            .fetch_one(self.reader())
+        self.change_due((ANY, SQL), now, "wake what cannot be held any longer")
             .await
-            .during("look for what cannot be held any longer")?;
-        if any == 0 {
-            return Ok(0);
-        }
-        let mut tx = self.begin().await?;
-        let done = sqlx::query(SQL)
-            .bind(now.as_millisecond())
-            .execute(&mut *tx)
-            .await
-            .during("wake what cannot be held any longer")?;
-        commit(tx, "wake what cannot be held any longer").await?;
-        Ok(done.rows_affected())
     }
 
     /// Notes the texts in force: those of a new database are trusted, a changed one is tried first.

@@ -419,6 +419,29 @@ impl Store {
         commit(tx, "probe the database").await
     }
 
+    /// Changes what is due at this instant. Looked for first, because there is hardly ever any and the write lock is everybody's. Both
+    /// take the instant, and the look counts. Returns how many rows were changed.
+    pub(super) async fn change_due(
+        &self,
+        (any, change): (&'static str, &'static str),
+        now: Timestamp,
+        during: &'static str,
+    ) -> Result<u64, StoreError> {
+        let any = sqlx::query_scalar::<_, i64>(any)
+            .bind(now.as_millisecond())
+            .fetch_one(self.reader())
+            .await
+            .during(during)?;
+        if any == 0 {
+            return Ok(0);
+        }
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(change).bind(now.as_millisecond()).execute(&mut *tx).await;
+        let done = done.during(during)?;
+        commit(tx, during).await?;
+        Ok(done.rows_affected())
+    }
+
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;

@@ -350,7 +350,6 @@ impl Store {
 
     /// Puts claims back that nobody has followed up in time. An attempt that had begun is left alone: its outcome may still come.
     pub async fn release_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        // Asked first, because there is hardly ever one and the write lock is everybody's.
         // The second condition says nothing new, but only by it SQLite finds the partial index.
         const ANY: &str = "
             select count(*) from reminders
@@ -358,22 +357,7 @@ impl Store {
         const SQL: &str = "
             update reminders set state = 'queued', holder = null, lease_until_ms = null
             where state = 'claimed' and state in ('claimed', 'attempting') and lease_until_ms < $1";
-        let any = sqlx::query_scalar::<_, i64>(ANY)
-            .bind(now.as_millisecond())
-            .fetch_one(self.reader())
-            .await
-            .during("look for expired claims")?;
-        if any == 0 {
-            return Ok(0);
-        }
-        let mut tx = self.begin().await?;
-        let done = sqlx::query(SQL)
-            .bind(now.as_millisecond())
-            .execute(&mut *tx)
-            .await
-            .during("release expired claims")?;
-        commit(tx, "release expired claims").await?;
-        Ok(done.rows_affected())
+        self.change_due((ANY, SQL), now, "release expired claims").await
     }
 
     /// Prolongs claims that are still ours and have not become attempts.

@@ -10,7 +10,7 @@ use sqlx::{FromRow, SqliteConnection};
 use crate::domain::person::Person;
 use crate::store::cases::json;
 use crate::store::chain::{GENESIS, seal_old as seal};
-use crate::store::keys::{HALL, make_keys};
+use crate::store::keys::{HALL, Keys, make_keys};
 use crate::store::runs::{set_meta, set_sealed};
 use crate::store::{During as _, Store, StoreError, commit, labels, people};
 use crate::vault::Place;
@@ -26,12 +26,26 @@ const OLD_CHAIN: &str = "chain_before_sealing";
 
 const ACTION: &str = "seal what was written before";
 
+/// The id of a row, whose key it is sealed with, and its text.
+type Plain = (String, String, String);
+
 #[derive(Serialize)]
-struct Sealed<'a> {
-    id: &'a str,
+struct Sealed {
+    id: String,
     text: String,
     phone_index: Option<String>,
     name_index: Option<String>,
+}
+
+impl Sealed {
+    fn text(id: &str, text: String) -> Self {
+        Self {
+            id: id.to_owned(),
+            text,
+            phone_index: None,
+            name_index: None,
+        }
+    }
 }
 
 #[derive(FromRow)]
@@ -122,7 +136,7 @@ impl Store {
 
     async fn seal_people(&self) -> Result<u64, StoreError> {
         const SQL: &str = "
-            select id, record from people
+            select id, id, record from people
             where id > $1 and substr(record, 1, 3) <> 'v1.'
             order by id
             limit 500";
@@ -138,36 +152,18 @@ impl Store {
                 from json_each($1)
             ) as new
             where people.id = new.id";
-        let (mut done, mut after) = (0, String::new());
-        loop {
-            let mut tx = self.begin().await?;
-            let rows: Vec<(String, String)> = sqlx::query_as(SQL)
-                .bind(&after)
-                .fetch_all(&mut *tx)
-                .await
-                .during(ACTION)?;
-            let Some((last, ..)) = rows.last() else {
-                return Ok(done);
-            };
-            after.clone_from(last);
-            let ids: Vec<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
-            let keys = make_keys(&mut tx, &ids).await?;
-            let mut sealed = Vec::with_capacity(rows.len());
-            for (id, record) in &rows {
-                // A record that cannot be read is sealed as it is: who repairs it needs all of it.
-                let person: Option<Person> = serde_json::from_str(record).ok();
-                let phone = person.as_ref().and_then(|person| person.phone.as_deref());
-                sealed.push(Sealed {
-                    id,
-                    text: keys.seal(id, people::place(id), record)?,
-                    phone_index: phone.map(|phone| self.ring().phone_index(phone)),
-                    name_index: person.as_ref().map(|person| self.ring().name_index(&person.name)),
-                });
-            }
-            let written = sqlx::query(UPDATE).bind(json(&sealed)).execute(&mut *tx).await;
-            done += written.during(ACTION)?.rows_affected();
-            commit(tx, ACTION).await?;
-        }
+        let seal = |keys: &Keys, (id, _, record): &Plain| {
+            // A record that cannot be read is sealed as it is: who repairs it needs all of it.
+            let person: Option<Person> = serde_json::from_str(record).ok();
+            let phone = person.as_ref().and_then(|person| person.phone.as_deref());
+            Ok(Sealed {
+                id: id.clone(),
+                text: keys.seal(id, people::place(id), record)?,
+                phone_index: phone.map(|phone| self.ring().phone_index(phone)),
+                name_index: person.as_ref().map(|person| self.ring().name_index(&person.name)),
+            })
+        };
+        self.seal_each((SQL, UPDATE), seal).await
     }
 
     async fn seal_cases(&self) -> Result<u64, StoreError> {
@@ -180,10 +176,38 @@ impl Store {
             update cases set facts = new.text
             from (select value ->> 'id' as id, value ->> 'text' as text from json_each($1)) as new
             where cases.id = new.id";
+        let seal = |keys: &Keys, (id, resident, facts): &Plain| {
+            let text = keys.seal(resident, crate::store::cases::place(id), facts)?;
+            Ok(Sealed::text(id, text))
+        };
+        self.seal_each((SQL, UPDATE), seal).await
+    }
+
+    /// What was kept of messages was a plain hash of bytes with a number or an address in them.
+    async fn seal_wires(&self) -> Result<u64, StoreError> {
+        const SQL: &str = "
+            select id, '*hall', wire_sha256 from attempts
+            where id > $1 and length(wire_sha256) = 64
+            order by id
+            limit 500";
+        const UPDATE: &str = "
+            update attempts set wire_sha256 = new.text
+            from (select value ->> 'id' as id, value ->> 'text' as text from json_each($1)) as new
+            where attempts.id = new.id";
+        let seal = |_: &Keys, (id, _, sha256): &Plain| Ok(Sealed::text(id, self.ring().wire_sum(sha256)));
+        self.seal_each((SQL, UPDATE), seal).await
+    }
+
+    /// Goes through the rows that are plain (id, whose key, text) in the order of their ids, a few hundred in a transaction.
+    async fn seal_each(
+        &self,
+        (select, update): (&'static str, &'static str),
+        seal: impl Fn(&Keys, &Plain) -> Result<Sealed, StoreError>,
+    ) -> Result<u64, StoreError> {
         let (mut done, mut after) = (0, String::new());
         loop {
             let mut tx = self.begin().await?;
-            let rows: Vec<(String, String, String)> = sqlx::query_as(SQL)
+            let rows: Vec<Plain> = sqlx::query_as(select)
                 .bind(&after)
                 .fetch_all(&mut *tx)
                 .await
@@ -192,18 +216,10 @@ impl Store {
                 return Ok(done);
             };
             after.clone_from(last);
-            let residents: Vec<&str> = rows.iter().map(|(_, resident, _)| resident.as_str()).collect();
-            let keys = make_keys(&mut tx, &residents).await?;
-            let mut sealed = Vec::with_capacity(rows.len());
-            for (id, resident, facts) in &rows {
-                sealed.push(Sealed {
-                    id,
-                    text: keys.seal(resident, crate::store::cases::place(id), facts)?,
-                    phone_index: None,
-                    name_index: None,
-                });
-            }
-            let written = sqlx::query(UPDATE).bind(json(&sealed)).execute(&mut *tx).await;
+            let owners: Vec<&str> = rows.iter().map(|(_, owner, _)| owner.as_str()).collect();
+            let keys = make_keys(&mut tx, &owners).await?;
+            let sealed: Result<Vec<Sealed>, StoreError> = rows.iter().map(|row| seal(&keys, row)).collect();
+            let written = sqlx::query(update).bind(json(&sealed?)).execute(&mut *tx).await;
             done += written.during(ACTION)?.rows_affected();
             commit(tx, ACTION).await?;
         }
@@ -256,42 +272,6 @@ impl Store {
         }
         commit(tx, ACTION).await?;
         Ok(rows.len() as u64)
-    }
-
-    /// What was kept of messages was a plain hash of bytes with a number or an address in them.
-    async fn seal_wires(&self) -> Result<u64, StoreError> {
-        const SQL: &str = "
-            select id, wire_sha256 from attempts
-            where id > $1 and length(wire_sha256) = 64
-            order by id
-            limit 500";
-        const UPDATE: &str = "
-            update attempts set wire_sha256 = new.text
-            from (select value ->> 'id' as id, value ->> 'text' as text from json_each($1)) as new
-            where attempts.id = new.id";
-        let (mut done, mut after) = (0, String::new());
-        loop {
-            let mut tx = self.begin().await?;
-            let rows: Vec<(String, String)> = sqlx::query_as(SQL)
-                .bind(&after)
-                .fetch_all(&mut *tx)
-                .await
-                .during(ACTION)?;
-            let Some((last, _)) = rows.last() else {
-                return Ok(done);
-            };
-            after.clone_from(last);
-            let sums = rows.iter().map(|(id, sha256)| Sealed {
-                id,
-                text: self.ring().wire_sum(sha256),
-                phone_index: None,
-                name_index: None,
-            });
-            let sums = json(&sums.collect::<Vec<_>>());
-            let written = sqlx::query(UPDATE).bind(sums).execute(&mut *tx).await;
-            done += written.during(ACTION)?.rows_affected();
-            commit(tx, ACTION).await?;
-        }
     }
 
     /// Seals all events and draws their chain anew, or none. Whoever comes second finds nothing to do.
