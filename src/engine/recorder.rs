@@ -11,29 +11,26 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::channel::outcome::{Blame, Outcome};
-use crate::domain::delivery::{Doubt, Resolve};
 use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, ReminderId};
-use crate::domain::ladder::{Priority, Way};
-use crate::domain::plan::decide::CALL_TASK;
-use crate::domain::reminder::{Recipient, State};
-use crate::domain::retry::{PROVIDER_PAUSE_S, next_try};
+use crate::domain::ladder::Way;
+use crate::domain::reminder::State;
 use crate::domain::text::Said;
 use crate::engine::earlier::key_of;
 use crate::engine::gather::{GATHER, gather};
+use crate::engine::instead::another_way;
+use crate::engine::next::{Before, Next, judge};
 use crate::engine::prepare::{Context, Settled};
 use crate::engine::settle::adding;
-use crate::engine::{Engine, guard_notice, new_reminder};
+use crate::engine::{Engine, guard_notice};
 use crate::store::holds::{self, Hold, Marked};
 use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
 use crate::store::sent::Key;
-use crate::store::{StoreError, Tx, commit, events, instant_of, reminders};
+use crate::store::{StoreError, Tx, commit, events, reminders};
 
 /// Between two tries at writing what could not be written.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Whatever can be tried again this soon needs no other way: another gateway takes it.
-const SOON: Duration = Duration::from_secs(5);
 /// Who writes events that no person caused.
 const ACTOR: &str = "xixin";
 
@@ -145,15 +142,6 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Ended>) {
             let _ = done.send(());
         }
     }
-}
-
-/// What is known of a message beside its last outcome.
-#[derive(Debug, Clone, Copy)]
-struct Before {
-    /// Attempts before this one that ended in doubt.
-    doubts: i64,
-    /// Whether the provider can be asked.
-    can_ask: bool,
 }
 
 /// Whether the provider can be asked what became of a message that went this way, by the gateway of this name where there are several.
@@ -444,157 +432,6 @@ impl Work {
     }
 }
 
-/// The rows by which a message that did not get through goes on: the next way in the list, else, for residents and relatives, a call
-/// task and the notice to whoever makes the call. Staff without another way are a trouble that the supervisor's digest shows.
-pub(crate) fn another_way(
-    claimed: &Claimed,
-    context: &Context,
-    said: &Said,
-    ways: &str,
-    now: Timestamp,
-) -> Vec<NewReminder> {
-    let mut ways = ways.split(',').filter_map(Way::parse);
-    let way = match (ways.next(), &context.recipient) {
-        (Some(way), _) if way != Way::Phone => way,
-        (_, Recipient::Person(_)) => Way::Phone,
-        _ => return Vec::new(),
-    };
-    let rest: Vec<&str> = ways.map(Way::name).collect();
-    let task = way == Way::Phone;
-    let because = Said::new(
-        format!("{}不成({}),改用{}", way_zh(context.way), said.zh, way_zh(way)),
-        format!("{} failed ({}), so {}", context.way.name(), said.en, way.name()),
-    );
-    let row = NewReminder {
-        id: new_reminder().to_string(),
-        case_id: claimed.case_id.clone(),
-        mark: claimed.mark.clone(),
-        recipient: claimed.recipient.clone(),
-        way: way.name(),
-        text: claimed.text.clone(),
-        state: if task { State::Task.name() } else { State::Queued.name() },
-        reason_zh: because.zh,
-        reason_en: because.en,
-        priority: claimed.priority,
-        due_ms: claimed.due_ms,
-        decided_ms: now.as_millisecond(),
-        not_before_ms: now.as_millisecond(),
-        valid_until_ms: claimed.valid_until_ms,
-        fallback: rest.join(","),
-        assignee: context.caller.as_ref().filter(|_| task).map(ToString::to_string),
-    };
-    let notice = context.caller.as_ref().filter(|_| task).map(|caller| NewReminder {
-        id: new_reminder().to_string(),
-        recipient: Recipient::Staff(caller.clone()).to_string(),
-        way: Way::Email.name(),
-        text: CALL_TASK.to_owned(),
-        state: State::Queued.name(),
-        reason_zh: "有电话要打,通知经办人".to_owned(),
-        reason_en: "tells whoever makes the call".to_owned(),
-        fallback: Way::Sms.name().to_owned(),
-        assignee: None,
-        ..row.clone()
-    });
-    std::iter::once(row).chain(notice).collect()
-}
-
-fn way_zh(way: Way) -> &'static str {
-    match way {
-        Way::Email => "邮件",
-        Way::Sms => "短信",
-        Way::Phone => "电话",
-    }
-}
-
-/// Where a reminder goes after an attempt.
-enum Next {
-    Sent,
-    Retry {
-        at: Timestamp,
-        charged: bool,
-    },
-    AnotherWay {
-        state: State,
-        said: Said,
-    },
-    /// Nobody knows whether it went out; the provider may.
-    Ask {
-        at: Timestamp,
-        said: Said,
-    },
-    /// Nobody knows whether it went out: never sent again by itself, a person looks at it.
-    Doubt {
-        said: Said,
-    },
-}
-
-fn judge(claimed: &Claimed, context: &Context, outcome: &Outcome, before: Before, now: Timestamp) -> Next {
-    match outcome {
-        Outcome::Accepted { .. } => Next::Sent,
-        Outcome::Refused { reason, .. } => Next::AnotherWay {
-            state: State::Refused,
-            said: Said::parse(reason),
-        },
-        Outcome::Deferred {
-            fault,
-            reason,
-            retry_after,
-        } => {
-            let charged = fault.blame != Blame::Provider;
-            let at = retry_at(claimed, charged, *retry_after, now);
-            // What is critical does not wait for a provider when there is another way now.
-            let soon = retry_after.is_some_and(|asked| asked <= SOON);
-            let critical =
-                claimed.priority >= Priority::Critical as i64 && !charged && !soon && !claimed.fallback.is_empty();
-            if at.as_millisecond() >= claimed.valid_until_ms || critical {
-                let late = Said::new("等不到下次重试", "the next try would come too late");
-                return Next::AnotherWay {
-                    state: State::Refused,
-                    said: Said::parse(reason).and(&late),
-                };
-            }
-            Next::Retry { at, charged }
-        }
-        Outcome::Uncertain { reason } => {
-            let doubt = Doubt {
-                way: context.way,
-                priority: claimed.priority,
-                doubts: before.doubts.saturating_add(1),
-                asked: 0,
-                can_ask: before.can_ask,
-                since: now,
-                now,
-                valid_until: instant_of(claimed.valid_until_ms),
-            };
-            let said = Said::parse(reason);
-            match doubt.resolve() {
-                Resolve::Again { at } => Next::Retry { at, charged: true },
-                Resolve::Ask { at } => {
-                    let said = said.and(&asking());
-                    Next::Ask { at, said }
-                }
-                Resolve::Person => Next::Doubt { said },
-            }
-        }
-    }
-}
-
-/// What the ledger says as long as the provider is asked.
-pub(crate) fn asking() -> Said {
-    Said::new("正在向短信平台查询", "the gateway is being asked")
-}
-
-/// A fault of the provider is tried again when it may be back, one of the recipient by the retry policy.
-fn retry_at(claimed: &Claimed, charged: bool, asked: Option<Duration>, now: Timestamp) -> Timestamp {
-    let tries = u32::try_from(claimed.tries + 1).unwrap_or(u32::MAX);
-    let asked = if charged {
-        asked
-    } else {
-        Some(asked.unwrap_or(Duration::from_secs(PROVIDER_PAUSE_S)))
-    };
-    next_try(now, tries, asked, seed(&claimed.id))
-}
-
 /// The end of an attempt, as the ledger keeps it.
 pub(crate) fn ended(attempt: &NewAttempt, outcome: &Outcome, provider: Option<String>, now: Timestamp) -> EndedAttempt {
     EndedAttempt {
@@ -621,8 +458,4 @@ fn not_begun(attempt: NewAttempt, now: Timestamp) -> EndedAttempt {
         provider: None,
         ask_ms: None,
     }
-}
-
-fn seed(id: &str) -> u64 {
-    id.bytes().fold(0, |seed, byte| seed.rotate_left(5) ^ u64::from(byte))
 }
