@@ -60,6 +60,44 @@ fn edit(hall: &Hall, file: &str, from: &str, to: &str) {
     std::fs::write(path, text.replace(from, to)).unwrap();
 }
 
+/// A hall whose `schedule.toml` says this of the guard, such as `run_min = 2`, with more settings on top.
+async fn within(now: &str, limit: &str, settings: &str) -> Hall {
+    let (key, _) = limit.split_once(" = ").unwrap();
+    Hall::open_edited(now, |config| {
+        std::fs::write(config.join("conf.d/20-test.toml"), settings).unwrap();
+        let schedule = config.join("schedule.toml");
+        let text = std::fs::read_to_string(&schedule).unwrap();
+        let is_it = |line: &&str| line.starts_with(&format!("{key} = "));
+        let line = text.lines().find(is_it).unwrap().to_owned();
+        std::fs::write(schedule, text.replace(&line, limit)).unwrap();
+    })
+    .await
+}
+
+fn by_smtp(port: u16) -> String {
+    format!("[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nconnections = 1\n")
+}
+
+/// Residents who were each promised a call on this day.
+async fn promises(hall: &Hall, numbers: std::ops::Range<u32>, day: &str) {
+    for number in numbers {
+        promise(hall, resident(number), day).await;
+    }
+}
+
+/// So many certificates whose last days have come: only of that something is due.
+async fn certificates_end(hall: &Hall, count: u32) {
+    hall.without_digest("2026-03-17").await;
+    for number in 0..count {
+        certificate(hall, resident(number)).await;
+    }
+    hall.plan().await;
+    // What taking them in brings is another day's.
+    hall.sql("update reminders set state = 'cancelled' where state = 'queued'")
+        .await;
+    hall.run_until("2026-03-17 08:30").await;
+}
+
 /// How many an import makes due: enough to see it, unless `XIXIN_BLAST` (50 and more) asks for another number, such as 10000.
 fn blast() -> u32 {
     let asked = std::env::var("XIXIN_BLAST").ok().and_then(|text| text.parse().ok());
@@ -133,9 +171,7 @@ async fn an_edit_that_makes_many_due_is_held_and_what_was_usual_before_is_not() 
     ] {
         hall.without_digest(day).await;
     }
-    for number in 0..60 {
-        promise(&hall, resident(number), "2026-03-09").await;
-    }
+    promises(&hall, 0..60, "2026-03-09").await;
     hall.run_until("2026-03-05 12:00").await;
     assert_eq!(mails(&hall).0.len(), 0);
     // A rule that tells everybody three days earlier.
@@ -154,9 +190,7 @@ async fn an_edit_that_makes_many_due_is_held_and_what_was_usual_before_is_not() 
     assert_eq!(mails(&hall).0.len(), 10);
 
     // The usual is fifty a day by now: sixty more are nothing out of the ordinary.
-    for number in 100..160 {
-        promise(&hall, resident(number), "2026-03-12").await;
-    }
+    promises(&hall, 100..160, "2026-03-12").await;
     hall.run_until("2026-03-09 09:00").await;
     let sent = count(&hall, "text = 'callback_due' and state = 'accepted'").await;
     assert_eq!(sent, "120");
@@ -165,15 +199,7 @@ async fn an_edit_that_makes_many_due_is_held_and_what_was_usual_before_is_not() 
 #[tokio::test]
 async fn what_is_critical_is_not_held_but_called_at_once() {
     let hall = Hall::open("2026-03-16 20:00").await;
-    hall.without_digest("2026-03-17").await;
-    for number in 0..60 {
-        certificate(&hall, resident(number)).await;
-    }
-    hall.plan().await;
-    // What taking them in brings is another day's.
-    hall.sql("update reminders set state = 'cancelled' where state = 'queued'")
-        .await;
-    hall.run_until("2026-03-17 08:30").await;
+    certificates_end(&hall, 60).await;
     let last_days = |state: &str| format!("mark like '%|last-days|%' and {state}");
     let all = count(&hall, &last_days("way = 'email'")).await;
     assert_eq!(all, "120", "to lin and to gu");
@@ -195,26 +221,8 @@ async fn what_is_critical_is_not_held_but_called_at_once() {
 async fn what_is_critical_is_called_at_once_also_when_a_hold_stops_its_second_way() {
     let bad = Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 no such user"));
     let server = SmtpServer::start(bad).await;
-    let hall = Hall::open_edited("2026-03-16 20:00", |config| {
-        let settings = format!(
-            "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\n",
-            server.port
-        );
-        std::fs::write(config.join("conf.d/20-test.toml"), settings).unwrap();
-        let schedule = config.join("schedule.toml");
-        let text = std::fs::read_to_string(&schedule).unwrap();
-        std::fs::write(schedule, text.replace("run_min = 50", "run_min = 2")).unwrap();
-    })
-    .await;
-    hall.without_digest("2026-03-17").await;
-    for number in 0..3 {
-        certificate(&hall, resident(number)).await;
-    }
-    hall.plan().await;
-    // What taking them in brings is another day's.
-    hall.sql("update reminders set state = 'cancelled' where state = 'queued'")
-        .await;
-    hall.run_until("2026-03-17 08:30").await;
+    let hall = within("2026-03-16 20:00", "run_min = 2", &by_smtp(server.port)).await;
+    certificates_end(&hall, 3).await;
     let last_days = |state: &str| format!("mark like '%|last-days|%' and {state}");
     let refused: i64 = count(&hall, &last_days("state = 'refused'")).await.parse().unwrap();
     assert!(refused > 0, "some were tried by e-mail");
@@ -225,12 +233,7 @@ async fn what_is_critical_is_called_at_once_also_when_a_hold_stops_its_second_wa
 
 #[tokio::test]
 async fn held_messages_become_calls_before_they_are_of_no_use() {
-    let hall = Hall::open_edited("2026-03-02 10:00", |config| {
-        let schedule = config.join("schedule.toml");
-        let text = std::fs::read_to_string(&schedule).unwrap();
-        std::fs::write(schedule, text.replace("run_min = 50", "run_min = 2")).unwrap();
-    })
-    .await;
+    let hall = within("2026-03-02 10:00", "run_min = 2", "").await;
     hall.without_digest("2026-03-04").await;
     let mut cases = Vec::new();
     for number in 1..=3 {
@@ -274,16 +277,9 @@ async fn held_messages_become_calls_before_they_are_of_no_use() {
 
 #[tokio::test]
 async fn what_is_written_as_held_after_its_hold_was_released_goes_on() {
-    let hall = Hall::open_edited("2026-03-06 10:00", |config| {
-        let schedule = config.join("schedule.toml");
-        let text = std::fs::read_to_string(&schedule).unwrap();
-        std::fs::write(schedule, text.replace("run_min = 50", "run_min = 2")).unwrap();
-    })
-    .await;
+    let hall = within("2026-03-06 10:00", "run_min = 2", "").await;
     hall.without_digest("2026-03-09").await;
-    for number in 0..4 {
-        promise(&hall, resident(number), "2026-03-09").await;
-    }
+    promises(&hall, 0..4, "2026-03-09").await;
     hall.run_until("2026-03-09 08:30").await;
     assert_eq!(count(&hall, "text = 'callback_due' and state = 'held'").await, "2");
     let id = waits(&hall, "run").await.remove(0).id;
@@ -311,16 +307,9 @@ async fn what_is_written_as_held_after_its_hold_was_released_goes_on() {
 
 #[tokio::test]
 async fn a_batch_that_fails_after_it_was_judged_gives_back_its_places_in_the_counts() {
-    let hall = Hall::open_edited("2026-03-06 10:00", |config| {
-        let schedule = config.join("schedule.toml");
-        let text = std::fs::read_to_string(&schedule).unwrap();
-        std::fs::write(schedule, text.replace("run_min = 50", "run_min = 2")).unwrap();
-    })
-    .await;
+    let hall = within("2026-03-06 10:00", "run_min = 2", "").await;
     hall.without_digest("2026-03-09").await;
-    for number in 0..2 {
-        promise(&hall, resident(number), "2026-03-09").await;
-    }
+    promises(&hall, 0..2, "2026-03-09").await;
     hall.clock.set(at("2026-03-09 08:30"));
     hall.plan().await;
     // Looked at only for what has been tried, after it was judged: what may have left before.
@@ -347,9 +336,7 @@ async fn a_batch_that_fails_after_it_was_judged_gives_back_its_places_in_the_cou
 async fn a_changed_text_goes_to_five_and_to_the_others_ten_minutes_later() {
     let hall = Hall::open("2026-03-06 10:00").await;
     hall.without_digest("2026-03-09").await;
-    for number in 0..12 {
-        promise(&hall, resident(number), "2026-03-09").await;
-    }
+    promises(&hall, 0..12, "2026-03-09").await;
     edit(
         &hall,
         "templates/zh-CN/callback_due/staff/body.txt",
@@ -369,9 +356,7 @@ async fn a_changed_text_goes_to_five_and_to_the_others_ten_minutes_later() {
     assert_eq!(saying(&hall, "请尽快"), 7);
 
     // Somebody who vouches for the next change need not wait.
-    for number in 20..32 {
-        promise(&hall, resident(number), "2026-03-10").await;
-    }
+    promises(&hall, 20..32, "2026-03-10").await;
     hall.without_digest("2026-03-10").await;
     edit(
         &hall,
@@ -392,15 +377,9 @@ async fn a_changed_text_goes_to_five_and_to_the_others_ten_minutes_later() {
 async fn when_many_of_the_first_twenty_fail_the_others_are_held() {
     let bad = Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 no such user"));
     let server = SmtpServer::start(bad).await;
-    let settings = format!(
-        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\n",
-        server.port
-    );
-    let hall = Hall::open_with("2026-03-06 10:00", &settings).await;
+    let hall = Hall::open_with("2026-03-06 10:00", &by_smtp(server.port)).await;
     hall.without_digest("2026-03-09").await;
-    for number in 0..40 {
-        promise(&hall, resident(number), "2026-03-09").await;
-    }
+    promises(&hall, 0..40, "2026-03-09").await;
     hall.run_until("2026-03-09 08:30").await;
     let due = "text = 'callback_due' and way = 'email'";
     assert_eq!(count(&hall, &format!("{due} and state = 'refused'")).await, "20");
@@ -418,12 +397,7 @@ async fn when_many_of_the_first_twenty_fail_the_others_are_held() {
 
 #[tokio::test]
 async fn the_same_words_go_to_so_many_residents_and_no_further() {
-    let hall = Hall::open_edited("2026-02-10 15:00", |config| {
-        let schedule = config.join("schedule.toml");
-        let text = std::fs::read_to_string(&schedule).unwrap();
-        std::fs::write(schedule, text.replace("same_text = 100", "same_text = 4")).unwrap();
-    })
-    .await;
+    let hall = within("2026-02-10 15:00", "same_text = 4", "").await;
     for number in 1..=7 {
         certificate(&hall, resident(number)).await;
     }

@@ -245,7 +245,7 @@ mod tests {
         log.name("two").unwrap();
         log.starting(day(800), 1, &[k("x")]).unwrap();
         log.compact(DAYS).unwrap();
-        assert_eq!(gap(&path, "one", 364).unwrap(), Some("1972-02-11".parse().unwrap()));
+        assert_eq!(gap(&path, "one", 364).unwrap(), Some("1972-02-10".parse().unwrap()));
         assert_eq!(gap(&path, "two", 0).unwrap(), None);
         assert_eq!(gap(&dir.path().join("none"), "one", 0).unwrap(), None);
     }
