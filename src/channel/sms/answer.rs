@@ -61,8 +61,7 @@ pub(super) fn judge(settings: &SmsHttp, answer: &Answer) -> Outcome {
         402 => said(Blame::Provider, "短信余额不足", "the gateway account is out of credit"),
         408 | 429 | 503 => said(Blame::Provider, "短信网关繁忙", "the gateway is busy"),
         400 | 413 | 422 => said(Blame::Message, "短信被网关拒绝", "the gateway refused the message"),
-        // Somewhere behind the answering machine the request may have been carried out; a resend could be a second SMS.
-        200..=299 | 500 | 502 | 504 => uncertain(answer.status),
+        status if may_have_left(status) => uncertain(status),
         _ => said(
             Blame::Provider,
             "短信网关地址或设置有误",
@@ -90,6 +89,18 @@ pub(super) fn written(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Somewhere behind the answering machine the request may have been carried out; a resend could be a second SMS. A status that is not
+/// known means what the first of its hundred means (RFC 9110 15); of the others, "see another page" is how many programs end a form
+/// that they have taken.
+pub(super) fn may_have_left(status: u16) -> bool {
+    match status {
+        // Not implemented, not this version, and the log-in page of somebody else's network: nobody carried it out.
+        501 | 503 | 505 | 511 => false,
+        302 | 303 => true,
+        _ => status < 300 || status >= 500,
     }
 }
 
@@ -174,7 +185,12 @@ mod tests {
             (200, "<html>login</html>", "uncertain"),
             (200, "", "uncertain"),
             (202, r#"{"code":0}"#, "uncertain"),
-            (302, "", "provider"),
+            (101, "", "uncertain"),
+            (301, "", "provider"),
+            (302, "", "uncertain"),
+            (303, "", "uncertain"),
+            (307, "", "provider"),
+            (308, "", "provider"),
             (400, r#"{"code":"LIMIT"}"#, "recipient"),
             (400, "", "refused"),
             (401, "", "provider"),
@@ -186,8 +202,15 @@ mod tests {
             (500, r#"{"code":"1001"}"#, "provider"),
             (500, "", "uncertain"),
             (502, "", "uncertain"),
+            (501, "", "provider"),
             (503, "", "provider"),
             (504, "", "uncertain"),
+            (505, "", "provider"),
+            (507, "", "uncertain"),
+            // A content network that waited in vain for the gateway behind it.
+            (520, "", "uncertain"),
+            (524, "", "uncertain"),
+            (599, "", "uncertain"),
         ];
         for (status, body, expected) in table {
             assert_eq!(word(&judged(status, body)), expected, "{status} {body}");

@@ -4,7 +4,7 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Sms;
-use super::answer::{presentable, uncertain};
+use super::answer::{may_have_left, presentable, uncertain};
 use super::http::fault;
 use super::web::Answer;
 use crate::channel::build::BuildError;
@@ -44,7 +44,7 @@ impl House {
     pub(super) fn by_status(&self, answer: &Answer) -> Outcome {
         match answer.status {
             408 | 429 | 503 => self.no(Blame::Provider, answer, &answer.status.to_string()),
-            200..=299 | 500.. => uncertain(answer.status),
+            status if may_have_left(status) => uncertain(status),
             _ => self.no(Blame::Provider, answer, &answer.status.to_string()),
         }
     }

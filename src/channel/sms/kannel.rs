@@ -8,7 +8,7 @@ use reqwest::{Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Sms;
-use super::answer::uncertain;
+use super::answer::{may_have_left, uncertain};
 use super::http::{GatewayError, fault};
 use super::web::{Answer, Prepared, encoded, query};
 use super::web_gateway::{Dialect, secret};
@@ -92,7 +92,7 @@ fn judge(answer: &Answer) -> Outcome {
     let of = |blame, chinese, english| answer.no(blame, chinese, english, &format!("HTTP {}", answer.status));
     match (answer.status, code) {
         (200 | 202, "0" | "3") => Outcome::Accepted { reference: None },
-        (200..=299 | 500 | 502 | 504, _) => uncertain(answer.status),
+        (status, _) if may_have_left(status) => uncertain(status),
         (400, _) => of(Blame::Message, "短信被网关拒绝", "the gateway refused the message"),
         (401 | 403, _) => of(
             Blame::Provider,
@@ -124,6 +124,8 @@ mod tests {
             (404, "Unknown request.", "provider"),
             (503, "Temporal failure, try again later.", "provider"),
             (500, "", "uncertain"),
+            (302, "", "uncertain"),
+            (524, "", "uncertain"),
         ];
         for (status, body, expected) in table {
             let answer = Answer {
