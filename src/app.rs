@@ -9,6 +9,7 @@ mod saw;
 mod watch;
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -56,6 +57,8 @@ const CLOCK_BACK_MAX_H: i64 = 1;
 const RESTORED: &str = "由备份恢复,核对后放行 / restored from a backup: look at what would leave, then release it";
 const OLDER: &str = "数据库比发送记录旧(可能被旧副本替换),核对后放行 / the database is older than sent.log, as if an old copy had been put in its place: \
      look at what would leave, then release it";
+const LOST: &str = "发送记录 sent.log 不见了,无法得知已发出什么;核对后放行 / sent.log is gone, and with it what has left: \
+     look at what would leave, then release it";
 
 /// For whoever puts a copy in place that is older than what `sent.log` remembers.
 pub fn forgotten(since: jiff::civil::Date) -> String {
@@ -100,6 +103,19 @@ impl Alone {
     }
 }
 
+/// Under a second name in the file system the database would have a second lock and a second write-ahead log: two daemons could send from
+/// it, and SQLite damages such a file (its page "How to corrupt", 2.5).
+fn refuse_second_name(database: &Path) -> anyhow::Result<()> {
+    let names = std::fs::metadata(database).map_or(1, |meta| meta.nlink());
+    anyhow::ensure!(
+        names == 1,
+        "数据库 {0} 有{names}个名字(硬链接),可能被两个服务同时使用;请删去其余的名字(find -samefile 可找到)再启动 / \
+         the database {0} has {names} names (hard links), so that two daemons could use it; remove the others (find -samefile shows them), then start again",
+        database.display()
+    );
+    Ok(())
+}
+
 /// Opens the log of what has left. A database that does not know of all that is in it has been restored, by whatever means: it holds
 /// everything until a person has looked.
 async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Result<SentLog> {
@@ -110,6 +126,10 @@ async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Re
         Fit::Same => return Ok(log),
         Fit::Restored => {
             store.hold(now, "xixin", RESTORED).await?;
+            incarnation
+        }
+        Fit::Lost => {
+            store.hold(now, "xixin", LOST).await?;
             incarnation
         }
         Fit::Older => {
@@ -209,6 +229,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let lock = DaemonLock::acquire(&lock_path(&loaded.settings))?;
         let database = database_path(&loaded.settings);
+        refuse_second_name(&database)?;
         let opened = open_alone(&place, &loaded.settings, &database, clock.now()).await;
         let (store, sent) = match opened {
             Ok(opened) => opened,

@@ -1,7 +1,7 @@
 //! Where everything is: the configuration, the database, the lock and the control socket.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -17,6 +17,9 @@ use crate::template::Texts;
 
 /// The name of the control socket in its directory.
 const CONTROL: &str = "control.sock";
+
+/// Symbolic links that are followed; more lead round in a circle.
+const LINKS_MAX: usize = 40;
 
 /// Where systemd keeps the credentials of the shipped unit (systemd.exec(5), `$CREDENTIALS_DIRECTORY`).
 const CREDENTIALS: &str = "/run/credentials/xixin.service";
@@ -131,8 +134,16 @@ pub fn sent_log_path(settings: &Settings) -> PathBuf {
     settings.state_dir.join("sent.log")
 }
 
+/// Beside the file itself and not beside a link to it: two names for one database are one database.
 pub fn lock_path(settings: &Settings) -> PathBuf {
-    database_path(settings).with_extension("lock")
+    let mut database = database_path(settings);
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = std::fs::read_link(&database) else {
+            break;
+        };
+        database = database.parent().unwrap_or(Path::new("")).join(target);
+    }
+    database.with_extension("lock")
 }
 
 /// Where the daemon of this database answers: as it wrote beside its lock, since other processes do not see its runtime directory.

@@ -144,6 +144,32 @@ async fn an_old_copy_that_somebody_put_in_place_by_hand_is_noticed_and_held() {
 }
 
 #[tokio::test]
+async fn an_old_copy_put_in_place_without_the_log_is_held_all_the_same() {
+    let hall = busy().await;
+    let earlier = hall.dir.path().join("before.db");
+    hall.run_until("2026-03-04 09:30").await;
+    backup(hall.app.engine.store.path(), &earlier).await.unwrap();
+    let had_sent = hall.app.engine.store.sent_serial().await.unwrap();
+    assert!(had_sent > 0, "something had left before the copy was made");
+    hall.run_until(TEN).await;
+    hall.take_left();
+    let hall = hall
+        .crash_and(|state| async move {
+            for end in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(state.join(format!("xixin.db{end}")));
+            }
+            std::fs::copy(earlier, database(&state)).unwrap();
+            std::fs::remove_file(state.join("sent.log")).unwrap();
+        })
+        .await;
+    hall.app.engine.look_around().await;
+    hall.run_until("2026-03-04 12:00").await;
+    assert_eq!(hall.take_left(), []);
+    let why = hall.app.engine.gate.closed(Way::Sms).unwrap();
+    assert!(why.en.contains("sent.log is gone"), "{}", why.en);
+}
+
+#[tokio::test]
 async fn what_may_have_left_before_the_restore_goes_to_a_person() {
     let hall = busy().await;
     let file = hall.dir.path().join("before.db");

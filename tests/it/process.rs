@@ -450,3 +450,33 @@ fn the_dump_of_the_state_holds_no_words_that_people_wrote() {
     assert!(line.contains("\"paused\":[\"all\"]"), "{line}");
     assert!(!line.contains("secret words") && !line.contains("lin"), "{line}");
 }
+
+#[test]
+fn a_database_has_one_daemon_whatever_it_is_called() {
+    let installation = Installation::new();
+    let mut daemon = installation.serve();
+    let other = installation.state().with_file_name("other");
+    fs::create_dir(&other).unwrap();
+    let real = installation.state().join("xixin.db");
+    for file in ["xixin.key", "chain.key"] {
+        fs::copy(installation.state().join(file), other.join(file)).unwrap();
+    }
+    let second = || {
+        let mut command = installation.command(&["serve"]);
+        Ran::of(command.env("XIXIN__STATE_DIR", &other).output().unwrap())
+    };
+    let name = other.join("xixin.db");
+    std::os::unix::fs::symlink(&real, &name).unwrap();
+    let refused = second();
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("in use by another xixin daemon"), "{refused:?}");
+
+    fs::remove_file(&name).unwrap();
+    fs::hard_link(&real, &name).unwrap();
+    let refused = second();
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("has 2 names"), "{refused:?}");
+    fs::remove_file(&name).unwrap();
+    daemon.signal(&["TERM"]);
+    assert_eq!(daemon.ended().code(), Some(0));
+}

@@ -36,6 +36,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use sha2::{Digest as _, Sha256};
 
+use crate::durable;
 use read::read;
 
 /// Half of a SHA-256: enough that no two keys of one hall are ever the same.
@@ -71,6 +72,8 @@ pub enum Fit {
     Restored,
     /// This database did, but it does not know of the last batches: an older copy of it was put in its place.
     Older,
+    /// This database has sent, but the log says nothing of it: nobody can tell whether it is an older copy.
+    Lost,
 }
 
 /// The disk did not make durable what was written to it.
@@ -130,6 +133,7 @@ impl SentLog {
             file.write_all(b"\n")?;
         }
         let fit = match read.names.last() {
+            None if serial > 0 => Fit::Lost,
             None => Fit::Same,
             Some(last) if last == incarnation && read.serial <= serial => Fit::Same,
             Some(_) if read.names.iter().any(|name| name == incarnation) => Fit::Older,
@@ -151,6 +155,10 @@ impl SentLog {
                 .collect(),
         };
         if read.names.is_empty() {
+            // The database will say that something was sent: a log that a power cut makes vanish would hold everything.
+            durable::sync_dir_of(path)?;
+        }
+        if read.names.is_empty() && fit == Fit::Same {
             log.name(incarnation)?;
         }
         Ok((log, fit))
@@ -331,6 +339,27 @@ mod tests {
         // The database that was put aside comes back.
         log.name("two").unwrap();
         assert_eq!(SentLog::open(&path, "one", 2).unwrap().1, Fit::Older);
+    }
+
+    #[test]
+    fn a_log_that_is_gone_or_garbled_is_not_taken_for_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sent.log");
+        let (log, fit) = SentLog::open(&path, "one", 0).unwrap();
+        assert_eq!(fit, Fit::Same, "nothing was ever sent");
+        log.starting(1, &[k("a")]).unwrap();
+        for rest in [None, Some(&b""[..]), Some(b"\0\0\0\0\n\xff\n")] {
+            std::fs::remove_file(&path).unwrap();
+            if let Some(rest) = rest {
+                std::fs::write(&path, rest).unwrap();
+            }
+            for _ in 0..2 {
+                let (_, fit) = SentLog::open(&path, "one", 1).unwrap();
+                assert_eq!(fit, Fit::Lost, "until it is named anew");
+            }
+            SentLog::open(&path, "one", 1).unwrap().0.name("one").unwrap();
+            assert_eq!(SentLog::open(&path, "one", 1).unwrap().1, Fit::Same);
+        }
     }
 
     #[test]
