@@ -293,3 +293,41 @@ async fn a_message_prepared_for_a_replaced_gateway_waits() {
     let wire = gateway(&settings(1)).prepare(&sms()).unwrap();
     assert_eq!(verdict(&file.send(&wire).await), "provider");
 }
+
+/// A text holds what residents and clerks wrote: a name such as `沈&to=…` must not choose whom it goes to.
+#[test]
+fn a_text_that_could_add_a_parameter_of_its_own_is_refused_when_it_is_set_up() {
+    let form = "application/x-www-form-urlencoded";
+    let table = [
+        (
+            "http://127.0.0.1:9/?to={{ to }}&text={{ text|urlencode }}",
+            "",
+            "",
+            None,
+        ),
+        ("http://127.0.0.1:9/?to={{ to }}&text={{ text }}", "", "", Some("url")),
+        (
+            "http://127.0.0.1:9/",
+            form,
+            "to={{ to }}&text={{ text|urlencode }}",
+            None,
+        ),
+        ("http://127.0.0.1:9/", form, "to={{ to }}&text={{ text }}", Some("body")),
+        ("http://127.0.0.1:9/", "text/plain", "{{ to }} {{ text }}", None),
+    ];
+    for (url, kind, body, expected) in table {
+        let mut settings = settings(9);
+        settings.url = url.to_owned();
+        settings.body = body.to_owned();
+        settings.headers = [("Content-Type".to_owned(), kind.to_owned())].into();
+        let found = match HttpGateway::new(&settings, None) {
+            Err(GatewayError::Template { key, detail }) => {
+                assert!(detail.contains("urlencode"), "{detail}");
+                Some(key)
+            }
+            Ok(_) => None,
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(found.as_deref(), expected, "{url} {body}");
+    }
+}

@@ -101,7 +101,37 @@ impl HttpDialect {
             let values = template::asking_variables(&sample_question(), &self.secrets);
             asking.prove(&self.environment, &values, among(&template::ASKING_NAMES))?;
         }
-        Ok(())
+        self.prove_parts()
+    }
+
+    /// A text that is not encoded could end its own parameter and begin another: the number that it goes to, for one.
+    fn prove_parts(&self) -> Result<(), GatewayError> {
+        let parts = |text: &str| {
+            let sms = Sms {
+                text: text.to_owned(),
+                ..sample()
+            };
+            let prepared = self.prepare(&sms).ok()?;
+            let is_form = prepared.headers.get(reqwest::header::CONTENT_TYPE);
+            let is_form = is_form.is_some_and(|value| value.as_bytes().ends_with(b"form-urlencoded"));
+            let count = |query: &[u8]| query.split(|byte| *byte == b'&').count();
+            let url = &prepared.url;
+            let url = (
+                count(url.query().unwrap_or_default().as_bytes()),
+                url.fragment().is_some(),
+            );
+            Some((url, is_form.then(|| count(&prepared.body))))
+        };
+        let (tame, wild) = (parts("x"), parts("x&to=1#y"));
+        let key = match (tame, wild) {
+            (Some((url, _)), Some((other, _))) if url != other => "url",
+            (Some((_, body)), Some((_, other))) if body != other => "body",
+            _ => return Ok(()),
+        };
+        Err(GatewayError::Template {
+            key: key.to_owned(),
+            detail: "with \"&\" in the text it has other parameters; write {{ text|urlencode }}".to_owned(),
+        })
     }
 }
 

@@ -347,7 +347,7 @@ mod tests {
         let path = dir.path().join("sent.log");
         let (log, fit) = SentLog::open(&path, "one", 0).unwrap();
         assert_eq!(fit, Fit::Same, "nothing was ever sent");
-        log.starting(1, &[k("a")]).unwrap();
+        log.starting(NOW, 1, &[k("a")]).unwrap();
         for rest in [None, Some(&b""[..]), Some(b"\0\0\0\0\n\xff\n")] {
             std::fs::remove_file(&path).unwrap();
             if let Some(rest) = rest {
