@@ -85,6 +85,21 @@ pub enum SecretError {
     Empty { path: PathBuf },
 }
 
+/// Far more than any password or token.
+const SECRET_MAX: u64 = 64 * 1024;
+
+/// A pipe would keep the daemon waiting, deaf to every signal, and a device would never end.
+fn short_text(path: &Path) -> std::io::Result<String> {
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() || meta.len() > SECRET_MAX {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "应为不超过64 KiB的普通文件 / it should be an ordinary file of 64 KiB at the most",
+        ));
+    }
+    std::fs::read_to_string(path)
+}
+
 impl SecretSource {
     /// Reads the secret; one trailing line break is dropped. `credentials` is `$CREDENTIALS_DIRECTORY`, when set.
     pub fn read(&self, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
@@ -94,7 +109,7 @@ impl SecretSource {
                 .ok_or_else(|| SecretError::NoDirectory { name: name.clone() })?
                 .join(name),
         };
-        let text = std::fs::read_to_string(&path).map_err(|source| SecretError::Read {
+        let text = short_text(&path).map_err(|source| SecretError::Read {
             path: path.clone(),
             source,
         })?;
@@ -104,5 +119,26 @@ impl SecretSource {
             return Err(SecretError::Empty { path });
         }
         Ok(SecretString::from(secret.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_short_file_is_refused_before_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let large = dir.path().join("large");
+        std::fs::write(&large, vec![b'x'; 64 * 1024 + 1]).unwrap();
+        // A device that never ends, a folder, and a pipe's relative, which would block.
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [Path::new("/dev/zero"), dir.path(), &socket, &large] {
+            let refused = SecretSource::File(path.to_owned()).read(None);
+            assert!(matches!(refused, Err(SecretError::Read { .. })), "{}", path.display());
+        }
+        std::fs::write(&large, "sesame\r\n").unwrap();
+        SecretSource::File(large).read(None).unwrap();
     }
 }
