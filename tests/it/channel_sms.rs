@@ -320,7 +320,7 @@ fn a_text_that_could_add_a_parameter_of_its_own_is_refused_when_it_is_set_up() {
         settings.url = url.to_owned();
         settings.body = body.to_owned();
         settings.headers = [("Content-Type".to_owned(), kind.to_owned())].into();
-        let found = match HttpGateway::new(&settings, None) {
+        let found = match WebGateway::http(&settings, None) {
             Err(GatewayError::Template { key, detail }) => {
                 assert!(detail.contains("urlencode"), "{detail}");
                 Some(key)
