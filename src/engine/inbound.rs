@@ -300,7 +300,11 @@ async fn report(
                 CaseId::from(moved.row.case_id.as_str()),
                 ReminderId::from(moved.row.id.as_str()),
             );
-            events::append(&mut tx, now, &case, ACTOR, &[Event::MessageRefused { reminder }]).await?;
+            match events::append(&mut tx, now, &case, ACTOR, &[Event::MessageRefused { reminder }]).await {
+                // Nothing more is written down about somebody who was erased.
+                Err(StoreError::Erased { .. }) => {}
+                written => written?,
+            }
         }
         reminders::add(&mut tx, &rows.iter().collect::<Vec<_>>()).await?;
     }
