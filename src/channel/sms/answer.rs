@@ -100,7 +100,7 @@ pub(super) fn may_have_left(status: u16) -> bool {
         // Not implemented, not this version, and the log-in page of somebody else's network: nobody carried it out.
         501 | 503 | 505 | 511 => false,
         302 | 303 => true,
-        _ => status < 300 || status >= 500,
+        _ => !(300..500).contains(&status),
     }
 }
 
