@@ -1,5 +1,6 @@
-//! How many reminders to claim at once: about as many as leave within two seconds, so that with a slow provider little is judged and
-//! recorded long before it leaves, and with a fast one each commit carries many.
+//! How many reminders to claim at once. Each message of a batch is in doubt from the moment its attempt is recorded until it is answered,
+//! also while it waits for a line; a crash leaves all of them so. A batch is therefore about as large as finds its lines within a
+//! moment: with a slow provider hardly more than there are lines, and with a fast one each commit carries many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -8,7 +9,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A batch should leave within this time.
+/// From the record of the attempts until the last one has a line.
+const WAITING: Duration = Duration::from_millis(200);
+/// From the claim until then: judging and rendering may take longer than the provider.
 const WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -18,10 +21,10 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Begins at a quarter of `max`.
+    /// Begins with few: nothing is known of the provider yet.
     pub(crate) fn new(max: i64) -> Self {
         Self {
-            size: AtomicI64::new((max / 4).max(1)),
+            size: AtomicI64::new((max / 16).max(1)),
             max,
         }
     }
@@ -31,13 +34,14 @@ impl Pace {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// A batch is on its way. A slow one halves the next, a fast and full one doubles it.
-    pub(crate) fn took(&self, claimed: usize, time: Duration) {
+    /// Every message of a batch has a line: so long after the claim, and after the record. A slow one halves the next, a fast and full
+    /// one doubles it.
+    fn took(&self, claimed: usize, whole: Duration, waiting: Duration) {
         let size = self.size();
         let full = i64::try_from(claimed).is_ok_and(|claimed| claimed >= size);
-        if time > WITHIN {
+        if whole > WITHIN || waiting > WAITING {
             self.size.store((size / 2).max(1), Ordering::Relaxed);
-        } else if full && time < WITHIN / 2 {
+        } else if full && whole < WITHIN / 2 && waiting < WAITING / 2 {
             self.size.store((size * 2).min(self.max), Ordering::Relaxed);
         }
     }
@@ -54,7 +58,15 @@ pub(crate) struct Slot {
     pace: Arc<Pace>,
     claimed: usize,
     since: Instant,
+    recorded: Option<Instant>,
     bell: Arc<Notify>,
+}
+
+impl Slot {
+    /// Its attempts are on record; from now on they are in doubt.
+    pub(crate) fn recorded(&mut self) {
+        self.recorded = Some(Instant::now());
+    }
 }
 
 impl Slots {
@@ -65,6 +77,7 @@ impl Slots {
             pace,
             claimed,
             since: Instant::now(),
+            recorded: None,
             bell: Arc::clone(bell),
         }
     }
@@ -76,7 +89,9 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.pace.took(self.claimed, self.since.elapsed());
+        let waiting = self.recorded.map(|recorded| recorded.elapsed());
+        self.pace
+            .took(self.claimed, self.since.elapsed(), waiting.unwrap_or_default());
         self.taken.fetch_sub(1, Ordering::AcqRel);
         self.bell.notify_one();
     }
@@ -105,16 +120,28 @@ mod tests {
     #[test]
     fn a_slow_provider_is_given_little_at_a_time_and_a_fast_one_much() {
         let pace = Pace::new(256);
-        let sizes = |claimed: usize, ms: u64| {
-            pace.took(claimed, Duration::from_millis(ms));
+        let ms = Duration::from_millis;
+        let sizes = |claimed: usize, waiting: u64| {
+            pace.took(claimed, ms(waiting + 50), ms(waiting));
             pace.size()
         };
-        assert_eq!(pace.size(), 64);
-        assert_eq!([sizes(64, 10), sizes(128, 10), sizes(256, 10)], [128, 256, 256]);
+        assert_eq!(pace.size(), 16);
+        let fast: Vec<i64> = [16, 32, 64, 128, 256].map(|claimed| sizes(claimed, 10)).into();
+        assert_eq!(fast, [32, 64, 128, 256, 256]);
         // Not full: the queue was short, which says nothing about the provider.
-        assert_eq!([sizes(256, 60_000), sizes(3, 10), sizes(128, 1_500)], [128, 128, 128]);
-        let slow: Vec<i64> = (0..9).map(|_| sizes(1, 3_000)).collect();
+        assert_eq!([sizes(256, 6_000), sizes(3, 10), sizes(128, 150)], [128, 128, 128]);
+        let slow: Vec<i64> = (0..9).map(|_| sizes(1, 300)).collect();
         assert_eq!(slow, [64, 32, 16, 8, 4, 2, 1, 1, 1]);
         assert_eq!(sizes(1, 5), 2);
+    }
+
+    #[test]
+    fn what_takes_long_to_render_is_claimed_little_at_a_time_too() {
+        let pace = Pace::new(256);
+        pace.took(16, Duration::from_secs(3), Duration::ZERO);
+        assert_eq!(pace.size(), 8);
+        // A slow disk is no reason for small batches: each of them costs as many commits.
+        pace.took(8, Duration::from_millis(900), Duration::ZERO);
+        assert_eq!(pace.size(), 16);
     }
 }

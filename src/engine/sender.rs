@@ -36,7 +36,7 @@ use crate::store::sent::Key;
 
 /// E-mails claimed at once at the most.
 const MAILS: i64 = 256;
-/// SMS claimed at once at the most: few, because after a crash each of them is in doubt.
+/// SMS claimed at once at the most: few, because after a crash each of them is in doubt for good.
 const SMS: i64 = 32;
 /// Batches under way at once, so that one is rendered while another is on the wire.
 const BATCHES: usize = 3;
@@ -262,7 +262,7 @@ async fn send_batch(
     engine: &Engine,
     batch: Batch,
     recorder: &Recorder,
-    slot: Slot,
+    mut slot: Slot,
     stop: &CancellationToken,
 ) -> Result<usize, StoreError> {
     let leases: Vec<Lease> = batch.claimed.iter().map(Lease::of).collect();
@@ -273,6 +273,7 @@ async fn send_batch(
     match meanwhile(start, RENEW_EVERY, || renew(engine, &leases)).await {
         Ok(Started { way, rules, going }) => {
             let count = going.len();
+            slot.recorded();
             let slot = Arc::new(slot);
             let one = |ready| send_one(engine, &rules, way, ready, recorder, Arc::clone(&slot), stop);
             let sends: Vec<_> = going.into_iter().map(one).collect();
