@@ -21,6 +21,8 @@ struct State {
     /// Nothing is known of it yet, and no message is risked on it before a probe.
     unproven: bool,
     probing: bool,
+    /// All its lines have been silent for a while, and it has answered nothing since.
+    silent: bool,
 }
 
 /// How much may be tried now.
@@ -57,6 +59,16 @@ impl Breaker {
     /// The provider answered, whatever it said about the message.
     pub fn answered(&self) {
         *self.state() = State::default();
+    }
+
+    /// It keeps all its lines waiting.
+    pub(crate) fn fell_silent(&self) {
+        self.state().silent = true;
+    }
+
+    /// Whether it has answered nothing since it fell silent.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.state().silent
     }
 
     /// The provider took nothing. Returns true when this fault opened the breaker.
@@ -115,6 +127,7 @@ impl State {
             last_fault: Some(reason.to_owned()),
             unproven: false,
             probing: false,
+            silent: false,
         };
         was_closed
     }
@@ -174,6 +187,17 @@ mod tests {
         assert_eq!(breaker.flow(right), Flow::Probe);
         breaker.shut(right, "x");
         assert_eq!(breaker.flow(right), Flow::Until(right + MINUTE));
+    }
+
+    #[test]
+    fn a_silent_one_is_known_as_such_until_it_says_something() {
+        let (breaker, now) = (Breaker::default(), Timestamp::UNIX_EPOCH);
+        breaker.fell_silent();
+        assert_eq!((breaker.is_silent(), breaker.flow(now)), (true, Flow::Free));
+        assert!(!breaker.fault(now, "no answer in time"));
+        assert!(breaker.is_silent(), "its other lines are as silent as before");
+        breaker.answered();
+        assert!(!breaker.is_silent());
     }
 
     #[test]

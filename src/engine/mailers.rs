@@ -1,8 +1,8 @@
 //! Which of several mail servers takes the next message, and when one that failed is asked again.
 //!
 //! The first one in the order of the settings that is trusted and has a free line. What certainly was not sent goes on to the next
-//! server within the same attempt. A server whose lines have all been silent for a second is passed over, so that a dead one delays
-//! nobody by more. No message is risked on a server of which nothing is known while another could take it, nor on one that wants a
+//! server within the same attempt. A server whose lines have all been silent for half a second is passed over from then on until it
+//! says something, so that a dead one delays nobody by more. No message is risked on a server of which nothing is known while another could take it, nor on one that wants a
 //! password: it is probed first - connect, log in, NOOP - and once a minute as long as it is not trusted.
 
 use std::pin::pin;
@@ -22,7 +22,7 @@ use crate::engine::live::Rules;
 use crate::engine::{Engine, POLL};
 
 /// A server that answers none of its lines for this long is passed over.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is known of each mail server, by its name in the settings.
 #[derive(Debug, Default)]
@@ -231,12 +231,21 @@ async fn line<'a>(
             let mut line = pin!(server.line());
             loop {
                 let before = server.answers();
-                match tokio::time::timeout(PATIENCE, &mut line).await {
+                // What one message has waited for in vain, the next need not.
+                let patience = if index < last && breaker.is_silent() {
+                    Duration::ZERO
+                } else {
+                    PATIENCE
+                };
+                match tokio::time::timeout(patience, &mut line).await {
                     Ok(line) if is_trusted(&breaker) => return Some((server, breaker, line)),
                     // It turned out to be down while this message waited.
                     Ok(_) => continue 'look,
                     Err(_) if !is_trusted(&breaker) => continue 'look,
-                    Err(_) if index < last && server.answers() == before => break,
+                    Err(_) if index < last && server.answers() == before => {
+                        breaker.fell_silent();
+                        break;
+                    }
                     Err(_) => {}
                 }
             }
