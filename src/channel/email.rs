@@ -164,7 +164,8 @@ impl SmtpPool {
     }
 
     async fn open(&self) -> Result<Session, Failure> {
-        Ok(self.session(self.logins.open(&self.dialer).await?))
+        // Boxed, because it is seldom needed and large: a message would carry the room for it along wherever it is handed on.
+        Ok(self.session(Box::pin(self.logins.open(&self.dialer)).await?))
     }
 
     fn session(&self, dialed: Dialed) -> Session {

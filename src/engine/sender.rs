@@ -275,7 +275,8 @@ async fn send_batch(
             let count = going.len();
             slot.recorded();
             let slot = Arc::new(slot);
-            let one = |ready| send_one(engine, &rules, way, ready, recorder, Arc::clone(&slot), stop);
+            // Boxed, because each is large and would be moved about by all that waits for it.
+            let one = |ready| Box::pin(send_one(engine, &rules, way, ready, recorder, Arc::clone(&slot), stop));
             let sends: Vec<_> = going.into_iter().map(one).collect();
             drop(slot);
             futures_util::future::join_all(sends).await;
@@ -511,7 +512,7 @@ async fn try_once(
         return unsent("服务商暂时不可用,稍后再试 / the provider is down; it will be tried again");
     }
     let outcome = match line {
-        Some((gateway, line)) => gateway.send_on(line, sms).await,
+        Some((gateway, line)) => Box::pin(gateway.send_on(line, sms)).await,
         None => return unsent("未配置此渠道 / this channel is not configured"),
     };
     let now = engine.clock.now();
