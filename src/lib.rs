@@ -3,7 +3,7 @@
 //! The modules in reading order; each may use only those after it (`tests/it/layers.rs` reads the paths):
 //!
 //! ```text
-//! cli → app → { http, engine, import } → { store, channel } → { lifecycle, telemetry, control } → { template, config } → domain      clock, lock, vault: leaves
+//! cli → app → { http, engine, import } → { store, channel } → { lifecycle, telemetry, control } → { template, config } → domain      clock, durable, lock, vault: leaves
 //! ```
 
 pub mod cli;

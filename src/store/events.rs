@@ -94,7 +94,9 @@ impl Store {
 impl Store {
     /// Notes the head outside the database while no event proves yet that it was noted: afterwards the absence of the file is a fault.
     pub(super) async fn keep_first_head(&self) -> Result<(), StoreError> {
-        const FORMED: &str = "select exists (select 1 from events where form = $1)";
+        // A row of the older form is never written after one of the present form.
+        const FORMED: &str = "
+            select exists (select 1 from (select form from events order by seq desc limit 1) as newest where form = $1)";
         if self.chain.outside() != Known::Absent {
             return Ok(());
         }

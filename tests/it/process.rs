@@ -33,6 +33,7 @@ fn ready_is_said_with_the_address_and_stop_leaves_nothing_behind() {
         .filter(|name| *name != "maildir")
         .collect();
     let kept = [
+        "chain.head",
         "chain.key",
         "sent.log",
         "xixin.ballast",
