@@ -10,7 +10,10 @@ import random
 import threading
 import time
 
+import accounts
 import common
+import installation
+from sink import Sink
 
 # A case holds as many promises as one resident may get SMS a day.
 PROMISES = 20
@@ -81,8 +84,8 @@ def main():
     rng = random.Random(chosen.seed)
     print(f"{kills} kills, seed {chosen.seed}")
     with common.bench("kill") as directory:
-        sink = common.Sink(directory, delay_ms=200)
-        lab = common.Lab(directory, common.program(not chosen.short), sink.ports)
+        sink = Sink(directory, delay_ms=200)
+        lab = installation.Lab(directory, installation.program(not chosen.short), sink.ports)
         daemon = lab.serve()
         load = Load(lab, sink)
         recoveries = []
@@ -104,11 +107,11 @@ def main():
                 if kill % 100 == 99:
                     print(f"{kill + 1} kills, {len(sink.seen())} messages", flush=True)
             load.stop()
-            common.wait_for("the end of the queue", lambda: common.settled(lab), every=0.2)
+            common.wait_for("the end of the queue", lambda: installation.settled(lab), every=0.2)
         finally:
             load.stopping.set()
             daemon.kill()
-        found = common.account(lab, sink.seen(), load.promised)
+        found = accounts.account(lab, sink.seen(), load.promised)
         sink.stop()
         print(found.line())
         p50, p99 = (common.percentile(recoveries, share) for share in (0.5, 0.99))

@@ -13,14 +13,18 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import accounts
 import common
 import disk
+import installation
+from sink import Sink
 
 PROMISES = 5
 RUN_TO_THE_END_EVERY = 15
@@ -29,23 +33,42 @@ LIES = 5
 
 def live(directory, program, cases):
     """What is traced: promises, messages, a kill, a clean stop. Whatever has been acknowledged is written down."""
+    # Whoever ends this wants everything that it started ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     acknowledged = os.open(directory / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    sink = common.Sink(directory)
-    lab = common.Lab(directory, program, sink.ports)
+    sink = Sink(directory)
+    lab = installation.Lab(directory, program, sink.ports)
     daemon = lab.serve()
-    for number in range(cases):
-        case = lab.promise(number, PROMISES)
-        os.write(acknowledged, f"{case}\n".encode())
-        if number == cases // 3:
-            daemon.kill()
-            daemon = lab.serve()
-        if number == 2 * cases // 3:
-            common.wait_for("the end of the queue", lambda: common.settled(lab))
-            daemon.stop()
-            daemon = lab.serve()
-    common.wait_for("the end of the queue", lambda: common.settled(lab))
-    daemon.stop()
-    sink.stop()
+    try:
+        for number in range(cases):
+            case = lab.promise(number, PROMISES)
+            os.write(acknowledged, f"{case}\n".encode())
+            if number == cases // 3:
+                daemon.kill()
+                daemon = lab.serve()
+            if number == 2 * cases // 3:
+                common.wait_for("the end of the queue", lambda: installation.settled(lab))
+                daemon.stop()
+                daemon = lab.serve()
+        common.wait_for("the end of the queue", lambda: installation.settled(lab))
+        daemon.stop()
+    finally:
+        daemon.kill()
+        sink.stop()
+
+
+def trace(directory, *command):
+    """Runs this under strace. When anything goes wrong, all of it ends: strace itself lets nobody end it before what it traces."""
+    strace = ["strace", "-f", "-y", "-qq", "-xx", "-s", "1048576", "-e", f"trace={disk.TRACED}", "-e", "signal=none"]
+    tracing = subprocess.Popen([*strace, "-o", directory / "trace", *command], start_new_session=True)
+    try:
+        if tracing.wait() != 0:
+            raise common.Failed(f"the traced run ended with {tracing.returncode}")
+    finally:
+        if tracing.poll() is None:
+            os.killpg(tracing.pid, signal.SIGTERM)
+            tracing.wait()
+    return disk.read_trace(directory / "trace")
 
 
 class Cut:
@@ -106,11 +129,11 @@ def go_on(lab, cut, sink):
     lab.last_due = time.time()
     daemon = lab.serve()
     try:
-        common.wait_for("the end of the queue", lambda: common.settled(lab))
+        common.wait_for("the end of the queue", lambda: installation.settled(lab))
     finally:
         daemon.kill()
     records = cut.records + sink.seen()[before:]
-    return common.account(lab, records, dict.fromkeys(cut.acknowledged, PROMISES)).faults
+    return accounts.account(lab, records, dict.fromkeys(cut.acknowledged, PROMISES)).faults
 
 
 def lies_are_found(lab, directory, events, rng):
@@ -136,7 +159,7 @@ def main():
     arguments.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     arguments.add_argument("--live", nargs=2, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
-    program = common.program(not chosen.short)
+    program = installation.program(not chosen.short)
     cases = 3 if chosen.short else 30
     if chosen.live:
         live(Path(chosen.live[0]), program, int(chosen.live[1]))
@@ -145,15 +168,12 @@ def main():
     rng = random.Random(chosen.seed)
     print(f"{images} images, seed {chosen.seed}")
     with common.bench("power") as directory:
-        trace = directory / "trace"
-        strace = ["strace", "-f", "-y", "-qq", "-xx", "-s", "1048576", "-o", trace, "-e", f"trace={disk.TRACED}", "-e", "signal=none"]
         short = ["--short"] if chosen.short else []
-        subprocess.run([*strace, sys.executable, __file__, *short, "--live", directory, str(cases)], check=True)
-        events = disk.read_trace(trace)
+        events = trace(directory, sys.executable, __file__, *short, "--live", directory, str(cases))
         writes = [n for n, event in enumerate(events) if event.path.startswith(f"{directory}/state/xixin.db")]
         print(f"{len(events)} events traced, {len(writes)} of them on the database")
-        sink = common.Sink(directory)
-        lab = common.Lab(directory, program, sink.ports)
+        sink = Sink(directory)
+        lab = installation.Lab(directory, program, sink.ports)
         lab.connect(sink.ports)
         audits = lab.run("audit", "verify", "--help", fine=(0, 2)).returncode == 0
         cut, faults, done = Cut(directory), [], 0

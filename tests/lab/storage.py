@@ -19,7 +19,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import accounts
 import common
+import installation
+from sink import Sink
+from workers import Worker, share
 
 ERRORS = ["ENOSPC", "EIO", "EROFS"]
 CALLS = ["pwrite64", "fsync"]
@@ -32,7 +36,7 @@ RESUMES_S = 30
 TMPFS_MIB = 48
 
 
-class Breaker(common.Worker):
+class Breaker(Worker):
     """Runs the daemon on a disk that fails."""
 
     def serve_broken(self, wrap):
@@ -61,14 +65,14 @@ class Breaker(common.Worker):
             healed = time.time()
             release(daemon)
             resumed = None
-            if not common.settled(self.lab) or daemon.process.poll() is not None:
+            if not installation.settled(self.lab) or daemon.process.poll() is not None:
                 daemon, again = self.keep_alive(daemon, healed)
                 restarts += again
                 later = [record["at"] for record in self.sink.seen()[before:] if record["at"] > healed]
                 resumed = min(later) - healed if later else None
         finally:
             daemon.kill()
-        found = common.account(self.lab, self.sink.seen()[before:], self.promised)
+        found = accounts.account(self.lab, self.sink.seen()[before:], self.promised)
         if resumed is not None and resumed > RESUMES_S:
             found.faults.append(f"resumed only after {resumed:.1f} s")
         return found, resumed, restarts
@@ -94,7 +98,7 @@ class Breaker(common.Worker):
                 daemon.kill()
                 daemon = self.lab.serve()
                 restarts += 1
-            if common.settled(self.lab):
+            if installation.settled(self.lab):
                 return daemon, restarts
             if time.time() - since > common.PATIENCE_S:
                 raise common.Failed("it never came to an end")
@@ -123,8 +127,8 @@ def full_disk(directory, program):
     if os.geteuid() != 0 or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
         print("left out: the full disk, which only root can mount, and not in every container")
         return []
-    sink = common.Sink(directory)
-    lab = common.Lab(directory, program, sink.ports)
+    sink = Sink(directory)
+    lab = installation.Lab(directory, program, sink.ports)
     daemon = lab.serve()
     try:
         promised = {lab.promise(number, 10): 10 for number in range(5)}
@@ -141,13 +145,13 @@ def full_disk(directory, program):
         if daemon.process.poll() is not None:
             daemon.kill()
             daemon = lab.serve()
-        common.wait_for("the end of the queue", lambda: common.settled(lab))
+        common.wait_for("the end of the queue", lambda: installation.settled(lab))
         later = [record["at"] for record in sink.seen()[full:]]
         found = None
     finally:
         daemon.kill()
         try:
-            found = common.account(lab, sink.seen(), promised)
+            found = accounts.account(lab, sink.seen(), promised)
         finally:
             subprocess.run(["umount", lab.state], check=True)
             sink.stop()
@@ -187,7 +191,7 @@ def main():
     chosen = arguments.parse_args()
     count = chosen.faults or (6 if chosen.short else 300)
     rng = random.Random(chosen.seed)
-    program = common.program(not chosen.short)
+    program = installation.program(not chosen.short)
     print(f"{count} faults, seed {chosen.seed}")
     with common.bench("storage") as directory:
         workers = [Breaker(directory / str(n), program) for n in range(chosen.jobs)]
@@ -199,7 +203,7 @@ def main():
             resumed.extend([after] if after is not None else [])
             restarts[0] += again
 
-        common.share(points(count, rng), workers, lambda worker, point: worker.point(*point), account)
+        share(points(count, rng), workers, lambda worker, point: worker.point(*point), account)
         for worker in workers:
             worker.sink.stop()
         print(

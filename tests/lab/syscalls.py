@@ -12,12 +12,15 @@ import argparse
 import collections
 import re
 
+import accounts
 import common
+import installation
+from workers import Worker, share
 
 KINDS = "write pwrite64 pwritev writev sendto sendmsg sendmmsg fsync fdatasync ftruncate fallocate unlink unlinkat rename renameat".split()
 
 
-class Killer(common.Worker):
+class Killer(Worker):
     """Runs the daemon below strace."""
 
     def traced(self, wrap):
@@ -25,7 +28,7 @@ class Killer(common.Worker):
         daemon = self.lab.serve(wrap=wrap, wait=False)
         try:
             done = common.wait_for(
-                "the end of a traced run", lambda: daemon.process.poll() is not None or common.settled(self.lab)
+                "the end of a traced run", lambda: daemon.process.poll() is not None or installation.settled(self.lab)
             )
             # Settled is not the end: the stop is a part of the run, too.
             return done and (daemon.process.poll() is not None or daemon.stop() < 0)
@@ -53,10 +56,10 @@ class Killer(common.Worker):
         died = self.traced(wrap)
         daemon = self.lab.serve()
         try:
-            common.wait_for("the end of the queue", lambda: common.settled(self.lab))
+            common.wait_for("the end of the queue", lambda: installation.settled(self.lab))
         finally:
             daemon.kill()
-        return died, common.account(self.lab, self.sink.seen()[before:], self.promised)
+        return died, accounts.account(self.lab, self.sink.seen()[before:], self.promised)
 
 
 def main():
@@ -67,7 +70,7 @@ def main():
     chosen = arguments.parse_args()
     wanted = chosen.points or (16 if chosen.short else 1_150)
     with common.bench("syscalls") as directory:
-        workers = [Killer(directory / str(n), common.program(not chosen.short)) for n in range(chosen.jobs)]
+        workers = [Killer(directory / str(n), installation.program(not chosen.short)) for n in range(chosen.jobs)]
         most = workers[0].count()
         print("calls of a thread at the most: " + ", ".join(f"{kind} {count}" for kind, count in most.most_common()))
         points = [(kind, nth) for kind, count in sorted(most.items()) for nth in range(1, count + 1)]
@@ -85,7 +88,7 @@ def main():
             if tally["points"] % 100 == 0:
                 print(f"{tally['points']} points, {len(faults)} faults", flush=True)
 
-        common.share(points, workers, lambda worker, point: worker.point(*point), account)
+        share(points, workers, lambda worker, point: worker.point(*point), account)
         for worker in workers:
             worker.sink.stop()
         print(
