@@ -28,6 +28,11 @@ struct World {
 
 /// A hall whose gateway reports by a form, with one SMS to the resident on its way.
 async fn world() -> World {
+    world_with(|_| String::new()).await
+}
+
+/// The same with more settings, which are told where a file with the secret is.
+async fn world_with(more: impl Fn(&std::path::Path) -> String) -> World {
     let files = tempfile::tempdir().unwrap();
     let secret = files.path().join("secret");
     std::fs::write(&secret, SECRET).unwrap();
@@ -58,8 +63,9 @@ async fn world() -> World {
         from = "/mobile"
         text = "/content"
         id = "/msg"
-        "#,
-        gateway.port
+        {}"#,
+        gateway.port,
+        more(&secret)
     );
     let hall = Hall::open_with("2026-03-04 08:00", &settings).await;
     let case = json!({
@@ -89,11 +95,15 @@ async fn world() -> World {
 impl World {
     /// One call as a gateway makes it: the status line it is answered with.
     async fn call(&self, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(self.door).await.unwrap();
-        let request = format!(
+        self.ask(&format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
-        );
+        ))
+        .await
+    }
+
+    async fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.door).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -327,6 +337,36 @@ async fn whoever_opts_out_gets_no_sms_any_more_and_is_called_instead() {
     let before = world.sms().await.len();
     world.hall.run_until("2026-03-06 20:00").await;
     assert_eq!(world.sms().await.len(), before);
+}
+
+/// Chinese comes in UTF-16 then (Kannel 1.4.5, seen in `tests/lab/servers.py`), and a word of two bytes that are letters too is a word.
+#[tokio::test]
+async fn an_opt_out_is_heard_as_kannel_passes_it_on() {
+    let world = world_with(|secret| {
+        format!(
+            "[sms.gateway.hall]\norder = 2\n[sms.gateway.hall.kannel]\nurl = \"http://127.0.0.1:9/cgi-bin/sendsms\"
+            username = \"xixin\"\npassword = {{ file = {secret:?} }}"
+        )
+    })
+    .await;
+    for (text, id) in [("N-", 1), ("%90%00%8B%A2", 2)] {
+        let request = format!(
+            "GET /{SECRET}/hall?from=%2B86{PHONE}&text={text}&charset=UTF-16BE&id={id} HTTP/1.1\r\nHost: x\r\n\r\n"
+        );
+        assert_eq!(world.ask(&request).await, "HTTP/1.1 200 OK");
+        inbound::step(&world.hall.app.engine, world.hall.clock.now())
+            .await
+            .unwrap();
+    }
+    let case = world.case().await;
+    assert!(
+        case.todos[0].words.ends_with("an SMS came: 中"),
+        "{}",
+        case.todos[0].words
+    );
+    assert_eq!(world.notes().await, ["短信回复退订 / opted out of SMS"]);
+    let people = world.hall.app.engine.store.people_of(&case.party.person).await.unwrap();
+    assert!(people.resident.unwrap().opted_out);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! SMS: a message, what is prepared of it once, and the gateways that take it.
 
 mod aliyun;
+mod alphabet;
 mod answer;
 mod arrival;
 mod asking;

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use super::form::raw;
 use super::{message, name_in, text};
+use crate::channel::sms::alphabet;
 use crate::channel::sms::answer::presentable;
 use crate::channel::sms::arrival::{Arrival, Report};
 use crate::domain::delivery::Fate;
@@ -44,9 +46,10 @@ pub(super) fn tencent(value: &Value) -> Option<Arrival> {
     }))
 }
 
-/// `report=%d&id=…` of our own dlr-url, or `from=%p&text=%b&id=%I` of a get-url.
-pub(super) fn kannel(value: &Value) -> Option<Arrival> {
-    if let Some(said) = text(value, "text") {
+/// `report=%d&id=…` of our own dlr-url, or `from=%p&text=%b&charset=%C&id=%I` of a get-url.
+pub(super) fn kannel(query: &str, value: &Value) -> Option<Arrival> {
+    if let Some(said) = query.split('&').find_map(|pair| pair.strip_prefix("text=")) {
+        let said = kannel_text(&raw(said), text(value, "charset").as_deref());
         return Some(message(text(value, "from")?, &said, name_in(value, "id")));
     }
     let report = text(value, "report")?;
@@ -60,6 +63,20 @@ pub(super) fn kannel(value: &Value) -> Option<Arrival> {
         },
         code: presentable(&report),
     }))
+}
+
+/// Kannel passes Chinese on as it came over the air, in UTF-16 without any mark, and everything else in UTF-8. Where its charset is not
+/// told, what cannot be UTF-8 (nobody writes a NUL) is taken for the former.
+fn kannel_text(bytes: &[u8], charset: Option<&str>) -> String {
+    let is_wide = match charset {
+        Some(charset) if !charset.is_empty() => charset.to_ascii_uppercase().starts_with("UTF-16"),
+        _ => bytes.len().is_multiple_of(2) && (bytes.contains(&0) || std::str::from_utf8(bytes).is_err()),
+    };
+    if is_wide {
+        alphabet::ucs2(bytes)
+    } else {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
 }
 
 #[cfg(test)]
@@ -122,13 +139,35 @@ mod tests {
         );
         let dlr = json(r#"{"report":"16","id":"d-1"}"#);
         assert_eq!(
-            kannel(&dlr),
+            kannel("", &dlr),
             Some(report(None, Some("d-1"), Some(Fate::Bounced), Some("16")))
         );
         assert_eq!(
-            kannel(&json(r#"{"report":"8","id":"d-1"}"#)),
+            kannel("", &json(r#"{"report":"8","id":"d-1"}"#)),
             Some(report(None, Some("d-1"), None, Some("8")))
         );
-        assert_eq!(kannel(&json(r#"{"report":"1"}"#)), None);
+        assert_eq!(kannel("", &json(r#"{"report":"1"}"#)), None);
+    }
+
+    /// As Kannel 1.4.5 calls for a message in UCS-2 and for one in the default alphabet.
+    #[test]
+    fn kannel_passes_chinese_on_as_it_came() {
+        for (said, charset, expected) in [
+            ("%90%00%8B%A2", "UTF-16BE", "退订"),
+            ("N-", "UTF-16BE", "中"),
+            ("N-", "UTF-8", "N-"),
+            ("%C2%A35+T", "UTF-8", "£5 T"),
+            ("%90%00%8B%A2", "", "退订"),
+            ("%001", "", "1"),
+            ("T", "", "T"),
+            ("%E9%80%80", "", "退"),
+        ] {
+            let query = format!("from=%2B8613900000001&text={said}&charset={charset}&id=1");
+            let value = serde_json::json!({ "from": "+8613900000001", "text": "?", "charset": charset, "id": "1" });
+            let Some(Arrival::Message(message)) = kannel(&query, &value) else {
+                panic!("{query} is a message");
+            };
+            assert_eq!(message.text, expected, "{query}");
+        }
     }
 }

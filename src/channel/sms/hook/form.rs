@@ -22,8 +22,13 @@ pub(super) fn document(call: &Call<'_>) -> Option<Value> {
     serde_json::from_slice(call.body).ok()
 }
 
-/// A value of a form or a query: `+` is a space, `%e4` a byte.
+/// A value of a form or a query.
 fn decoded(text: &str) -> String {
+    String::from_utf8_lossy(&raw(text)).into_owned()
+}
+
+/// Its bytes: `+` is a space, `%e4` a byte.
+pub(super) fn raw(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -40,7 +45,7 @@ fn decoded(text: &str) -> String {
         }
         at += 1;
     }
-    String::from_utf8_lossy(&plain).into_owned()
+    plain
 }
 
 #[cfg(test)]

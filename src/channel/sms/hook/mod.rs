@@ -141,7 +141,7 @@ impl Door {
         let arrivals = match &caller.kind {
             CallerKind::Aliyun => each(&document, clouds::aliyun),
             CallerKind::Tencent => each(&document, clouds::tencent),
-            CallerKind::Kannel => clouds::kannel(&document).map(|one| vec![one]),
+            CallerKind::Kannel => clouds::kannel(call.query, &document).map(|one| vec![one]),
             CallerKind::Hook(hook) => described::read(hook, &document),
         };
         Ok(Heard {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::channel::sms::alphabet;
+
 /// Characters of a single SMS, in UTF-16 units.
 const SINGLE: usize = 70;
 const PART: usize = 67;
@@ -118,12 +120,9 @@ pub fn joined(parts: &BTreeMap<u8, (Vec<u8>, bool)>, total: u8) -> String {
 
 fn plain(data: &[u8], is_ucs2: bool) -> String {
     if is_ucs2 {
-        let units = data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-        char::decode_utf16(units)
-            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect()
+        alphabet::ucs2(data)
     } else {
-        data.iter().copied().map(char::from).collect()
+        alphabet::latin1(data)
     }
 }
 

@@ -5,6 +5,7 @@ use rusmpp::tlvs::TlvValue;
 use rusmpp::values::{DataCoding, MessageState, MessageType};
 
 use super::parts::{self, Place};
+use crate::channel::sms::alphabet;
 use crate::channel::sms::answer::presentable;
 use crate::channel::sms::arrival::{Arrival, Incoming, Part, Report};
 use crate::domain::delivery::Fate;
@@ -30,19 +31,30 @@ pub(super) fn read(sm: &DeliverSm) -> Option<Arrival> {
     if sm.esm_class.message_type != MessageType::ShortMessageContainsMCDeliveryReceipt {
         let is_message = sm.esm_class.message_type == MessageType::Default;
         if let Some(place) = place(sm, data, has_header).filter(|_| is_message) {
+            let (data, is_ucs2) = match sm.data_coding {
+                DataCoding::McSpecific => {
+                    let units: Vec<u16> = alphabet::gsm(parts::body(data, has_header)).encode_utf16().collect();
+                    (parts::bytes(&units), true)
+                }
+                _ => (parts::body(data, has_header).to_vec(), is_ucs2),
+            };
             return Some(Arrival::Part(Part {
                 from: sm.source_addr.to_string(),
                 reference: place.reference,
                 total: place.total,
                 number: place.number,
-                data: parts::body(data, has_header).to_vec(),
+                data,
                 is_ucs2,
             }));
         }
         return is_message.then(|| {
             Arrival::Message(Incoming {
                 from: sm.source_addr.to_string(),
-                text,
+                // A receipt's fields are plain ASCII, whatever the alphabet is said to be; what people write is not.
+                text: match sm.data_coding {
+                    DataCoding::McSpecific => alphabet::gsm(parts::body(data, has_header)),
+                    _ => text,
+                },
                 id: None,
             })
         });
@@ -152,11 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_read_in_ucs2_and_in_plain() {
+    fn messages_are_read_in_the_alphabet_they_are_written_in() {
         let units: Vec<u16> = "退订".encode_utf16().collect();
         for (coding, data, expected) in [
             (DataCoding::Ucs2, parts::bytes(&units), "退订"),
             (DataCoding::McSpecific, b"T".to_vec(), "T"),
+            (DataCoding::McSpecific, b"\x1be5 a\x00b\x11".to_vec(), "€5 a@b_"),
+            (DataCoding::Ia5, b"a@b_".to_vec(), "a@b_"),
+            (DataCoding::Latin1, b"\xa35".to_vec(), "£5"),
         ] {
             let Some(Arrival::Message(message)) = read(&deliver(0, coding, &data)) else {
                 panic!("{expected} is a message");
