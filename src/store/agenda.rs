@@ -192,7 +192,7 @@ pub async fn replace(tx: &mut Tx, cases: &[(&CaseId, &UnitId, &[Entry])]) -> Res
         select
             value ->> 'case_id', value ->> 'item', value ->> 'kind', value ->> 'unit',
             value ->> 'assignee', value ->> 'day', value ->> 'start_ms', value ->> 'end_ms', value ->> 'office'
-        from json_each($1)";
+        from jsonb_each($1)";
     if cases.is_empty() {
         return Ok(());
     }

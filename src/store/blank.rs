@@ -77,7 +77,7 @@ async fn blank(tx: &mut Tx, rows: Vec<Row>, by: &str, now: Timestamp) -> Result<
             select
                 value ->> 'seq' as seq, value ->> 'case_id' as case_id, value ->> 'actor' as actor,
                 value ->> 'leaf' as leaf
-            from json_each($1)
+            from jsonb_each($1)
         ) as new
         where events.seq = new.seq";
     if rows.is_empty() {

@@ -101,7 +101,7 @@ pub async fn change_calls(tx: &mut Tx, changes: &[CallChange]) -> Result<(), Sto
                 value -> 'withdrawn' ->> 'zh' as zh,
                 value -> 'withdrawn' ->> 'en' as en,
                 value ->> 'assignee' as assignee
-            from json_each($1)
+            from jsonb_each($1)
         ) as new
         where reminders.id = new.id and reminders.state = 'task'";
     if changes.is_empty() {

@@ -453,7 +453,7 @@ pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
         select
             value ->> 'id', value ->> 'facts', 1, 0, 0, 0, value ->> 'unit', value ->> 'owner', value ->> 'matter',
             value ->> 'resident', value ->> 'status', value ->> 'live', value ->> 'priority', value ->> 'opened_ms'
-        from json_each($1)";
+        from jsonb_each($1)";
     let residents: Vec<&str> = cases.iter().map(|case| case.party.person.as_str()).collect();
     let keys = make_keys(tx, &residents).await?;
     let mut rows = Vec::with_capacity(cases.len());
@@ -551,7 +551,7 @@ pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Resu
                 value ->> 'version' as version,
                 value ->> 'wake_ms' as wake_ms,
                 value ->> 'agenda_sum' as agenda_sum
-            from json_each($1)
+            from jsonb_each($1)
         ) as plan
         where cases.id = plan.id and cases.version = plan.version
         returning cases.id";
@@ -596,7 +596,8 @@ fn status(case: &Case) -> &'static str {
     }
 }
 
-/// A list as one bind: SQLite opens it with `json_each`.
+/// A list as one bind: SQLite opens it with `json_each`, and with `jsonb_each` where it holds objects, which are then not written out and
+/// parsed again for each of their columns.
 pub(crate) fn json<T: serde::Serialize>(list: &T) -> String {
     serde_json::to_string(list).expect("lists of plain values")
 }

@@ -245,7 +245,7 @@ async fn write(
         select
             value ->> 'seq', $2, value ->> 'case_id', $3, value ->> 'kind', value ->> 'proof', value ->> 'body', $4,
             value ->> 'hash'
-        from json_each($1)
+        from jsonb_each($1)
         order by key";
     let residents = residents_of(tx, cases.iter().map(|(case, _)| *case)).await?;
     let owners: Vec<&str> = residents.values().map(String::as_str).collect();

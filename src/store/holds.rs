@@ -331,7 +331,7 @@ pub async fn open(tx: &mut Tx, holds: &[Hold], now: Timestamp) -> Result<(), Sto
         insert into holds (id, kind, key, opened_ms, reason_zh, reason_en)
         select
             value ->> 'id', value ->> 'kind', value ->> 'key', value ->> 'opened_ms', value ->> 'reason_zh', value ->> 'reason_en'
-        from json_each($1)
+        from jsonb_each($1)
         where true
         on conflict (id) do nothing
         returning id";
@@ -351,7 +351,7 @@ pub async fn open(tx: &mut Tx, holds: &[Hold], now: Timestamp) -> Result<(), Sto
 pub async fn mark(tx: &mut Tx, marked: &[Marked]) -> Result<(), StoreError> {
     const SQL: &str = "
         update reminders set hold = new.hold
-        from (select value ->> 'id' as id, value ->> 'hold' as hold from json_each($1)) as new
+        from (select value ->> 'id' as id, value ->> 'hold' as hold from jsonb_each($1)) as new
         where reminders.id = new.id";
     if marked.is_empty() {
         return Ok(());
@@ -373,7 +373,7 @@ pub async fn let_go_released(tx: &mut Tx, marked: &[Marked], now: Timestamp) -> 
             reason_en = reason_en || '; ' || old.first_by || ' and ' || old.released_by || ' let it go'
         from (
             select new.value ->> 'id' as reminder, holds.id, holds.first_by, holds.released_by
-            from json_each($1) as new
+            from jsonb_each($1) as new
             join holds on holds.id = new.value ->> 'hold'
             where holds.released_ms is not null
         ) as old

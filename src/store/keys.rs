@@ -255,7 +255,7 @@ async fn add_keys(
     const SQL: &str = "
         insert into keys (owner, wrapped)
         select value ->> 'owner', value ->> 'wrapped'
-        from json_each($1)";
+        from jsonb_each($1)";
     let rows: Vec<NewKey<'_>> = keys
         .map(|(owner, key)| NewKey {
             owner,
@@ -348,7 +348,7 @@ pub(super) async fn rewrap(connection: &mut SqliteConnection, masters: &Masters)
         limit 1000";
     const UPDATE: &str = "
         update keys set wrapped = new.wrapped
-        from (select value ->> 'owner' as owner, value ->> 'wrapped' as wrapped from json_each($1)) as new
+        from (select value ->> 'owner' as owner, value ->> 'wrapped' as wrapped from jsonb_each($1)) as new
         where keys.owner = new.owner";
     let action = "wrap the keys anew";
     let (mut after, mut done) = (String::new(), 0);

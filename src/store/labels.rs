@@ -131,7 +131,7 @@ pub async fn insert(tx: &mut Tx, case: &Case, zone: &TimeZone) -> Result<(), Sto
         select
             value ->> 'case_id', value ->> 'kind', value ->> 'value', value ->> 'number', value ->> 'unit',
             value ->> 'owner', value ->> 'day'
-        from json_each($1)";
+        from jsonb_each($1)";
     let labels = labels(case, zone);
     if labels.is_empty() {
         return Ok(());

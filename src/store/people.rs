@@ -171,7 +171,7 @@ pub async fn put(tx: &mut Tx, people: &[&Person]) -> Result<(), StoreError> {
         insert into people (id, record, relative_of, phone_index, name_index)
         select
             value ->> 'id', value ->> 'record', value ->> 'relative_of', value ->> 'phone_index', value ->> 'name_index'
-        from json_each($1)
+        from jsonb_each($1)
         where true
         order by key
         on conflict (id) do update

@@ -364,7 +364,7 @@ impl Store {
     pub async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "
             update reminders set lease_until_ms = $2
-            from (select value ->> 'id' as id, value ->> 'epoch' as epoch from json_each($1)) as ours
+            from (select value ->> 'id' as id, value ->> 'epoch' as epoch from jsonb_each($1)) as ours
             where reminders.id = ours.id and reminders.epoch = ours.epoch and reminders.state = 'claimed'";
         let mut tx = self.begin().await?;
         sqlx::query(SQL)
@@ -400,12 +400,12 @@ impl Store {
         (day, counted): (&str, &HashMap<String, Counted>),
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
-        // Here and in `record`: not materialized, every object of the list would be written out anew for each of its columns.
+        // Here and in `record`: not materialized, every object of the list would be copied for each of its columns.
         const FENCE: &str = "
             update reminders
             set state = 'attempting', tries = tries + 1, sent_ms = $2
             from (
-                with given as materialized (select value from json_each($1))
+                with given as materialized (select value from jsonb_each($1))
                 select
                     value ->> 'reminder_id' as id,
                     value ->> 'epoch' as epoch,
@@ -423,7 +423,7 @@ impl Store {
         const INSERT: &str = "
             insert into attempts
                 (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, gateway, receipt_ms, outcome, judged_ms)
-            with given as materialized (select value from json_each($1))
+            with given as materialized (select value from jsonb_each($1))
             select
                 value ->> 'id', value ->> 'reminder_id', value ->> 'epoch', $2, $3,
                 value ->> 'wire_id', value ->> 'wire_sha256', value ->> 'gateway', value ->> 'receipt_ms', 'attempting',
@@ -519,7 +519,7 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
             holder = null,
             lease_until_ms = null
         from (
-            with given as materialized (select value from json_each($1))
+            with given as materialized (select value from jsonb_each($1))
             select
                 value ->> 'id' as id,
                 value ->> 'epoch' as epoch,
@@ -529,7 +529,7 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
                 value ->> 'reason_en' as reason_en,
                 value ->> 'charged' as charged,
                 value ->> 'closed_ms' as closed_ms,
-                value ->> 'attempt' as attempt
+                value ->> '$.attempt.id' as attempt
             from given
         ) as new
         where reminders.id = new.id
@@ -541,7 +541,7 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
             provider = new.provider,
             ask_ms = new.ask_ms
         from (
-            with given as materialized (select value -> 'attempt' as attempt from json_each($1))
+            with given as materialized (select jsonb_extract(value, '$.attempt') as attempt from jsonb_each($1))
             select
                 attempt ->> 'id' as id,
                 attempt ->> 'ended_ms' as ended_ms,

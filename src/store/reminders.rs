@@ -288,7 +288,7 @@ pub async fn add(tx: &mut Tx, rows: &[&NewReminder]) -> Result<u64, StoreError> 
             value ->> 'text', value ->> 'state', value ->> 'reason_zh', value ->> 'reason_en', value ->> 'priority',
             value ->> 'due_ms', value ->> 'decided_ms', value ->> 'not_before_ms', value ->> 'valid_until_ms',
             value ->> 'fallback', value ->> 'assignee'
-        from json_each($1)
+        from jsonb_each($1)
         where true
         on conflict (case_id, mark, recipient, way) do nothing";
     if rows.is_empty() {
