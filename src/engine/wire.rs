@@ -121,7 +121,9 @@ fn mail(rules: &Rules, row: &Claimed, to: &str, rendered: Rendered, invitation: 
     Mail {
         // The row's id never changes, so neither does the Message-ID of a resend.
         message_id: format!("<{}@{domain}>", row.id),
-        date: crate::store::instant_of(row.due_ms),
+        // When it was due, or entered, if that came later: a reminder that comes late must not sink to last week in somebody's inbox. Both stay
+        // the same for a resend.
+        date: crate::store::instant_of(row.due_ms.max(row.decided_ms)),
         from: settings.from.clone(),
         from_name: settings.from_name.clone(),
         reply_to: settings.reply_to.clone(),

@@ -71,7 +71,7 @@ impl Store {
     /// The open call tasks of these cases, to see whether they are still meant.
     pub async fn open_calls(&self, cases: &[&CaseId]) -> Result<Vec<OpenCall>, StoreError> {
         const SQL: &str = "
-            select id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+            select id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                    reason_zh, reason_en, assignee
             from reminders
             where state = 'task' and case_id in (select value from json_each($1))

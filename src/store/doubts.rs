@@ -38,7 +38,7 @@ impl Store {
     pub async fn open_questions(&self, now: Timestamp, limit: i64) -> Result<Vec<Open>, StoreError> {
         const SQL: &str = "
             select a.id as attempt, a.way, a.wire_id, a.gateway, a.started_ms, coalesce(a.ended_ms, a.started_ms) as ended_ms, a.asked,
-                   r.id, r.case_id, r.mark, r.recipient, r.text, r.priority, r.due_ms, r.valid_until_ms, r.fallback, r.tries,
+                   r.id, r.case_id, r.mark, r.recipient, r.text, r.priority, r.due_ms, r.decided_ms, r.valid_until_ms, r.fallback, r.tries,
                    r.epoch, r.reason_zh, r.reason_en
             from attempts as a join reminders as r on r.id = a.reminder_id
             where a.ask_ms is not null and a.ask_ms <= $1

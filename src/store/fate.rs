@@ -40,7 +40,7 @@ pub async fn note_fate(
 ) -> Result<Option<Moved>, StoreError> {
     const FIND: &str = "
         select attempts.outcome, reminders.state, attempts.way, reminders.id, case_id, mark, recipient, text, priority, due_ms,
-               valid_until_ms, fallback, tries, reminders.epoch, reason_zh, reason_en
+               decided_ms, valid_until_ms, fallback, tries, reminders.epoch, reason_zh, reason_en
         from attempts join reminders on reminders.id = attempts.reminder_id
         where attempts.id = $1";
     const ATTEMPT: &str = "

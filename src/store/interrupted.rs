@@ -59,7 +59,7 @@ pub async fn settle_interrupted(
         where state = 'attempting' and state in ('claimed', 'attempting') and holder is not $1
           and (select count(*) from attempts where reminder_id = reminders.id and outcome = 'uncertain')
               >= case when way = 'email' then $3 when priority >= 2 then 2 else 1 end
-        returning way, id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+        returning way, id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                   reason_zh, reason_en";
     const HELD: &str = "
         update reminders
@@ -67,7 +67,7 @@ pub async fn settle_interrupted(
             reason_zh = '三次处理时程序都中断,已扣留,请管理员查看',
             reason_en = 'the program ended three times while it had this in hand; held, an administrator has to look'
         where state in ('claimed', 'attempting') and holder is not $1 and crashes + 1 >= $2
-        returning way, id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+        returning way, id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                   reason_zh, reason_en";
     const AGAIN: &str = "
         update reminders set state = 'queued', hold = null, holder = null, lease_until_ms = null, crashes = crashes + 1

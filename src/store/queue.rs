@@ -25,6 +25,7 @@ pub struct Claimed {
     pub text: String,
     pub priority: i64,
     pub due_ms: i64,
+    pub decided_ms: i64,
     pub valid_until_ms: i64,
     pub fallback: String,
     pub tries: i64,
@@ -40,7 +41,6 @@ pub struct Waiting {
     pub claimed: Claimed,
     pub way: String,
     pub not_before_ms: i64,
-    pub decided_ms: i64,
 }
 
 /// A message to a resident or relative.
@@ -179,7 +179,7 @@ impl Store {
                 order by -priority, valid_until_ms, id
                 limit $3
             )
-            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
         // Few at a time and seldom: these may be sorted.
         const PROBE: &str = "
@@ -191,7 +191,7 @@ impl Store {
                 order by epoch, priority desc, valid_until_ms, id
                 limit $3
             )
-            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
         // Critical is 2 or more; a literal, because only that finds the partial index.
         const FALLBACK: &str = "
@@ -204,7 +204,7 @@ impl Store {
                 order by priority desc, valid_until_ms, id
                 limit $3
             )
-            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
         let mut tx = self.begin().await?;
         let claimed = sqlx::query_as(match claim {
@@ -247,7 +247,7 @@ impl Store {
             update reminders
             set state = 'claimed', holder = $2, lease_until_ms = $3, epoch = epoch + 1
             where id = $1 and state = 'queued'
-            returning id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
+            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
         let next: Option<String> = sqlx::query_scalar(NEXT)
             .bind(way.name())
@@ -472,8 +472,8 @@ impl Store {
     /// What is queued already for these cases and has not left yet.
     pub async fn waiting_of(&self, cases: &[&CaseId]) -> Result<Vec<Waiting>, StoreError> {
         const SQL: &str = "
-            select id, case_id, mark, recipient, text, priority, due_ms, valid_until_ms, fallback, tries, epoch,
-                   reason_zh, reason_en, way, not_before_ms, decided_ms
+            select id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
+                   reason_zh, reason_en, way, not_before_ms
             from reminders
             where case_id in (select value from json_each($1)) and state in ('queued', 'claimed')
             order by id";

@@ -24,6 +24,31 @@ async fn of_item(hall: &Hall, case: &CaseId, item: &str) -> Vec<String> {
     told
 }
 
+/// The dates of the mails that have left.
+fn dates(hall: &Hall) -> Vec<String> {
+    let folder = hall.dir.path().join("state/maildir/new");
+    let mails = std::fs::read_dir(folder).unwrap();
+    let date = |raw: String| {
+        raw.lines()
+            .find_map(|line| line.strip_prefix("Date: ").map(str::to_owned))
+    };
+    let mut dates: Vec<String> = mails
+        .filter_map(|mail| date(std::fs::read_to_string(mail.unwrap().path()).unwrap()))
+        .collect();
+    dates.sort();
+    dates
+}
+
+#[tokio::test]
+async fn a_reminder_whose_time_was_over_when_the_case_came_in_is_dated_when_it_came_in() {
+    let hall = Hall::open("2026-03-09 15:00").await;
+    hall.without_digest("2026-03-09").await;
+    certificate(&hall, resident(1)).await;
+    hall.settle().await;
+    // The rung "attention" was for 6 March; in the order of an inbox the mail would stand below that whole weekend.
+    assert_eq!(dates(&hall), ["Mon, 09 Mar 2026 07:00:00 +0000"]);
+}
+
 #[tokio::test]
 async fn a_record_that_expires_is_told_louder_and_higher_up_until_somebody_acts() {
     let hall = Hall::open("2026-02-10 15:00").await;

@@ -93,9 +93,9 @@ impl<'a> Outbox<'a> {
         let Waiting {
             claimed,
             not_before_ms,
-            decided_ms,
             ..
         } = waiting;
+        let decided_ms = claimed.decided_ms;
         let decided = instant_of(decided_ms);
         let row = NewReminder {
             id: String::new(),
@@ -372,6 +372,7 @@ impl Row {
             text: row.text,
             priority: row.priority,
             due_ms: row.due_ms,
+            decided_ms: row.decided_ms,
             valid_until_ms: row.valid_until_ms,
             fallback: row.fallback,
             tries: self.tries,
