@@ -15,7 +15,10 @@ pub enum LockError {
         path = path.display()
     )]
     Held { pid: String, path: PathBuf },
-    #[error("the lock {path} cannot be used", path = path.display())]
+    #[error(
+        "锁文件 {path} 无法使用。请核对 xixin.toml 的 state_dir,以及运行 xixin 的用户能否写入 / the lock {path} cannot be used: check state_dir in xixin.toml, and that the user xixin runs as may write there",
+        path = path.display()
+    )]
     Io { path: PathBuf, source: io::Error },
 }
 

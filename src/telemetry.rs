@@ -29,14 +29,12 @@ pub enum TelemetryError {
 
 /// Starts logs, metrics and the report of panics. Once in a process.
 pub fn start(log: &Log) -> Result<(), TelemetryError> {
-    // The SMPP library logs texts and numbers.
-    let filter =
-        EnvFilter::try_new(format!("{},rusmpp=off,rusmppc=off,rusmpp_core=off", log.filter)).map_err(|source| {
-            TelemetryError::Filter {
-                filter: log.filter.clone(),
-                source,
-            }
-        })?;
+    // The SMPP library logs texts and numbers; that of the daily times says nothing but that it is there.
+    const QUIET: &str = "rusmpp=off,rusmppc=off,rusmpp_core=off,tokio_cron_scheduler=warn";
+    let filter = EnvFilter::try_new(format!("{},{QUIET}", log.filter)).map_err(|source| TelemetryError::Filter {
+        filter: log.filter.clone(),
+        source,
+    })?;
     tracing_subscriber::registry()
         .with(lines(log.format, is_journal(std::io::stderr())).with_filter(filter))
         .try_init()?;

@@ -73,7 +73,10 @@ impl App {
             Err(problems) => {
                 // The whole text goes to whoever asked: it may repeat somebody's number.
                 for problem in problems.iter() {
-                    error!("reload refused: {}; xixin check tells what is wrong", problem.place());
+                    error!(
+                        "reload refused: {}; xixin check tells what is wrong, or xixin doctor",
+                        problem.place()
+                    );
                 }
                 let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 Answer::refused(

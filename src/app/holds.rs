@@ -20,7 +20,7 @@ impl App {
         } else {
             Said::new(
                 format!("{}处暂扣或等待", waits.len()),
-                format!("{} reasons hold messages", waits.len()),
+                format!("reasons that hold messages: {}", waits.len()),
             )
         };
         Ok(Answer::ok(said.zh, said.en, json!({ "holds": waits })))

@@ -114,6 +114,9 @@ pub(super) async fn put_back(args: RestoreArgs, place: Place) -> anyhow::Result<
         ));
     }
     say(
+        "新案件的编号跳过一万,不与备份之后已发出的编号相同 / the numbers of new cases skip ten thousand, so that none is given twice that was given after the backup",
+    );
+    say(
         "启动后全部扣留: 先看 xixin preview,再由人运行 xixin ctl release / after the start everything is held: look at `xixin preview`, then `xixin ctl release`",
     );
     Ok(0)

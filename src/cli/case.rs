@@ -36,7 +36,8 @@ pub(super) struct Args {
 enum Verb {
     /// Opens a case from a JSON document / 立案
     Add {
-        /// The document; - reads standard input / 文件，- 表示标准输入
+        /// The document; - reads standard input. A field that is not known is answered with those there are, and a missing one is named
+        /// / 文件,- 表示标准输入;字段写错会列出可用的,缺少的会指出
         file: PathBuf,
         #[command(flatten)]
         actor: Actor,
@@ -67,7 +68,7 @@ enum Verb {
     /// Carries out a command: `do CASE add_deadline kind=cremation_reissue trigger=2016-12-20` / 办理
     Do {
         case: String,
-        /// The command, e.g. promise, attempt, done, close / 命令
+        /// The command, e.g. promise, attempt, done, close; any other word lists them all, a wrong key those of the command / 命令;写错会列出全部命令或该命令的参数
         command: String,
         /// key=value pairs, or one JSON object; - reads it from standard input and @FILE from a file: write names, numbers and notes
         /// there, since a command line is seen by every user of the machine / 参数;含个人信息时用 - 或 @文件

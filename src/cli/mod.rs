@@ -49,6 +49,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
 use crate::lock::LockError;
 use crate::store::StoreError;
+use crate::vault::BadKey;
 
 pub(crate) const EXIT_FAILED: u8 = 1;
 pub(crate) const EXIT_USAGE: u8 = 2;
@@ -224,7 +225,10 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Restore(args) => backup::put_back(args, place).await,
         Verb::Migrate => migrate(place).await,
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "xixin", &mut std::io::stdout());
+            // Into a buffer first: the library panics when a pipe is closed.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "xixin", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end());
             Ok(0)
         }
     }
@@ -282,7 +286,7 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<Problems>() {
+    if error.is::<Problems>() || error.is::<BadKey>() {
         return EXIT_CONFIG;
     }
     if error.is::<ControlError>() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,6 +77,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     let dossier = export(&app.engine.store, book, &id, by, &reason, now).await?;
     match out {
         Some(folder) => {
+            make(&folder)?;
             for (end, text) in [
                 ("json", serde_json::to_string_pretty(&dossier)?),
                 ("txt", page(book, &dossier)),
@@ -105,6 +106,13 @@ async fn forget(app: &App, person: String, reason: &str, actor: &Actor) -> anyho
         "旧备份中仍有此人: 备份到期即应销毁,恢复时会自动再次删除 / older backups still hold them: destroy these when they expire; a restore erases them again by itself",
     );
     Ok(0)
+}
+
+/// The folder itself, where there is none yet: for its owner only as well.
+fn make(folder: &Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let name = folder.display();
+    made.with_context(|| format!("{name} 无法建立;请换一个文件夹 / cannot be made; name another folder"))
 }
 
 /// For its owner only, and never over something that is there.

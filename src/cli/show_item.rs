@@ -125,16 +125,12 @@ fn more(book: &Rulebook, item: Item<'_>) -> String {
                 });
                 let _ = writeln!(text, "  · {} {at}{check}", leg.said());
             }
-            let place = if escort.from.is_empty() {
-                "-"
-            } else {
-                escort.from.as_str()
-            };
-            let _ = writeln!(
-                text,
-                "  接送地点 / from: {place}; 携带 / bring {}",
-                escort.bring.join(", ")
-            );
+            if !escort.from.is_empty() {
+                let _ = writeln!(text, "  接送地点 / from: {}", escort.from);
+            }
+            if !escort.bring.is_empty() {
+                let _ = writeln!(text, "  携带 / bring: {}", escort.bring.join(", "));
+            }
         }
         Item::Incident(incident) => {
             let _ = writeln!(text, "  {} {}", local(incident.at, &book.zone), incident.what);

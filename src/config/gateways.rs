@@ -243,11 +243,11 @@ fn tencent_region() -> String {
     "ap-guangzhou".to_owned()
 }
 
-fn connections() -> usize {
+pub(super) fn connections() -> usize {
     8
 }
 
-fn timeout_s() -> u64 {
+pub(super) fn timeout_s() -> u64 {
     30
 }
 

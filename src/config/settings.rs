@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::gateways::Gateway;
+use super::gateways::{self, Gateway};
 use super::inbound::Inbound;
 use super::secret::SecretSource;
 use crate::domain::ladder::Way;
@@ -267,8 +267,10 @@ pub struct SmsHttp {
     /// How it is asked what became of an SMS whose fate nobody knows; without it, it is not asked.
     pub query: Option<SmsQuery>,
     /// Requests under way at once at the most, 1 to 100.
+    #[serde(default = "gateways::connections")]
     pub connections: usize,
     /// Seconds for one request, 1 to 300.
+    #[serde(default = "gateways::timeout_s")]
     pub timeout_s: u64,
 }
 

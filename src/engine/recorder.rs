@@ -182,7 +182,7 @@ async fn wait_for_database(engine: &Engine, error: &StoreError) {
     engine.gate.set_outcomes_waiting(Some(error.to_string()));
     // Without the ballast there may be room now; nothing new leaves before it is back.
     if error.is_full() {
-        engine.gate.set_storage_fault(Some(error.to_string()));
+        engine.gate.set_storage_fault(Some(crate::telemetry::chain(error)));
     }
     engine.react(error).await;
     tokio::time::sleep(AGAIN_AFTER).await;

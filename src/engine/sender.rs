@@ -114,7 +114,7 @@ async fn hold(engine: &Engine, error: &StoreError) -> Duration {
         return BUSY_PAUSE;
     }
     error!(error = %crate::telemetry::chain(error), "the queue cannot be read or written; sending is on hold, everything stays queued");
-    engine.gate.set_storage_fault(Some(error.to_string()));
+    engine.gate.set_storage_fault(Some(crate::telemetry::chain(error)));
     engine.react(error).await;
     POLL
 }

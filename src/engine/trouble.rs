@@ -28,7 +28,7 @@ impl Engine {
         if !error.is_storage_fault() {
             return;
         }
-        self.gate.set_storage_fault(Some(error.to_string()));
+        self.gate.set_storage_fault(Some(crate::telemetry::chain(error)));
         self.react(error).await;
     }
 

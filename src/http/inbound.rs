@@ -94,8 +94,10 @@ async fn hear(
             return (StatusCode::UNAUTHORIZED, "").into_response();
         }
         Err(Unheard::Unreadable) => {
+            let form = call.content_type.contains("form-urlencoded");
+            let read_as = if form { "a form" } else { "JSON" };
             warn!(
-                "a call for gateway {gateway} cannot be read; compare its documentation with [sms.gateway.{gateway}.hook]"
+                "a call for gateway {gateway} cannot be read (as {read_as}, after its content-type); compare its documentation with [sms.gateway.{gateway}.hook]"
             );
             return (StatusCode::BAD_REQUEST, "").into_response();
         }

@@ -116,7 +116,7 @@ pub enum StoreError {
     )]
     WrongKey { path: PathBuf },
     #[error(
-        "数据库 {path} 的个人信息已加密,却没有密钥。请从备份取回密钥文件放入 state_dir(xixin.key)或写明 personal_data.key;绝不会另生成一把 / the personal data in {path} is sealed, and there is no key. Bring xixin.key back into state_dir from where its copy is kept, or set personal_data.key; another one is never made in its place",
+        "数据库 {path} 的个人信息已加密,却没有密钥。请把另存的密钥文件放回 state_dir(xixin.key)或写明 personal_data.key;绝不会另生成一把 / the personal data in {path} is sealed, and there is no key. Bring xixin.key back into state_dir from where its copy is kept, or set personal_data.key; another one is never made in its place",
         path = path.display()
     )]
     NoKey { path: PathBuf },

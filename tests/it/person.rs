@@ -68,6 +68,12 @@ fn an_export_tells_everything_once_to_a_supervisor_and_is_noted() {
     assert!(refused.err.contains("this takes a supervisor"), "{refused:?}");
     let refused = export("fang", &[]);
     assert!(refused.err.contains("is not below fang"), "another centre: {refused:?}");
+    let folder = hall.state().join("for-the-resident");
+    export("gu", &["--out", folder.to_str().unwrap()]).good();
+    assert!(
+        folder.join(format!("person-{person}.txt")).is_file(),
+        "the folder is made"
+    );
     let all = export("gu", &["--json"]).json();
     assert_eq!(all["person"]["name"], NAME);
     assert_eq!(all["relatives"][0]["name"], "周明");

@@ -531,7 +531,7 @@ fn a_reopened_case_says_once_where_it_stands() {
     );
     let late = &timeline.reasons("urgent")[0];
     assert!(
-        late.ends_with("1 days 1 h late: the case was closed then and reopened later"),
+        late.ends_with("1 day 1 h late: the case was closed then and reopened later"),
         "{late}"
     );
 }

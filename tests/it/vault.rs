@@ -115,6 +115,17 @@ fn a_wrong_key_is_refused_by_every_verb_and_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_holds_no_key_stops_the_daemon_for_good() {
+    let installation = with_case("");
+    let key = installation.state().join("xixin.key");
+    std::fs::write(&key, "not a key").unwrap();
+    let refused = installation.run(&["serve"]);
+    // The service manager starts it again after any other code.
+    assert_eq!(refused.code, 78, "{refused:?}");
+    assert!(refused.err.contains("openssl rand -hex 32"), "{refused:?}");
+}
+
+#[test]
 fn a_missing_key_is_told_and_never_replaced_by_a_new_one() {
     let installation = with_case("");
     let key = installation.state().join("xixin.key");

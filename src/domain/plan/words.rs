@@ -34,7 +34,10 @@ pub(super) fn when_due(applied: &Applied<'_>, released: Released, missed: u32, n
     }
     said.and(&Said::new(
         format!("代替此前{missed}次"),
-        format!("stands for {missed} earlier times"),
+        match missed {
+            1 => "stands for one earlier time".to_owned(),
+            _ => format!("stands for {missed} earlier times"),
+        },
     ))
 }
 
@@ -91,8 +94,9 @@ pub(crate) fn duration_words(seconds: i64) -> Said {
         .unwrap_or_default();
     let (hours, minutes) = (rounded.get_hours(), rounded.get_minutes());
     match (hours / 24, hours % 24) {
-        (0, 0) => Said::new(format!("{minutes}分钟"), format!("{minutes} minutes")),
+        (0, 0) => Said::new(format!("{minutes}分钟"), format!("{minutes} min")),
         (0, h) => Said::new(format!("{h}小时{minutes}分钟"), format!("{h} h {minutes} min")),
+        (1, h) => Said::new(format!("1天{h}小时"), format!("1 day {h} h")),
         (d, h) => Said::new(format!("{d}天{h}小时"), format!("{d} days {h} h")),
     }
 }
