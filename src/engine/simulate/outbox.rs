@@ -91,9 +91,7 @@ impl<'a> Outbox<'a> {
     pub(super) fn take_over(&mut self, waiting: Waiting, who: String) {
         let Some(way) = Way::parse(&waiting.way) else { return };
         let Waiting {
-            claimed,
-            not_before_ms,
-            ..
+            claimed, not_before_ms, ..
         } = waiting;
         let decided_ms = claimed.decided_ms;
         let decided = instant_of(decided_ms);
