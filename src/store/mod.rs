@@ -485,7 +485,8 @@ async fn unlock_to_write(writer: &SqlitePool, path: &Path, masters: &Masters) ->
     let mut connection = writer.acquire().await.during(action)?;
     match unlock(&mut connection, masters).await {
         Ok((ring, Wrapped::Current)) => return Ok(ring),
-        Ok((_, Wrapped::Old)) | Err(Locked::NeverSealed) => {}
+        // Another process may have made the first keys while this one looked: under the lock it is seen whether any is missing.
+        Ok((_, Wrapped::Old)) | Err(Locked::NeverSealed | Locked::Incomplete) => {}
         Err(locked) => return Err(locked.told(path)),
     }
     drop(connection);
