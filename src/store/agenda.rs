@@ -82,7 +82,7 @@ impl Store {
             select case_id, item from agenda
             where assignee in (select value from json_each($1))
               and day <= $2
-            order by day, start_ms, case_id, item
+            order by day, start_ms nulls first, case_id, item
             limit $3";
         sqlx::query_as(SQL)
             .bind(json(&staff))
@@ -126,7 +126,7 @@ impl Store {
         const SQL: &str = "
             select case_id, item from agenda
             where unit in (select value from json_each($1)) and day < $2
-            order by day, start_ms, case_id, item
+            order by day, start_ms nulls first, case_id, item
             limit $3";
         sqlx::query_as(SQL)
             .bind(json(&units))
@@ -191,7 +191,8 @@ pub async fn replace(tx: &mut Tx, cases: &[(&CaseId, &UnitId, &[Entry])]) -> Res
         insert into agenda (case_id, item, kind, unit, assignee, day, start_ms, end_ms, office)
         select
             value ->> 'case_id', value ->> 'item', value ->> 'kind', value ->> 'unit',
-            value ->> 'assignee', value ->> 'day', value ->> 'start_ms', value ->> 'end_ms', value ->> 'office'
+            value ->> 'assignee', value ->> 'day', cast(value ->> 'start_ms' as bigint),
+            cast(value ->> 'end_ms' as bigint), value ->> 'office'
         from jsonb_each($1)";
     if cases.is_empty() {
         return Ok(());

@@ -75,7 +75,7 @@ async fn blank(tx: &mut Tx, rows: Vec<Row>, by: &str, now: Timestamp) -> Result<
         set body = '', case_id = new.case_id, actor = new.actor, leaf = new.leaf, purge = $2
         from (
             select
-                value ->> 'seq' as seq, value ->> 'case_id' as case_id, value ->> 'actor' as actor,
+                cast(value ->> 'seq' as bigint) as seq, value ->> 'case_id' as case_id, value ->> 'actor' as actor,
                 value ->> 'leaf' as leaf
             from jsonb_each($1)
         ) as new

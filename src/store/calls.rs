@@ -97,7 +97,7 @@ pub async fn change_calls(tx: &mut Tx, changes: &[CallChange]) -> Result<(), Sto
         from (
             select
                 value ->> 'id' as id,
-                value -> 'withdrawn' ->> 'at_ms' as at_ms,
+                cast(value -> 'withdrawn' ->> 'at_ms' as bigint) as at_ms,
                 value -> 'withdrawn' ->> 'zh' as zh,
                 value -> 'withdrawn' ->> 'en' as en,
                 value ->> 'assignee' as assignee

@@ -439,7 +439,7 @@ struct NewRow<'a> {
     matter: &'a str,
     resident: &'a str,
     status: &'static str,
-    live: bool,
+    live: i64,
     priority: i64,
     opened_ms: i64,
 }
@@ -452,7 +452,8 @@ pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
              priority, opened_ms)
         select
             value ->> 'id', value ->> 'facts', 1, 0, 0, 0, value ->> 'unit', value ->> 'owner', value ->> 'matter',
-            value ->> 'resident', value ->> 'status', value ->> 'live', value ->> 'priority', value ->> 'opened_ms'
+            value ->> 'resident', value ->> 'status', cast(value ->> 'live' as bigint), cast(value ->> 'priority' as bigint),
+            cast(value ->> 'opened_ms' as bigint)
         from jsonb_each($1)";
     let residents: Vec<&str> = cases.iter().map(|case| case.party.person.as_str()).collect();
     let keys = make_keys(tx, &residents).await?;
@@ -466,7 +467,7 @@ pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
             matter: case.matter.as_str(),
             resident: case.party.person.as_str(),
             status: status(case),
-            live: case.may_ask(),
+            live: i64::from(case.may_ask()),
             priority: i64::from(case.priority.is_some()),
             opened_ms: case.opened_at.as_millisecond(),
         });
@@ -492,7 +493,7 @@ pub async fn save(tx: &mut Tx, case: &Case, version: i64) -> Result<(), StoreErr
         .bind(case.unit.as_str())
         .bind(case.owner.as_str())
         .bind(status(case))
-        .bind(case.may_ask())
+        .bind(i64::from(case.may_ask()))
         .bind(i64::from(case.priority.is_some()))
         .bind(case.id.as_str())
         .bind(version)
@@ -548,9 +549,9 @@ pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Resu
         from (
             select
                 value ->> 'id' as id,
-                value ->> 'version' as version,
-                value ->> 'wake_ms' as wake_ms,
-                value ->> 'agenda_sum' as agenda_sum
+                cast(value ->> 'version' as bigint) as version,
+                cast(value ->> 'wake_ms' as bigint) as wake_ms,
+                cast(value ->> 'agenda_sum' as bigint) as agenda_sum
             from jsonb_each($1)
         ) as plan
         where cases.id = plan.id and cases.version = plan.version
@@ -566,9 +567,9 @@ pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Resu
 /// The next `count` numbers of the year, e.g. `2026-000017`. A number is never given twice.
 pub async fn next_numbers(tx: &mut Tx, year: i16, count: usize) -> Result<Vec<CaseId>, StoreError> {
     const SQL: &str = "
-        insert into meta (name, value) values ($1, cast($2 as text))
-        on conflict (name) do update set value = cast(cast(meta.value as integer) + $2 as text)
-        returning cast(value as integer)";
+        insert into meta (name, value) values ($1, cast(cast($2 as bigint) as text))
+        on conflict (name) do update set value = cast(cast(meta.value as bigint) + cast($2 as bigint) as text)
+        returning cast(value as bigint)";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let last: i64 = sqlx::query_scalar(SQL)
         .bind(format!("case_number:{year}"))

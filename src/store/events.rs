@@ -96,16 +96,16 @@ impl Store {
     pub(super) async fn keep_first_head(&self) -> Result<(), StoreError> {
         // A row of the older form is never written after one of the present form.
         const FORMED: &str = "
-            select exists (select 1 from (select form from events order by seq desc limit 1) as newest where form = $1)";
+            select count(*) from (select form from events order by seq desc limit 1) as newest where form = $1";
         if self.chain.outside() != Known::Absent {
             return Ok(());
         }
-        let formed: bool = sqlx::query_scalar(FORMED)
+        let formed: i64 = sqlx::query_scalar(FORMED)
             .bind(FORM)
             .fetch_one(self.reader())
             .await
             .during("look for events")?;
-        if !formed {
+        if formed == 0 {
             let head = self.chain_head().await?;
             let chain = Arc::clone(&self.chain);
             let _ = tokio::task::spawn_blocking(move || chain.keep(&head)).await;
@@ -243,10 +243,9 @@ async fn write(
     const INSERT: &str = "
         insert into events (seq, at_ms, case_id, actor, kind, proof, body, form, hash)
         select
-            value ->> 'seq', $2, value ->> 'case_id', $3, value ->> 'kind', value ->> 'proof', value ->> 'body', $4,
+            cast(value ->> 'seq' as bigint), $2, value ->> 'case_id', $3, value ->> 'kind', value ->> 'proof', value ->> 'body', $4,
             value ->> 'hash'
-        from jsonb_each($1)
-        order by key";
+        from jsonb_each($1)";
     let residents = residents_of(tx, cases.iter().map(|(case, _)| *case)).await?;
     let owners: Vec<&str> = residents.values().map(String::as_str).collect();
     let keys = make_keys(tx, &owners).await?;

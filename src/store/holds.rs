@@ -125,7 +125,8 @@ impl Store {
             select cast(sum(sent) as bigint) from guard_days where day >= $1 and day < $2 group by day";
         const ALIKE: &str = "select sum, told from guard_alike where day = $1";
         const TEXTS: &str = "select text, sum, sent, first_ms, trusted from guard_texts";
-        const APPROVED: &str = "select count(*) from (select id from holds where released_ms is not null limit 1)";
+        const APPROVED: &str =
+            "select count(*) from (select id from holds where released_ms is not null limit 1) as one";
         const RELEASED: &str = "
             select id from holds where id in (select value from json_each($1)) and released_ms is not null";
         let during = "read what the guard has counted";
@@ -209,7 +210,7 @@ impl Store {
 
     /// Notes the texts in force: those of a new database are trusted, a changed one is tried first.
     pub async fn note_texts(&self, texts: &[(String, String)]) -> Result<(), StoreError> {
-        const ANY: &str = "select count(*) from (select text from guard_texts limit 1)";
+        const ANY: &str = "select count(*) from (select text from guard_texts limit 1) as one";
         const SQL: &str = "
             insert into guard_texts (text, sum, sent, first_ms, trusted)
             select value ->> 0, value ->> 1, 0, null, $2 from json_each($1)
@@ -330,7 +331,8 @@ pub async fn open(tx: &mut Tx, holds: &[Hold], now: Timestamp) -> Result<(), Sto
     const SQL: &str = "
         insert into holds (id, kind, key, opened_ms, reason_zh, reason_en)
         select
-            value ->> 'id', value ->> 'kind', value ->> 'key', value ->> 'opened_ms', value ->> 'reason_zh', value ->> 'reason_en'
+            value ->> 'id', value ->> 'kind', value ->> 'key', cast(value ->> 'opened_ms' as bigint),
+            value ->> 'reason_zh', value ->> 'reason_en'
         from jsonb_each($1)
         where true
         on conflict (id) do nothing
@@ -396,12 +398,12 @@ pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now:
             set sent = guard_days.sent + excluded.sent, run = guard_days.run + excluded.run";
     const ALIKE: &str = "
         insert into guard_alike (day, sum, told)
-        select $1, key, value from json_each($2)
+        select $1, value ->> 0, cast(value ->> 1 as bigint) from json_each($2)
         where true
         on conflict (day, sum) do update set told = guard_alike.told + excluded.told";
     const TEXTS: &str = "
         update guard_texts set sent = guard_texts.sent + new.n, first_ms = coalesce(guard_texts.first_ms, $2)
-        from (select key as text, value as n from json_each($1)) as new
+        from (select value ->> 0 as text, cast(value ->> 1 as bigint) as n from json_each($1)) as new
         where guard_texts.text = new.text";
     let during = "count what is sent";
     if tally.run > 0 {
@@ -416,14 +418,14 @@ pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now:
     if !tally.alike.is_empty() {
         sqlx::query(ALIKE)
             .bind(day)
-            .bind(json(&tally.alike))
+            .bind(json(&tally.alike.iter().collect::<Vec<_>>()))
             .execute(&mut **tx)
             .await
             .during(during)?;
     }
     if !tally.texts.is_empty() {
         sqlx::query(TEXTS)
-            .bind(json(&tally.texts))
+            .bind(json(&tally.texts.iter().collect::<Vec<_>>()))
             .bind(now.as_millisecond())
             .execute(&mut **tx)
             .await

@@ -91,7 +91,7 @@ pub(super) async fn version(pool: &SqlitePool) -> Result<Version, StoreError> {
 
 /// Whether there are keys in it: then it has been sealed by a master key.
 pub(super) async fn is_sealed(pool: &SqlitePool) -> Result<bool, StoreError> {
-    const KEYS: &str = "select count(*) from (select 1 from keys limit 1)";
+    const KEYS: &str = "select count(*) from (select 1 from keys limit 1) as one";
     let action = "look whether the database is sealed";
     if !has_table(pool, "keys").await.during(action)? {
         return Ok(false);

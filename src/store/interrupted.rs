@@ -42,23 +42,25 @@ pub async fn settle_interrupted(
 ) -> Result<Interrupted, StoreError> {
     const ATTEMPTS: &str = "
         update attempts set outcome = 'uncertain', ended_ms = $2, reason = '程序中断 / interrupted',
-            ask_ms = case when way = 'sms' then $3 end
+            ask_ms = case when way = 'sms' then cast($3 as bigint) end
         where outcome = 'attempting'
-          and reminder_id in (select id from reminders where state in ('claimed', 'attempting') and holder is not $1)";
+          and reminder_id in (
+              select id from reminders where state in ('claimed', 'attempting') and holder is distinct from $1)";
     const ASK: &str = "
         update reminders
         set state = 'uncertain', holder = null, lease_until_ms = null,
             reason_zh = '程序中断,不知是否已发出;正在向短信平台查询',
             reason_en = 'interrupted; nobody knows whether it went out; the gateway is being asked'
-        where state = 'attempting' and state in ('claimed', 'attempting') and holder is not $1 and way = 'sms' and $2 is not null";
+        where state = 'attempting' and state in ('claimed', 'attempting') and holder is distinct from $1 and way = 'sms'
+          and cast($2 as bigint) is not null";
     const DOUBT: &str = "
         update reminders
         set state = 'uncertain', holder = null, lease_until_ms = null, closed_ms = $2,
             reason_zh = '程序中断,不知是否已发出,请人工核实', reason_en = 'interrupted; nobody knows whether it went out, please check'
         -- the second condition says nothing new, but only by it SQLite finds the partial index
-        where state = 'attempting' and state in ('claimed', 'attempting') and holder is not $1
+        where state = 'attempting' and state in ('claimed', 'attempting') and holder is distinct from $1
           and (select count(*) from attempts where reminder_id = reminders.id and outcome = 'uncertain')
-              >= case when way = 'email' then $3 when priority >= 2 then 2 else 1 end
+              >= case when way = 'email' then cast($3 as bigint) when priority >= 2 then 2 else 1 end
         returning way, id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                   reason_zh, reason_en";
     const HELD: &str = "
@@ -66,12 +68,12 @@ pub async fn settle_interrupted(
         set state = 'held', hold = null, holder = null, lease_until_ms = null, crashes = crashes + 1,
             reason_zh = '三次处理时程序都中断,已扣留,请管理员查看',
             reason_en = 'the program ended three times while it had this in hand; held, an administrator has to look'
-        where state in ('claimed', 'attempting') and holder is not $1 and crashes + 1 >= $2
+        where state in ('claimed', 'attempting') and holder is distinct from $1 and crashes + 1 >= $2
         returning way, id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                   reason_zh, reason_en";
     const AGAIN: &str = "
         update reminders set state = 'queued', hold = null, holder = null, lease_until_ms = null, crashes = crashes + 1
-        where state in ('claimed', 'attempting') and holder is not $1";
+        where state in ('claimed', 'attempting') and holder is distinct from $1";
     let now_ms = now.as_millisecond();
     let ask_ms = ask.map(Timestamp::as_millisecond);
     sqlx::query(ATTEMPTS)

@@ -307,7 +307,7 @@ impl From<StoreError> for Locked {
 /// The keys of the hall, and whether they were wrapped by an older master key.
 pub(super) async fn unlock(connection: &mut SqliteConnection, masters: &Masters) -> Result<(Ring, Wrapped), Locked> {
     const SQL: &str = "select owner, wrapped from keys where owner in ($1, $2)";
-    const ANY: &str = "select count(*) from (select 1 from keys limit 1)";
+    const ANY: &str = "select count(*) from (select 1 from keys limit 1) as one";
     let action = "read the keys of the hall";
     let rows: Vec<(String, String)> = sqlx::query_as(SQL)
         .bind(HALL)

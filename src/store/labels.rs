@@ -129,7 +129,7 @@ pub async fn insert(tx: &mut Tx, case: &Case, zone: &TimeZone) -> Result<(), Sto
     const INSERT: &str = "
         insert into labels (case_id, kind, value, number, unit, owner, day)
         select
-            value ->> 'case_id', value ->> 'kind', value ->> 'value', value ->> 'number', value ->> 'unit',
+            value ->> 'case_id', value ->> 'kind', value ->> 'value', cast(value ->> 'number' as bigint), value ->> 'unit',
             value ->> 'owner', value ->> 'day'
         from jsonb_each($1)";
     let labels = labels(case, zone);

@@ -1,6 +1,6 @@
 //! Residents and their relatives.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use sqlx::FromRow;
@@ -173,19 +173,19 @@ pub async fn put(tx: &mut Tx, people: &[&Person]) -> Result<(), StoreError> {
             value ->> 'id', value ->> 'record', value ->> 'relative_of', value ->> 'phone_index', value ->> 'name_index'
         from jsonb_each($1)
         where true
-        order by key
         on conflict (id) do update
         set record = excluded.record, relative_of = excluded.relative_of,
             phone_index = excluded.phone_index, name_index = excluded.name_index";
     if people.is_empty() {
         return Ok(());
     }
-    let ids: Vec<&str> = people.iter().map(|person| person.id.as_str()).collect();
+    // A statement of PostgreSQL does not touch a row twice.
+    let people: BTreeMap<&str, &Person> = people.iter().map(|person| (person.id.as_str(), *person)).collect();
+    let ids: Vec<&str> = people.keys().copied().collect();
     let keys = make_keys(tx, &ids).await?;
     let ring = tx.ring();
     let mut rows = Vec::with_capacity(people.len());
-    for person in people {
-        let id = person.id.as_str();
+    for (id, person) in people {
         let record = serde_json::to_string(person).expect("a record is a plain document");
         rows.push(NewRow {
             id,

@@ -240,7 +240,7 @@ impl Store {
         const NEXT: &str = "
             select id from reminders
             where state = 'queued' and way = $1 and crashes > 0 and not_before_ms <= $2
-              and ($3 = 0 or priority >= 2 and fallback <> '')
+              and (cast($3 as bigint) = 0 or priority >= 2 and fallback <> '')
             order by crashes, priority desc, valid_until_ms, id
             limit 1";
         const CLAIM: &str = "
@@ -324,7 +324,7 @@ impl Store {
                 select way, not_before_ms, due_ms from reminders where state = 'queued'
                 union all
                 select way, not_before_ms, due_ms from reminders where state in ('claimed', 'attempting')
-            )
+            ) as live
             group by way
             order by way";
         sqlx::query_as(SQL)
@@ -364,7 +364,7 @@ impl Store {
     pub async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "
             update reminders set lease_until_ms = $2
-            from (select value ->> 'id' as id, value ->> 'epoch' as epoch from jsonb_each($1)) as ours
+            from (select value ->> 'id' as id, cast(value ->> 'epoch' as bigint) as epoch from jsonb_each($1)) as ours
             where reminders.id = ours.id and reminders.epoch = ours.epoch and reminders.state = 'claimed'";
         let mut tx = self.begin().await?;
         sqlx::query(SQL)
@@ -408,8 +408,8 @@ impl Store {
                 with given as materialized (select value from jsonb_each($1))
                 select
                     value ->> 'reminder_id' as id,
-                    value ->> 'epoch' as epoch,
-                    value ->> 'case_version' as case_version
+                    cast(value ->> 'epoch' as bigint) as epoch,
+                    cast(value ->> 'case_version' as bigint) as case_version
                 from given
             ) as new
             where reminders.id = new.id
@@ -425,9 +425,9 @@ impl Store {
                 (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, gateway, receipt_ms, outcome, judged_ms)
             with given as materialized (select value from jsonb_each($1))
             select
-                value ->> 'id', value ->> 'reminder_id', value ->> 'epoch', $2, $3,
-                value ->> 'wire_id', value ->> 'wire_sha256', value ->> 'gateway', value ->> 'receipt_ms', 'attempting',
-                value ->> 'judged_ms'
+                value ->> 'id', value ->> 'reminder_id', cast(value ->> 'epoch' as bigint), $2, $3,
+                value ->> 'wire_id', value ->> 'wire_sha256', value ->> 'gateway', cast(value ->> 'receipt_ms' as bigint),
+                'attempting', cast(value ->> 'judged_ms' as bigint)
             from given";
         const SERIAL: &str = "
             insert into meta (name, value) values ('sent_serial', '1')
@@ -522,14 +522,14 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
             with given as materialized (select value from jsonb_each($1))
             select
                 value ->> 'id' as id,
-                value ->> 'epoch' as epoch,
+                cast(value ->> 'epoch' as bigint) as epoch,
                 value ->> 'state' as state,
-                value ->> 'not_before_ms' as not_before_ms,
+                cast(value ->> 'not_before_ms' as bigint) as not_before_ms,
                 value ->> 'reason_zh' as reason_zh,
                 value ->> 'reason_en' as reason_en,
-                value ->> 'charged' as charged,
-                value ->> 'closed_ms' as closed_ms,
-                value ->> '$.attempt.id' as attempt
+                cast(value ->> 'charged' as bigint) as charged,
+                cast(value ->> 'closed_ms' as bigint) as closed_ms,
+                jsonb_extract(value, '$.attempt.id') as attempt
             from given
         ) as new
         where reminders.id = new.id
@@ -544,13 +544,13 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
             with given as materialized (select jsonb_extract(value, '$.attempt') as attempt from jsonb_each($1))
             select
                 attempt ->> 'id' as id,
-                attempt ->> 'ended_ms' as ended_ms,
+                cast(attempt ->> 'ended_ms' as bigint) as ended_ms,
                 attempt ->> 'outcome' as outcome,
                 attempt ->> 'blame' as blame,
                 attempt ->> 'reference' as reference,
                 attempt ->> 'reason' as reason,
                 attempt ->> 'provider' as provider,
-                attempt ->> 'ask_ms' as ask_ms
+                cast(attempt ->> 'ask_ms' as bigint) as ask_ms
             from given
             where attempt ->> 'id' is not null
         ) as new

@@ -213,14 +213,13 @@ impl Store {
         const SQL: &str = "
             select r.id, r.case_id, r.mark, r.recipient, r.way, r.text, r.state, r.reason_zh, r.reason_en,
                    r.due_ms, r.decided_ms, r.not_before_ms, r.assignee, r.tries, r.sent_ms
-            -- few are in trouble, many are cases: from the partial index outwards, whatever the statistics say
-            from reminders as r indexed by reminders_trouble
-            cross join cases as c on c.id = r.case_id
+            from reminders as r
             where r.state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt')
               -- what many wait for is told once, not for each of them
               and not (r.state = 'held' and r.hold is not null)
               and r.decided_ms >= $1
-              and c.unit in (select value from json_each($2))
+              -- few are in trouble, many are cases: asked of each row, a case is never where the search begins
+              and (select unit from cases where cases.id = r.case_id) in (select value from json_each($2))
             order by r.decided_ms desc, r.id
             limit 50";
         sqlx::query_as(SQL)
@@ -261,12 +260,11 @@ impl Store {
             select
                 coalesce(sum(case when a.outcome in ('accepted', 'delivered') then 1 else 0 end), 0),
                 coalesce(sum(case when a.outcome in ('refused', 'uncertain', 'bounced') then 1 else 0 end), 0)
-            -- from the attempts of those days outwards, whatever the statistics say
-            from attempts as a indexed by attempts_ended
-            cross join reminders as r on r.id = a.reminder_id
-            cross join cases as c on c.id = r.case_id
+            from attempts as a
             where a.ended_ms >= $1 and a.ended_ms < $2
-              and c.unit in (select value from json_each($3))";
+              -- asked of each attempt of those days: the search never begins with the cases
+              and (select cases.unit from reminders join cases on cases.id = reminders.case_id where reminders.id = a.reminder_id)
+                  in (select value from json_each($3))";
         sqlx::query_as(SQL)
             .bind(from.as_millisecond())
             .bind(to.as_millisecond())
@@ -285,8 +283,9 @@ pub async fn add(tx: &mut Tx, rows: &[&NewReminder]) -> Result<u64, StoreError> 
              due_ms, decided_ms, not_before_ms, valid_until_ms, fallback, assignee)
         select
             value ->> 'id', value ->> 'case_id', value ->> 'mark', value ->> 'recipient', value ->> 'way',
-            value ->> 'text', value ->> 'state', value ->> 'reason_zh', value ->> 'reason_en', value ->> 'priority',
-            value ->> 'due_ms', value ->> 'decided_ms', value ->> 'not_before_ms', value ->> 'valid_until_ms',
+            value ->> 'text', value ->> 'state', value ->> 'reason_zh', value ->> 'reason_en',
+            cast(value ->> 'priority' as bigint), cast(value ->> 'due_ms' as bigint), cast(value ->> 'decided_ms' as bigint),
+            cast(value ->> 'not_before_ms' as bigint), cast(value ->> 'valid_until_ms' as bigint),
             value ->> 'fallback', value ->> 'assignee'
         from jsonb_each($1)
         where true

@@ -118,7 +118,7 @@ impl Store {
             select count(*) from (
                 select 1 from events
                 where kind = 'access' and purge is null and form = 2 and at_ms < $1
-                limit $2)";
+                limit $2) as old";
         let action = "count old records";
         let found: Vec<(String, String, String)> = sqlx::query_as(OLD_ATTEMPTS)
             .bind(attempts.as_millisecond())

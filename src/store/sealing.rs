@@ -286,7 +286,7 @@ impl Store {
         const UPDATE: &str = "
             update events set body = new.body, hash = new.hash
             from (
-                select value ->> 'seq' as seq, value ->> 'body' as body, value ->> 'hash' as hash from json_each($1)
+                select cast(value ->> 'seq' as bigint) as seq, value ->> 'body' as body, value ->> 'hash' as hash from json_each($1)
             ) as new
             where events.seq = new.seq";
         let mut tx = self.begin().await?;

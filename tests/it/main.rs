@@ -52,6 +52,7 @@ mod period_vectors;
 mod person;
 mod plan;
 mod plan_laws;
+mod postgres;
 mod process;
 mod promises;
 mod providers;
