@@ -152,7 +152,7 @@ async fn multiply(app: &App, count: usize) {
             let done = sqlx::query(sql)
                 .bind(Value::from(rows.clone()).to_string())
                 .bind(first.case.id.as_str())
-                .execute(&mut *tx)
+                .execute(tx.sqlite().expect("the benches run on SQLite"))
                 .await;
             done.unwrap_or_else(|error| panic!("rows of {table} can be copied: {error}"));
         }

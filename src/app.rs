@@ -253,6 +253,18 @@ impl App {
         Ok(Self::new(place, clock, store, rules, alone).await)
     }
 
+    /// The service over a database that is open already, for a store on PostgreSQL as the tests have it. No lock keeps others away;
+    /// only who `sends` notes what leaves.
+    pub async fn over(place: Place, store: Store, clock: Arc<dyn Clock>, sends: bool) -> anyhow::Result<Self> {
+        let (loaded, texts) = place.load()?;
+        let mut alone = Alone::none();
+        if sends {
+            alone.sent = open_sent_log(&sent_log_path(&loaded.settings), &store, clock.now()).await?;
+        }
+        let rules = rules_for_service(&place, loaded, texts, &store).await?;
+        Ok(Self::new(place, clock, store, rules, alone).await)
+    }
+
     async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules, alone: Alone) -> Self {
         let Alone {
             lock,

@@ -11,6 +11,16 @@ create function json_each(list text) returns table (key bigint, value text)
     language sql immutable parallel safe
     as $$ select position - 1, element from json_array_elements_text(list::json) with ordinality as each (element, position) $$;
 
+-- The same for a list of objects, which are read once for all their columns.
+create function jsonb_each(list text) returns table (key bigint, value jsonb)
+    language sql immutable parallel safe
+    as $$ select position - 1, element from jsonb_array_elements(list::jsonb) with ordinality as each (element, position) $$;
+
+-- What lies at a path of names, such as `$.attempt.id`; null when nothing does.
+create function jsonb_extract(document jsonb, path text) returns jsonb
+    language sql immutable strict parallel safe
+    as $$ select nullif(document #> string_to_array(substr(path, 3), '.'), 'null') $$;
+
 -- Members of a document that is a text: `->` as JSON, `->>` as a plain text, null when it is missing or null. Numbers come as texts: the
 -- statement says `cast(… as bigint)`.
 create function json_member(document text, name text) returns text
@@ -181,3 +191,6 @@ create table meta (
     name  text collate "C" not null primary key,
     value text collate "C" not null
 );
+
+-- Whoever writes what was read before holds this row, so that nothing it read can have changed when it commits.
+insert into meta (name, value) values ('writer', '');

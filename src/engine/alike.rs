@@ -3,11 +3,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
 use crate::domain::command::Change;
 use crate::domain::ids::{CaseId, MatterId};
 use crate::store::cases::KnownBy;
+use crate::store::db::Connection;
 use crate::store::{During as _, Store, StoreError, cases};
 
 /// By what two requests are taken for the same.
@@ -34,14 +33,14 @@ impl Likeness {
 
 /// The same, outside of any write.
 pub async fn already_open(store: &Store, likenesses: &[Likeness]) -> Result<Vec<(usize, CaseId)>, StoreError> {
-    let mut connection = store.reader().acquire().await.during("reach the database")?;
+    let mut connection = store.reader().snapshot().await.during("reach the database")?;
     repeated(store, &mut connection, likenesses).await
 }
 
 /// Those of `likenesses` that have an open case, by their index, with the first such case.
 pub async fn repeated(
     store: &Store,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     likenesses: &[Likeness],
 ) -> Result<Vec<(usize, CaseId)>, StoreError> {
     let residents: Vec<KnownBy> = likenesses.iter().map(|likeness| likeness.resident.clone()).collect();

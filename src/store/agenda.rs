@@ -10,6 +10,7 @@ use crate::domain::booking::Booking;
 use crate::domain::case::ItemKind;
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::store::cases::json;
+use crate::store::db::{query, query_as};
 use crate::store::{During, Store, StoreError, Tx, instant_of};
 
 #[derive(Serialize)]
@@ -57,7 +58,7 @@ impl Store {
             order by agenda.end_ms, agenda.case_id, agenda.item
             limit $2";
         type Row = (String, String, String, String, i64, i64, String, String);
-        let rows: Vec<Row> = sqlx::query_as(SQL)
+        let rows: Vec<Row> = query_as(SQL)
             .bind(now.as_millisecond())
             .bind(LIMIT)
             .fetch_all(self.reader())
@@ -84,7 +85,7 @@ impl Store {
               and day <= $2
             order by day, start_ms nulls first, case_id, item
             limit $3";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&staff))
             .bind(through.to_string())
             .bind(limit)
@@ -100,7 +101,7 @@ impl Store {
             where assignee in (select value from json_each($1)) and day is null
             order by case_id, item
             limit $2";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&staff))
             .bind(limit)
             .fetch_all(self.reader())
@@ -113,7 +114,7 @@ impl Store {
         const SQL: &str = "
             select count(day), count(*) - count(day) from agenda
             where assignee in (select value from json_each($1)) and (day is null or day <= $2)";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&staff))
             .bind(through.to_string())
             .fetch_one(self.reader())
@@ -128,7 +129,7 @@ impl Store {
             where unit in (select value from json_each($1)) and day < $2
             order by day, start_ms nulls first, case_id, item
             limit $3";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&units))
             .bind(today.to_string())
             .bind(limit)
@@ -148,7 +149,7 @@ impl Store {
             where assignee in (select value from json_each($1)) and day <= $2
             group by assignee
             order by assignee";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&staff))
             .bind(today.to_string())
             .fetch_all(self.reader())
@@ -174,7 +175,7 @@ impl Store {
             where unit in (select value from json_each($1)) and (day is null or day <= $3)
             group by unit
             order by unit";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&units))
             .bind(today.to_string())
             .bind(soon.to_string())
@@ -198,7 +199,7 @@ pub async fn replace(tx: &mut Tx, cases: &[(&CaseId, &UnitId, &[Entry])]) -> Res
         return Ok(());
     }
     let ids: Vec<&str> = cases.iter().map(|(id, ..)| id.as_str()).collect();
-    sqlx::query(DELETE)
+    query(DELETE)
         .bind(json(&ids))
         .execute(&mut **tx)
         .await
@@ -217,7 +218,7 @@ pub async fn replace(tx: &mut Tx, cases: &[(&CaseId, &UnitId, &[Entry])]) -> Res
             office: entry.bound.as_ref().map(|(_, office)| office.as_str()),
         }));
     }
-    sqlx::query(INSERT)
+    query(INSERT)
         .bind(json(&rows))
         .execute(&mut **tx)
         .await

@@ -13,6 +13,7 @@ use crate::domain::event::Event;
 use crate::domain::house::House;
 use crate::domain::text::Said;
 use crate::durable;
+use crate::store::db::Pool;
 use crate::store::keys::Ring;
 use crate::store::verify::Fault;
 use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, events, incarnation, inspect, reading};
@@ -20,8 +21,9 @@ use crate::vault::Masters;
 
 /// Tables whose rows are counted before and after.
 const COUNTED: &str = "
-    select (select count(*) from cases), (select count(*) from people), (select count(*) from reminders),
-           (select count(*) from attempts), (select count(*) from events)";
+    select (select count(*) from cases) as cases, (select count(*) from people) as people,
+           (select count(*) from reminders) as reminders, (select count(*) from attempts) as attempts,
+           (select count(*) from events) as events";
 
 /// So many times more case numbers are left out when nobody knows which were given last.
 const UNREADABLE: i64 = 9;
@@ -29,15 +31,10 @@ const UNREADABLE: i64 = 9;
 /// How many rows a database holds of what matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
 pub struct Counts {
-    #[sqlx(rename = "(select count(*) from cases)")]
     pub cases: i64,
-    #[sqlx(rename = "(select count(*) from people)")]
     pub people: i64,
-    #[sqlx(rename = "(select count(*) from reminders)")]
     pub reminders: i64,
-    #[sqlx(rename = "(select count(*) from attempts)")]
     pub attempts: i64,
-    #[sqlx(rename = "(select count(*) from events)")]
     pub events: i64,
 }
 
@@ -325,7 +322,7 @@ async fn numbers_of(path: &Path) -> Option<Vec<(String, i64)>> {
     if !path.is_file() {
         return Some(Vec::new());
     }
-    let pool = reading(path, 1).await.ok()?;
+    let pool = Pool::Sqlite(reading(path, 1).await.ok()?);
     let given = incarnation::numbers(&pool).await;
     pool.close().await;
     given.ok()

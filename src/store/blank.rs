@@ -10,6 +10,7 @@ use crate::domain::house::House;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
 use crate::store::chain::{Link, Sum};
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::{During, StoreError, Tx, events};
 
 #[derive(FromRow)]
@@ -37,7 +38,7 @@ pub async fn blank_cases(tx: &mut Tx, cases: &[&CaseId], by: &str, now: Timestam
         select seq, at_ms, kind, case_id, actor, proof, body from events
         where case_id in (select value from json_each($1)) and kind = 'fact' and form = 2 and purge is null
         order by seq";
-    let rows: Vec<Row> = sqlx::query_as(SQL)
+    let rows: Vec<Row> = query_as(SQL)
         .bind(json(&cases))
         .fetch_all(&mut **tx)
         .await
@@ -58,7 +59,7 @@ pub async fn blank_access(
         where kind = 'access' and purge is null and form = 2 and at_ms < $1
         order by at_ms, seq
         limit $2";
-    let mut rows: Vec<Row> = sqlx::query_as(SQL)
+    let mut rows: Vec<Row> = query_as(SQL)
         .bind(before.as_millisecond())
         .bind(limit)
         .fetch_all(&mut **tx)
@@ -83,10 +84,7 @@ async fn blank(tx: &mut Tx, rows: Vec<Row>, by: &str, now: Timestamp) -> Result<
     if rows.is_empty() {
         return Ok(0);
     }
-    let purge: i64 = sqlx::query_scalar(NEXT)
-        .fetch_one(&mut **tx)
-        .await
-        .during("number a purge")?;
+    let purge: i64 = query_scalar(NEXT).fetch_one(&mut **tx).await.during("number a purge")?;
     let mut sum = Sum::default();
     let mut blanked = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -115,7 +113,7 @@ async fn blank(tx: &mut Tx, rows: Vec<Row>, by: &str, now: Timestamp) -> Result<
             leaf,
         });
     }
-    sqlx::query(UPDATE)
+    query(UPDATE)
         .bind(json(&blanked))
         .bind(purge)
         .execute(&mut **tx)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::inbound::{body_of, mark_handled};
 use crate::store::{During, Store, StoreError, Tx, commit, instant_of, unreadable};
 
@@ -53,7 +54,7 @@ impl Store {
         let body = serde_json::to_string(&body).expect("plain structures always serialise");
         let during = "keep a mail that came back";
         let mut tx = self.begin().await?;
-        let known: i64 = sqlx::query_scalar(KNOWN)
+        let known: i64 = query_scalar(KNOWN)
             .bind(&row)
             .fetch_one(&mut *tx)
             .await
@@ -61,12 +62,12 @@ impl Store {
         if known > 0 {
             return Ok(Some(id));
         }
-        let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(&mut *tx).await.during(during)?;
+        let waiting: i64 = query_scalar(WAITING).fetch_one(&mut *tx).await.during(during)?;
         if usize::try_from(waiting).is_ok_and(|waiting| waiting >= most) {
             return Ok(None);
         }
         let body = tx.seal(None, body_of(&row), &body).await?;
-        sqlx::query(SQL)
+        query(SQL)
             .bind(&row)
             .bind(now.as_millisecond())
             .bind(BY)
@@ -80,7 +81,7 @@ impl Store {
 
     /// How many wait.
     pub async fn returned_count(&self) -> Result<i64, StoreError> {
-        let waiting = sqlx::query_scalar(WAITING).fetch_one(self.reader()).await;
+        let waiting = query_scalar(WAITING).fetch_one(self.reader()).await;
         waiting.during("count the mail that came back")
     }
 
@@ -91,7 +92,7 @@ impl Store {
             where id >= 'mail:' and id < 'mail;' and handled_ms is null
             order by received_ms, id
             limit $1";
-        let found: Vec<(String, i64)> = sqlx::query_as(SQL)
+        let found: Vec<(String, i64)> = query_as(SQL)
             .bind(limit)
             .fetch_all(self.reader())
             .await
@@ -107,7 +108,7 @@ impl Store {
     pub async fn returned(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
         const SQL: &str = "select body from inbound where id = $1 and provider = 'mail:returned' and body <> ''";
         let row = row(id);
-        let found: Option<String> = sqlx::query_scalar(SQL)
+        let found: Option<String> = query_scalar(SQL)
             .bind(&row)
             .fetch_optional(self.reader())
             .await
@@ -132,7 +133,7 @@ impl Store {
 
 /// How an attempt is known to have ended; `None` when there is none of that id.
 pub async fn outcome_of(tx: &mut Tx, attempt: &str) -> Result<Option<String>, StoreError> {
-    sqlx::query_scalar("select outcome from attempts where id = $1")
+    query_scalar("select outcome from attempts where id = $1")
         .bind(attempt)
         .fetch_optional(&mut **tx)
         .await
@@ -141,7 +142,7 @@ pub async fn outcome_of(tx: &mut Tx, attempt: &str) -> Result<Option<String>, St
 
 /// Notes that a mail has been taken but not delivered yet. Its outcome stays.
 pub async fn note_delay(tx: &mut Tx, attempt: &str, reason: &str) -> Result<(), StoreError> {
-    sqlx::query("update attempts set reason = $2 where id = $1 and outcome = 'accepted'")
+    query("update attempts set reason = $2 where id = $1 and outcome = 'accepted'")
         .bind(attempt)
         .bind(reason)
         .execute(&mut **tx)

@@ -6,6 +6,7 @@ use sqlx::FromRow;
 
 use crate::domain::ids::{CaseId, ReminderId, StaffId};
 use crate::store::cases::json;
+use crate::store::db::{query, query_as};
 use crate::store::queue::Claimed;
 use crate::store::reminders::LedgerRow;
 use crate::store::{During, Store, StoreError, Tx};
@@ -45,7 +46,7 @@ impl Store {
             where state = 'task' and assignee in (select value from json_each($1))
             order by priority desc, due_ms, id
             limit 500";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&staff))
             .fetch_all(self.reader())
             .await
@@ -61,7 +62,7 @@ impl Store {
             where state = 'task' and case_id in (select value from json_each($1))
             order by case_id, due_ms, id
             limit 1000";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&cases))
             .fetch_all(self.reader())
             .await
@@ -77,7 +78,7 @@ impl Store {
             where state = 'task' and case_id in (select value from json_each($1))
             order by case_id, id
             limit 10000";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&cases))
             .fetch_all(self.reader())
             .await
@@ -107,7 +108,7 @@ pub async fn change_calls(tx: &mut Tx, changes: &[CallChange]) -> Result<(), Sto
     if changes.is_empty() {
         return Ok(());
     }
-    sqlx::query(SQL)
+    query(SQL)
         .bind(json(&changes))
         .execute(&mut **tx)
         .await
@@ -120,7 +121,7 @@ pub async fn close_task(tx: &mut Tx, id: &ReminderId, case: &CaseId, now: Timest
     const SQL: &str = "
         update reminders set state = 'task_done', closed_ms = $3
         where id = $1 and case_id = $2 and state = 'task'";
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(id.as_str())
         .bind(case.as_str())
         .bind(now.as_millisecond())
@@ -135,7 +136,7 @@ pub async fn cancel_tasks(tx: &mut Tx, case: &CaseId, now: Timestamp) -> Result<
     const SQL: &str = "
         update reminders set state = 'cancelled', closed_ms = $2, reason_zh = '案件已办结', reason_en = 'the case is closed'
         where case_id = $1 and state = 'task'";
-    sqlx::query(SQL)
+    query(SQL)
         .bind(case.as_str())
         .bind(now.as_millisecond())
         .execute(&mut **tx)

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::store::db::{query, query_scalar};
 use crate::store::reminders::{NewReminder, add};
 use crate::store::{During, Store, StoreError, commit, instant_of};
 
@@ -27,11 +28,7 @@ impl Store {
         let during = "queue a canary";
         let mut tx = self.begin().await?;
         for sql in [ATTEMPTS, ROWS] {
-            sqlx::query(sql)
-                .bind(mark(old))
-                .execute(&mut *tx)
-                .await
-                .during(during)?;
+            query(sql).bind(mark(old)).execute(&mut *tx).await.during(during)?;
         }
         add(&mut tx, &[row]).await?;
         commit(tx, during).await
@@ -42,7 +39,7 @@ impl Store {
         const SQL: &str = "
             select max(closed_ms) from reminders
             where case_id = '' and mark >= 'canary|' and mark < 'canary}' and state in ('accepted', 'delivered')";
-        let last = sqlx::query_scalar::<_, Option<i64>>(SQL).fetch_one(self.reader()).await;
+        let last = query_scalar::<Option<i64>>(SQL).fetch_one(self.reader()).await;
         Ok(last.during("find the last canary")?.map(instant_of))
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
+use crate::store::db::{Connection, query, query_as, query_scalar};
 use crate::store::keys::{Keys, Ring, make_keys};
 use crate::store::{During, Store, StoreError, Tx, instant_of, log_unreadable, unreadable};
 use crate::vault::Place;
@@ -140,7 +141,7 @@ impl Store {
 
     pub async fn case(&self, id: &CaseId) -> Result<Option<StoredCase>, StoreError> {
         const SQL: &str = "select id, facts, version, wake_ms, agenda_sum from cases where id = $1";
-        let row = sqlx::query_as::<_, Row>(SQL)
+        let row = query_as::<Row>(SQL)
             .bind(id.as_str())
             .fetch_optional(self.reader())
             .await;
@@ -156,10 +157,7 @@ impl Store {
         const SQL: &str = "
             select id, facts, version, wake_ms, agenda_sum from cases
             where id in (select value from json_each($1))";
-        let rows = sqlx::query_as::<_, Row>(SQL)
-            .bind(json(&ids))
-            .fetch_all(self.reader())
-            .await;
+        let rows = query_as::<Row>(SQL).bind(json(&ids)).fetch_all(self.reader()).await;
         let rows = self.readable(rows.during("read cases")?).await?;
         Ok(rows
             .into_iter()
@@ -174,7 +172,7 @@ impl Store {
             where wake_ms <= $1
             order by wake_ms, id
             limit $2";
-        let rows = sqlx::query_as::<_, Row>(SQL)
+        let rows = query_as::<Row>(SQL)
             .bind(now.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
@@ -189,7 +187,7 @@ impl Store {
             where wake_ms < $1
             order by wake_ms, id
             limit $2";
-        let rows = sqlx::query_as::<_, Row>(SQL)
+        let rows = query_as::<Row>(SQL)
             .bind(end.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
@@ -204,7 +202,7 @@ impl Store {
             where id > $1 and status <> 'closed'
             order by id
             limit $2";
-        let rows = sqlx::query_as::<_, Row>(SQL)
+        let rows = query_as::<Row>(SQL)
             .bind(after)
             .bind(limit)
             .fetch_all(self.reader())
@@ -226,7 +224,7 @@ impl Store {
             where rules_gen < $1 and live = 1
             order by rules_gen
             limit $2";
-        let rows = sqlx::query_as::<_, Row>(SQL)
+        let rows = query_as::<Row>(SQL)
             .bind(gen_now)
             .bind(limit)
             .fetch_all(self.reader())
@@ -242,7 +240,7 @@ impl Store {
             where id > $1 and live = 1
             order by id
             limit $2";
-        let rows = sqlx::query_as::<_, Row>(SQL)
+        let rows = query_as::<Row>(SQL)
             .bind(after)
             .bind(limit)
             .fetch_all(self.reader())
@@ -258,7 +256,7 @@ impl Store {
                 else wake_ms
             end
             from cases where wake_ms is not null order by wake_ms limit 1";
-        let wake = sqlx::query_scalar::<_, i64>(SQL).fetch_optional(self.reader()).await;
+        let wake = query_scalar::<i64>(SQL).fetch_optional(self.reader()).await;
         Ok(wake.during("find the next wake-up")?.map(instant_of))
     }
 
@@ -269,7 +267,7 @@ impl Store {
             union
             select case_id from agenda where assignee = $1
             order by 1";
-        let ids: Vec<String> = sqlx::query_scalar(SQL)
+        let ids: Vec<String> = query_scalar(SQL)
             .bind(staff.as_str())
             .fetch_all(self.reader())
             .await
@@ -284,7 +282,7 @@ impl Store {
             where owner in (select value from json_each($1)) and status in ('open', 'waiting')
             group by owner
             order by owner";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&staff))
             .fetch_all(self.reader())
             .await
@@ -293,20 +291,25 @@ impl Store {
 
     pub async fn list_cases(&self, filter: &Filter) -> Result<Vec<StoredCase>, StoreError> {
         // Only the filters that are given: an index is of no use to `$1 is null or ...`.
-        let mut sql =
-            QueryBuilder::<Sqlite>::new("select id, facts, version, wake_ms, agenda_sum from cases where true");
-        if let Some(unit) = &filter.unit {
-            sql.push(" and unit = ").push_bind(unit.as_str());
+        let given = [
+            ("unit", filter.unit.as_ref().map(UnitId::as_str)),
+            ("owner", filter.owner.as_ref().map(StaffId::as_str)),
+            ("status", filter.status.as_deref()),
+        ];
+        let given = given.into_iter().filter_map(|(column, value)| Some((column, value?)));
+        let (columns, values): (Vec<&str>, Vec<&str>) = given.unzip();
+        let mut sql = "select id, facts, version, wake_ms, agenda_sum from cases where true".to_owned();
+        for (place, column) in columns.iter().enumerate() {
+            sql += &format!(" and {column} = ${}", place + 1);
         }
-        if let Some(owner) = &filter.owner {
-            sql.push(" and owner = ").push_bind(owner.as_str());
-        }
-        if let Some(status) = &filter.status {
-            sql.push(" and status = ").push_bind(status.as_str());
-        }
-        sql.push(" order by priority desc, opened_ms desc, id limit ")
-            .push_bind(filter.limit);
-        let rows = sql.build_query_as::<Row>().fetch_all(self.reader()).await;
+        sql += &format!(
+            " order by priority desc, opened_ms desc, id limit ${}",
+            columns.len() + 1
+        );
+        let found = values
+            .into_iter()
+            .fold(query_as::<Row>(AssertSqlSafe(sql)), |found, value| found.bind(value));
+        let rows = found.bind(filter.limit).fetch_all(self.reader()).await;
         self.readable(rows.during("list cases")?).await
     }
 
@@ -317,10 +320,7 @@ impl Store {
             where status = 'waiting' and owner in (select value from json_each($1))
             order by opened_ms, id
             limit 500";
-        let rows = sqlx::query_as::<_, Row>(SQL)
-            .bind(json(&owners))
-            .fetch_all(self.reader())
-            .await;
+        let rows = query_as::<Row>(SQL).bind(json(&owners)).fetch_all(self.reader()).await;
         self.readable(rows.during("find the waiting cases")?).await
     }
 
@@ -338,7 +338,7 @@ impl Store {
               and opened_ms >= $2 and opened_ms < $3
             order by opened_ms, id
             limit 500";
-        let rows = sqlx::query_as::<_, Row>(SQL)
+        let rows = query_as::<Row>(SQL)
             .bind(json(&owners))
             .bind(from.as_millisecond())
             .bind(to.as_millisecond())
@@ -354,7 +354,7 @@ impl Store {
             where status in ('open', 'waiting')
             group by unit
             order by unit";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .fetch_all(self.reader())
             .await
             .during("count the open cases")
@@ -379,7 +379,7 @@ pub enum KnownBy {
 
 /// The open cases of residents with one of these numbers, and of residents without a number who have one of these names.
 pub async fn open_cases_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     ring: &Ring,
     known: &[KnownBy],
 ) -> Result<Vec<OpenCase>, StoreError> {
@@ -412,7 +412,7 @@ pub async fn open_cases_of(
         if by.is_empty() {
             continue;
         }
-        let rows: Vec<(String, String, String)> = sqlx::query_as(sql)
+        let rows: Vec<(String, String, String)> = query_as(sql)
             .bind(json(&by.keys().collect::<Vec<_>>()))
             .fetch_all(&mut *connection)
             .await
@@ -472,7 +472,7 @@ pub async fn insert(tx: &mut Tx, cases: &[&Case]) -> Result<(), StoreError> {
             opened_ms: case.opened_at.as_millisecond(),
         });
     }
-    sqlx::query(SQL)
+    query(SQL)
         .bind(json(&rows))
         .execute(&mut **tx)
         .await
@@ -487,7 +487,7 @@ pub async fn save(tx: &mut Tx, case: &Case, version: i64) -> Result<(), StoreErr
         set facts = $1, version = version + 1, wake_ms = $2, unit = $3, owner = $4, status = $5, live = $6, priority = $7
         where id = $8 and version = $9";
     let keys = make_keys(tx, &[case.party.person.as_str()]).await?;
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(facts(case, &keys)?)
         .bind(AT_ONCE_MS)
         .bind(case.unit.as_str())
@@ -515,7 +515,7 @@ pub async fn touch_of(tx: &mut Tx, resident: &PersonId, except: &CaseId) -> Resu
     const SQL: &str = "
         update cases set version = version + 1, wake_ms = $3
         where resident = $1 and id <> $2 and live = 1";
-    sqlx::query(SQL)
+    query(SQL)
         .bind(resident.as_str())
         .bind(except.as_str())
         .bind(AT_ONCE_MS)
@@ -532,7 +532,7 @@ pub async fn touch_others_of(tx: &mut Tx, residents: &[&PersonId], new: &[&CaseI
         where resident in (select value from json_each($1))
           and id not in (select value from json_each($2))
           and live = 1";
-    sqlx::query(SQL)
+    query(SQL)
         .bind(json(&residents))
         .bind(json(&new))
         .execute(&mut **tx)
@@ -556,7 +556,7 @@ pub async fn planned(tx: &mut Tx, planned: &[Planned<'_>], gen_now: i64) -> Resu
         ) as plan
         where cases.id = plan.id and cases.version = plan.version
         returning cases.id";
-    sqlx::query_scalar(SQL)
+    query_scalar(SQL)
         .bind(json(&planned))
         .bind(gen_now)
         .fetch_all(&mut **tx)
@@ -571,7 +571,7 @@ pub async fn next_numbers(tx: &mut Tx, year: i16, count: usize) -> Result<Vec<Ca
         on conflict (name) do update set value = cast(cast(meta.value as bigint) + cast($2 as bigint) as text)
         returning cast(value as bigint)";
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let last: i64 = sqlx::query_scalar(SQL)
+    let last: i64 = query_scalar(SQL)
         .bind(format!("case_number:{year}"))
         .bind(count)
         .fetch_one(&mut **tx)

@@ -2,6 +2,7 @@
 
 use crate::domain::ids::{CaseId, PersonId};
 use crate::store::cases::json;
+use crate::store::db::{query_as, query_scalar};
 use crate::store::events::Sealed;
 use crate::store::reminders::LedgerRow;
 use crate::store::{During, Store, StoreError};
@@ -10,7 +11,7 @@ impl Store {
     /// Whose household a person belongs to: their own, or that of the resident they are a relative of. `None` for somebody unknown.
     pub async fn household_of(&self, person: &PersonId) -> Result<Option<PersonId>, StoreError> {
         const SQL: &str = "select coalesce(relative_of, id) from people where id = $1";
-        let found: Option<String> = sqlx::query_scalar(SQL)
+        let found: Option<String> = query_scalar(SQL)
             .bind(person.as_str())
             .fetch_optional(self.reader())
             .await
@@ -24,7 +25,7 @@ impl Store {
             select id, status from cases
             where resident = $1
             order by id";
-        let found: Vec<(String, String)> = sqlx::query_as(SQL)
+        let found: Vec<(String, String)> = query_as(SQL)
             .bind(resident.as_str())
             .fetch_all(self.reader())
             .await
@@ -43,7 +44,7 @@ impl Store {
             from reminders
             where case_id in (select value from json_each($1))
             order by decided_ms, id";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&cases))
             .fetch_all(self.reader())
             .await
@@ -56,7 +57,7 @@ impl Store {
             select seq, at_ms, case_id, actor, body as sealed, hash from events
             where case_id in (select value from json_each($1)) and kind = 'access'
             order by seq";
-        let mut events: Vec<Sealed> = sqlx::query_as(SQL)
+        let mut events: Vec<Sealed> = query_as(SQL)
             .bind(json(&cases))
             .fetch_all(self.reader())
             .await

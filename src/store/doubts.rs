@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::FromRow;
 
 use crate::store::cases::json;
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::queue::Claimed;
 use crate::store::{During, Store, StoreError, Tx, instant_of};
 
@@ -44,7 +45,7 @@ impl Store {
             where a.ask_ms is not null and a.ask_ms <= $1
             order by a.ask_ms
             limit $2";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(now.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
@@ -55,7 +56,7 @@ impl Store {
     /// When a provider is to be asked next.
     pub async fn next_question(&self) -> Result<Option<Timestamp>, StoreError> {
         const SQL: &str = "select ask_ms from attempts where ask_ms is not null order by ask_ms limit 1";
-        let next = sqlx::query_scalar::<_, i64>(SQL).fetch_optional(self.reader()).await;
+        let next = query_scalar::<i64>(SQL).fetch_optional(self.reader()).await;
         Ok(next.during("find the next question to a provider")?.map(instant_of))
     }
 
@@ -68,7 +69,7 @@ impl Store {
         if reminders.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<Before> = sqlx::query_as(SQL)
+        let rows: Vec<Before> = query_as(SQL)
             .bind(json(&reminders))
             .fetch_all(self.reader())
             .await
@@ -82,7 +83,7 @@ pub async fn ask_again(tx: &mut Tx, attempt: &str, at: Option<Timestamp>) -> Res
     const SQL: &str = "
         update attempts set ask_ms = $2, asked = asked + 1
         where id = $1 and outcome = 'uncertain' and ask_ms is not null";
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(attempt)
         .bind(at.map(Timestamp::as_millisecond))
         .execute(&mut **tx)
@@ -103,7 +104,7 @@ pub async fn leave_doubt(
         update reminders
         set state = $2, not_before_ms = coalesce($3, not_before_ms), reason_zh = $4, reason_en = $5, closed_ms = $6
         where id = $1 and state = 'uncertain'";
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(&row.id)
         .bind(state)
         .bind(not_before.map(Timestamp::as_millisecond))
@@ -118,7 +119,7 @@ pub async fn leave_doubt(
 
 /// The provider's own name for a message, learnt afterwards.
 pub async fn note_reference(tx: &mut Tx, attempt: &str, reference: &str) -> Result<(), StoreError> {
-    sqlx::query("update attempts set reference = $2 where id = $1")
+    query("update attempts set reference = $2 where id = $1")
         .bind(attempt)
         .bind(reference)
         .execute(&mut **tx)

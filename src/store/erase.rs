@@ -12,6 +12,7 @@ use crate::domain::reminder::Recipient;
 use crate::durable;
 use crate::store::blank::blank_cases;
 use crate::store::cases::json;
+use crate::store::db::{query, query_scalar};
 use crate::store::keys::destroy_keys;
 use crate::store::{During, Store, StoreError, Tx};
 
@@ -56,7 +57,7 @@ impl Store {
             .filter_map(|line| line.split_once(' '))
             .map(|(_, id)| id)
             .collect();
-        let found: Vec<String> = sqlx::query_scalar(SQL)
+        let found: Vec<String> = query_scalar(SQL)
             .bind(json(&listed))
             .fetch_all(self.reader())
             .await
@@ -71,7 +72,7 @@ pub async fn on_the_way(tx: &mut Tx, household: &PersonId) -> Result<i64, StoreE
         select count(*) from reminders
         where state in ('claimed', 'attempting')
           and case_id in (select id from cases where resident = $1)";
-    sqlx::query_scalar(SQL)
+    query_scalar(SQL)
         .bind(household.as_str())
         .fetch_one(&mut **tx)
         .await
@@ -105,14 +106,14 @@ pub async fn forget(
     clear_messages(tx, household, &whom, now).await?;
     destroy_keys(tx, person, now).await?;
     if !is_resident {
-        let done = sqlx::query(RELATIVE).bind(person.as_str()).execute(&mut **tx).await;
+        let done = query(RELATIVE).bind(person.as_str()).execute(&mut **tx).await;
         return done.map(|_| 0).during(action);
     }
     for sql in [RELATIVES].into_iter().chain(REST) {
-        let done = sqlx::query(sql).bind(person.as_str()).execute(&mut **tx).await;
+        let done = query(sql).bind(person.as_str()).execute(&mut **tx).await;
         done.during(action)?;
     }
-    let cases: Vec<String> = sqlx::query_scalar(CASES)
+    let cases: Vec<String> = query_scalar(CASES)
         .bind(person.as_str())
         .fetch_all(&mut **tx)
         .await
@@ -138,7 +139,7 @@ async fn clear_messages(tx: &mut Tx, household: &PersonId, whom: &str, now: Time
             select id from reminders
             where case_id in (select id from cases where resident = $1) and recipient like $2)";
     let action = "clear the messages of a person";
-    let cancelled = sqlx::query(CANCEL)
+    let cancelled = query(CANCEL)
         .bind(household.as_str())
         .bind(whom)
         .bind(now.as_millisecond())
@@ -146,11 +147,7 @@ async fn clear_messages(tx: &mut Tx, household: &PersonId, whom: &str, now: Time
         .await;
     cancelled.during(action)?;
     for sql in [REASONS, ATTEMPTS] {
-        let done = sqlx::query(sql)
-            .bind(household.as_str())
-            .bind(whom)
-            .execute(&mut **tx)
-            .await;
+        let done = query(sql).bind(household.as_str()).bind(whom).execute(&mut **tx).await;
         done.during(action)?;
     }
     Ok(())

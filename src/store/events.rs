@@ -15,6 +15,7 @@ use crate::domain::house::House;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
 use crate::store::chain::{FORM, Head, Known, Link, META_HEAD, link};
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::keys::{HALL, make_keys};
 use crate::store::{During, Store, StoreError, Tx, runs};
 use crate::vault::Place;
@@ -54,7 +55,7 @@ impl Store {
             where case_id = $1 and kind <> 'access'
             order by seq desc
             limit $2";
-        let mut events: Vec<Sealed> = sqlx::query_as(SQL)
+        let mut events: Vec<Sealed> = query_as(SQL)
             .bind(case.as_str())
             .bind(limit)
             .fetch_all(self.reader())
@@ -83,7 +84,7 @@ impl Store {
 
     /// The newest event: it stands for all of them.
     pub async fn chain_head(&self) -> Result<Head, StoreError> {
-        let head: Option<(i64, String)> = sqlx::query_as(HEAD)
+        let head: Option<(i64, String)> = query_as(HEAD)
             .fetch_optional(self.reader())
             .await
             .during("read the head of the events")?;
@@ -100,7 +101,7 @@ impl Store {
         if self.chain.outside() != Known::Absent {
             return Ok(());
         }
-        let formed: i64 = sqlx::query_scalar(FORMED)
+        let formed: i64 = query_scalar(FORMED)
             .bind(FORM)
             .fetch_one(self.reader())
             .await
@@ -182,7 +183,7 @@ pub async fn append_all(
 /// The head of the chain, and what speaks against it.
 async fn state(tx: &mut Tx) -> Result<(Head, Vec<Event>), StoreError> {
     type State = (Option<i64>, Option<String>, Option<i64>, Option<String>);
-    let (seq, hash, form, meta): State = sqlx::query_as(STATE)
+    let (seq, hash, form, meta): State = query_as(STATE)
         .bind(META_HEAD)
         .fetch_one(&mut **tx)
         .await
@@ -225,7 +226,7 @@ async fn state(tx: &mut Tx) -> Result<(Head, Vec<Event>), StoreError> {
 
 async fn contains(tx: &mut Tx, head: &Head) -> Result<bool, StoreError> {
     const SQL: &str = "select hash from events where seq = $1";
-    let hash: Option<String> = sqlx::query_scalar(SQL)
+    let hash: Option<String> = query_scalar(SQL)
         .bind(head.seq)
         .fetch_optional(&mut **tx)
         .await
@@ -284,7 +285,7 @@ async fn write(
             });
         }
     }
-    sqlx::query(INSERT)
+    query(INSERT)
         .bind(json(&rows))
         .bind(at_ms)
         .bind(actor)
@@ -302,7 +303,7 @@ async fn residents_of(
 ) -> Result<HashMap<String, String>, StoreError> {
     const SQL: &str = "select id, resident from cases where id in (select value from json_each($1))";
     let ids: Vec<&CaseId> = cases.collect();
-    let rows: Vec<(String, String)> = sqlx::query_as(SQL)
+    let rows: Vec<(String, String)> = query_as(SQL)
         .bind(json(&ids))
         .fetch_all(&mut **tx)
         .await

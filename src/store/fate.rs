@@ -5,6 +5,7 @@ use sqlx::FromRow;
 
 use crate::domain::delivery::{Fate, after_receipt};
 use crate::domain::reminder::State;
+use crate::store::db::{query, query_as};
 use crate::store::queue::Claimed;
 use crate::store::{During, StoreError, Tx};
 
@@ -47,7 +48,7 @@ pub async fn note_fate(
         update attempts set outcome = $2, ended_ms = $3, reason = coalesce($4, reason), ask_ms = null where id = $1";
     const REMINDER: &str = "update reminders set state = $2, closed_ms = $3 where id = $1";
     let action = "note what became of a message";
-    let found: Option<Found> = sqlx::query_as(FIND)
+    let found: Option<Found> = query_as(FIND)
         .bind(attempt)
         .fetch_optional(&mut **tx)
         .await
@@ -57,7 +58,7 @@ pub async fn note_fate(
     let Some(fate) = known.and_then(|known| known.after(fate)) else {
         return Ok(None);
     };
-    sqlx::query(ATTEMPT)
+    query(ATTEMPT)
         .bind(attempt)
         .bind(fate.name())
         .bind(now.as_millisecond())
@@ -67,7 +68,7 @@ pub async fn note_fate(
         .during(action)?;
     let state = State::parse(&found.state).and_then(|state| after_receipt(state, fate));
     if let Some(state) = state {
-        sqlx::query(REMINDER)
+        query(REMINDER)
             .bind(&found.row.id)
             .bind(state.name())
             .bind(now.as_millisecond())

@@ -10,6 +10,7 @@ use sqlx::FromRow;
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::{During, Store, StoreError, Tx, commit, events};
 
 /// Reminders that wait for the next sending hours because of a cap of the day name this as their hold.
@@ -130,14 +131,14 @@ impl Store {
         const RELEASED: &str = "
             select id from holds where id in (select value from json_each($1)) and released_ms is not null";
         let during = "read what the guard has counted";
-        let released = sqlx::query_scalar(RELEASED).bind(json(&held));
+        let released = query_scalar(RELEASED).bind(json(&held));
         let released = released.fetch_all(self.reader()).await;
-        let ways = sqlx::query_as(WAYS).bind(day).fetch_all(self.reader()).await;
-        let before = sqlx::query_scalar(BEFORE).bind(since).bind(day);
+        let ways = query_as(WAYS).bind(day).fetch_all(self.reader()).await;
+        let before = query_scalar(BEFORE).bind(since).bind(day);
         let before = before.fetch_all(self.reader()).await;
-        let alike = sqlx::query_as(ALIKE).bind(day).fetch_all(self.reader()).await;
-        let texts = sqlx::query_as(TEXTS).fetch_all(self.reader()).await;
-        let approved = sqlx::query_scalar::<_, i64>(APPROVED).fetch_one(self.reader()).await;
+        let alike = query_as(ALIKE).bind(day).fetch_all(self.reader()).await;
+        let texts = query_as(TEXTS).fetch_all(self.reader()).await;
+        let approved = query_scalar::<i64>(APPROVED).fetch_one(self.reader()).await;
         Ok(Known {
             ways: ways.during(during)?,
             before: before.during(during)?,
@@ -156,10 +157,7 @@ impl Store {
             from holds
             where released_ms is null
             order by opened_ms, id";
-        sqlx::query_as(SQL)
-            .fetch_all(self.reader())
-            .await
-            .during("read the holds")
+        query_as(SQL).fetch_all(self.reader()).await.during("read the holds")
     }
 
     /// How many reminders wait for each reason.
@@ -176,9 +174,9 @@ impl Store {
             where state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt') and state = 'held' and hold is null
             group by hold";
         let during = "count what is held";
-        let mut held: Vec<HeldCount> = sqlx::query_as(HELD).fetch_all(self.reader()).await.during(during)?;
+        let mut held: Vec<HeldCount> = query_as(HELD).fetch_all(self.reader()).await.during(during)?;
         held.extend(
-            sqlx::query_as::<_, HeldCount>(ALONE)
+            query_as::<HeldCount>(ALONE)
                 .fetch_all(self.reader())
                 .await
                 .during(during)?,
@@ -191,7 +189,7 @@ impl Store {
         const SQL: &str = "
             select id from reminders
             where id in (select value from json_each($1)) and approved is not null";
-        sqlx::query_scalar(SQL)
+        query_scalar(SQL)
             .bind(json(&ids))
             .fetch_all(self.reader())
             .await
@@ -219,9 +217,9 @@ impl Store {
                 set sum = excluded.sum, sent = 0, first_ms = null, trusted = excluded.trusted
                 where guard_texts.sum <> excluded.sum";
         let mut tx = self.begin().await?;
-        let any = sqlx::query_scalar::<_, i64>(ANY).fetch_one(&mut *tx).await;
+        let any = query_scalar::<i64>(ANY).fetch_one(&mut *tx).await;
         let trusted = i64::from(any.during("look for known texts")? == 0);
-        sqlx::query(SQL)
+        query(SQL)
             .bind(json(&texts))
             .bind(trusted)
             .execute(&mut *tx)
@@ -238,12 +236,8 @@ impl Store {
             update reminders set not_before_ms = $2, hold = null
             where hold = $1 and hold is not null and state in ('held', 'queued') and state = 'queued'";
         let mut tx = self.begin().await?;
-        sqlx::query(TRUST)
-            .bind(text)
-            .execute(&mut *tx)
-            .await
-            .during("trust a text")?;
-        sqlx::query(GO)
+        query(TRUST).bind(text).execute(&mut *tx).await.during("trust a text")?;
+        query(GO)
             .bind(format!("{TEXT}{text}"))
             .bind(now.as_millisecond())
             .execute(&mut *tx)
@@ -258,7 +252,7 @@ impl Store {
             update holds set first_ms = $2, first_by = $3, first_reason = $4
             where id = $1 and released_ms is null and first_by is null";
         let mut tx = self.begin().await?;
-        let done = sqlx::query(SQL)
+        let done = query(SQL)
             .bind(id)
             .bind(now.as_millisecond())
             .bind(who)
@@ -293,7 +287,7 @@ impl Store {
         const ALIKE: &str = "delete from guard_alike where day = $1 and sum = $2";
         let during = "release a hold";
         let mut tx = self.begin().await?;
-        let done = sqlx::query(HOLD)
+        let done = query(HOLD)
             .bind(&hold.id)
             .bind(now.as_millisecond())
             .bind(who)
@@ -305,7 +299,7 @@ impl Store {
             return Ok(None);
         }
         let first_by = hold.first_by.as_deref().unwrap_or_default();
-        let rows = sqlx::query(ROWS)
+        let rows = query(ROWS)
             .bind(&hold.id)
             .bind(now.as_millisecond())
             .bind(format!("; 经 {first_by}、{who} 核准发出"))
@@ -314,9 +308,9 @@ impl Store {
             .await
             .during(during)?;
         let anew = match hold.kind.as_str() {
-            "run" => sqlx::query(RUN).bind(day),
-            "failures" => sqlx::query(FAILURES).bind(day).bind(&hold.key).bind(first),
-            _ => sqlx::query(ALIKE).bind(day).bind(&hold.key),
+            "run" => query(RUN).bind(day),
+            "failures" => query(FAILURES).bind(day).bind(&hold.key).bind(first),
+            _ => query(ALIKE).bind(day).bind(&hold.key),
         };
         anew.execute(&mut *tx).await.during(during)?;
         let released = Event::SendingReleased { hold: hold.id.clone() };
@@ -337,7 +331,7 @@ pub async fn open(tx: &mut Tx, holds: &[Hold], now: Timestamp) -> Result<(), Sto
         where true
         on conflict (id) do nothing
         returning id";
-    let new: Vec<String> = sqlx::query_scalar(SQL)
+    let new: Vec<String> = query_scalar(SQL)
         .bind(json(&holds))
         .fetch_all(&mut **tx)
         .await
@@ -358,7 +352,7 @@ pub async fn mark(tx: &mut Tx, marked: &[Marked]) -> Result<(), StoreError> {
     if marked.is_empty() {
         return Ok(());
     }
-    sqlx::query(SQL)
+    query(SQL)
         .bind(json(&marked))
         .execute(&mut **tx)
         .await
@@ -381,7 +375,7 @@ pub async fn let_go_released(tx: &mut Tx, marked: &[Marked], now: Timestamp) -> 
         ) as old
         where reminders.id = old.reminder and reminders.hold = old.id and reminders.state = 'held'
         returning reminders.approved";
-    let gone: Vec<String> = sqlx::query_scalar(SQL)
+    let gone: Vec<String> = query_scalar(SQL)
         .bind(json(&marked))
         .bind(now.as_millisecond())
         .fetch_all(&mut **tx)
@@ -407,7 +401,7 @@ pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now:
         where guard_texts.text = new.text";
     let during = "count what is sent";
     if tally.run > 0 {
-        sqlx::query(DAY)
+        query(DAY)
             .bind(day)
             .bind(way)
             .bind(tally.run)
@@ -416,7 +410,7 @@ pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now:
             .during(during)?;
     }
     if !tally.alike.is_empty() {
-        sqlx::query(ALIKE)
+        query(ALIKE)
             .bind(day)
             .bind(json(&tally.alike.iter().collect::<Vec<_>>()))
             .execute(&mut **tx)
@@ -424,7 +418,7 @@ pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now:
             .during(during)?;
     }
     if !tally.texts.is_empty() {
-        sqlx::query(TEXTS)
+        query(TEXTS)
             .bind(json(&tally.texts.iter().collect::<Vec<_>>()))
             .bind(now.as_millisecond())
             .execute(&mut **tx)
@@ -440,7 +434,7 @@ pub async fn count_ended(tx: &mut Tx, day: &str, way: &str, ended: i64, failed: 
         insert into guard_days (day, way, sent, run, ended, failed) values ($1, $2, 0, 0, $3, $4)
         on conflict (day, way) do update
             set ended = guard_days.ended + excluded.ended, failed = guard_days.failed + excluded.failed";
-    sqlx::query(SQL)
+    query(SQL)
         .bind(day)
         .bind(way)
         .bind(ended)

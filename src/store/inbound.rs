@@ -8,6 +8,7 @@ use crate::domain::delivery::Fate;
 use crate::domain::ids::{CaseId, PersonId};
 use crate::domain::reminder::Recipient;
 use crate::store::cases::json;
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::fate::note_fate;
 use crate::store::{During, Store, StoreError, Tx, commit, log_unreadable};
 use crate::vault::Place;
@@ -65,7 +66,7 @@ impl Store {
             where id >= $1 and id < $2 and look_ms is not null
             order by received_ms, id
             limit 600";
-        let found: Vec<Inbound> = sqlx::query_as(SQL)
+        let found: Vec<Inbound> = query_as(SQL)
             .bind(begins)
             .bind(format!("{begins}~"))
             .fetch_all(self.reader())
@@ -81,7 +82,7 @@ impl Store {
             where handled_ms is null and look_ms is null and provider <> 'mail:returned'
             order by received_ms, id
             limit $1";
-        let found: Vec<Inbound> = sqlx::query_as(SQL)
+        let found: Vec<Inbound> = query_as(SQL)
             .bind(limit)
             .fetch_all(self.reader())
             .await
@@ -94,7 +95,7 @@ impl Store {
         const SQL: &str = "
             select count(*), min(received_ms) from inbound
             where handled_ms is null and look_ms is null and provider <> 'mail:returned'";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .fetch_one(self.reader())
             .await
             .during("count what people have to look at")
@@ -113,7 +114,7 @@ impl Store {
     /// nobody that could still be found.
     pub async fn inbound_unhandled(&self) -> Result<Vec<(String, String)>, StoreError> {
         const SQL: &str = "select id, body from inbound where handled_ms is null and body <> '' order by id";
-        let found: Vec<(String, String)> = sqlx::query_as(SQL)
+        let found: Vec<(String, String)> = query_as(SQL)
             .fetch_all(self.reader())
             .await
             .during("read all that came in")?;
@@ -134,7 +135,7 @@ impl Store {
             where look_ms is not null and look_ms <= $1
             order by look_ms
             limit $2";
-        let found: Vec<Inbound> = sqlx::query_as(SQL)
+        let found: Vec<Inbound> = query_as(SQL)
             .bind(now.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
@@ -147,7 +148,7 @@ impl Store {
     pub async fn look_again(&self, id: &str, at: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update inbound set look_ms = $2 where id = $1 and look_ms is not null";
         let mut tx = self.begin().await?;
-        sqlx::query(SQL)
+        query(SQL)
             .bind(id)
             .bind(at.as_millisecond())
             .execute(&mut *tx)
@@ -166,7 +167,7 @@ impl Store {
             )
             returning id";
         // Asked first, because there is hardly ever one and the write lock is everybody's.
-        let any: i64 = sqlx::query_scalar(ANY)
+        let any: i64 = query_scalar(ANY)
             .bind(now.as_millisecond())
             .fetch_one(self.reader())
             .await
@@ -175,7 +176,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut tx = self.begin().await?;
-        let found: Vec<String> = sqlx::query_scalar(SQL)
+        let found: Vec<String> = query_scalar(SQL)
             .bind(now.as_millisecond())
             .bind(limit)
             .fetch_all(&mut *tx)
@@ -203,7 +204,7 @@ async fn put(tx: &mut Tx, new: &[NewInbound], now: Timestamp) -> Result<u64, Sto
         let body = tx.seal(None, body_of(&one.id), &one.body).await?;
         sealed.push(NewInbound { body, ..one.clone() });
     }
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(json(&sealed))
         .bind(now.as_millisecond())
         .execute(&mut **tx)
@@ -222,7 +223,7 @@ impl Store {
         const NEWEST: &str = "select id from cases where resident = $1 order by opened_ms desc limit 1";
         let recipient = Recipient::Person(person.clone()).to_string();
         for (sql, name) in [(SENT, recipient.as_str()), (NEWEST, resident.as_str())] {
-            let found: Option<String> = sqlx::query_scalar(sql)
+            let found: Option<String> = query_scalar(sql)
                 .bind(name)
                 .fetch_optional(self.reader())
                 .await
@@ -237,7 +238,7 @@ impl Store {
 
 /// Nobody knows whose it is: kept as it came, and looked at by a person from now on.
 pub async fn leave_for_people(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("update inbound set look_ms = null where id = $1 and handled_ms is null")
+    query("update inbound set look_ms = null where id = $1 and handled_ms is null")
         .bind(id)
         .execute(&mut **tx)
         .await
@@ -250,7 +251,7 @@ pub async fn mark_handled(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool,
     // What somebody wrote is kept where it was put, not here.
     const SQL: &str = "
         update inbound set handled_ms = $2, look_ms = null, body = '' where id = $1 and handled_ms is null";
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(id)
         .bind(now.as_millisecond())
         .execute(&mut **tx)
@@ -276,11 +277,7 @@ pub async fn attempt_of(
     let first = reminder.and_then(|name| Some(name.rsplit_once('-')?.0));
     for (sql, name) in [(BY_REFERENCE, reference), (BY_REMINDER, reminder), (BY_REMINDER, first)] {
         let Some(name) = name else { continue };
-        let found = sqlx::query_as(sql)
-            .bind(gateway)
-            .bind(name)
-            .fetch_optional(&mut **tx)
-            .await;
+        let found = query_as(sql).bind(gateway).bind(name).fetch_optional(&mut **tx).await;
         if let Some(found) = found.during("find the message of a report")? {
             return Ok(Some(found));
         }

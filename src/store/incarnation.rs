@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
-use sqlx::sqlite::SqlitePool;
 
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
+use crate::store::db::{Pool, query, query_as, query_scalar};
 use crate::store::runs::set_meta;
 use crate::store::switches::hold;
 use crate::store::{During, Store, StoreError, Tx, events};
@@ -21,17 +21,13 @@ const NUMBERS: i64 = 10_000;
 const CASE_NUMBER: &str = "case_number:";
 
 /// Names a database that has no name yet.
-pub(super) async fn give(pool: &SqlitePool) -> Result<(), StoreError> {
+pub(super) async fn give(pool: &Pool) -> Result<(), StoreError> {
     const SQL: &str = "insert into meta (name, value) values ($1, $2) on conflict (name) do nothing";
     const KNOWN: &str = "select count(*) from meta where name = $1";
     let action = "name the database";
-    let known: i64 = sqlx::query_scalar(KNOWN)
-        .bind(NAME)
-        .fetch_one(pool)
-        .await
-        .during(action)?;
+    let known: i64 = query_scalar(KNOWN).bind(NAME).fetch_one(pool).await.during(action)?;
     if known == 0 {
-        sqlx::query(SQL)
+        query(SQL)
             .bind(NAME)
             .bind(new_name())
             .execute(pool)
@@ -66,7 +62,7 @@ pub async fn skip_numbers(tx: &mut Tx, now: Timestamp, times: i64) -> Result<(),
     let years: BTreeSet<i16> = years.map(|at| Offset::UTC.to_datetime(at).year()).collect();
     let none: Vec<_> = years.iter().map(|year| (format!("{CASE_NUMBER}{year}"), 0)).collect();
     raise_numbers(tx, &none).await?;
-    sqlx::query(SQL)
+    query(SQL)
         .bind(CASE_NUMBER)
         .bind(NUMBERS.saturating_mul(times))
         .execute(&mut **tx)
@@ -76,10 +72,10 @@ pub async fn skip_numbers(tx: &mut Tx, now: Timestamp, times: i64) -> Result<(),
 }
 
 /// The last case numbers of each year.
-pub(super) async fn numbers(pool: &SqlitePool) -> Result<Vec<(String, i64)>, StoreError> {
+pub(super) async fn numbers(pool: &Pool) -> Result<Vec<(String, i64)>, StoreError> {
     const SQL: &str = "
         select name, cast(value as bigint) from meta where substr(name, 1, length($1)) = $1 order by name";
-    sqlx::query_as(SQL)
+    query_as(SQL)
         .bind(CASE_NUMBER)
         .fetch_all(pool)
         .await
@@ -94,7 +90,7 @@ pub(super) async fn raise_numbers(tx: &mut Tx, numbers: &[(String, i64)]) -> Res
         where true
         on conflict (name) do update set value = excluded.value
             where cast(meta.value as bigint) < cast(excluded.value as bigint)";
-    sqlx::query(SQL)
+    query(SQL)
         .bind(json(&numbers))
         .execute(&mut **tx)
         .await

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 
+use crate::store::db::{query, query_as};
 use crate::store::queue::Claimed;
 use crate::store::{During, StoreError, Tx};
 
@@ -76,33 +77,33 @@ pub async fn settle_interrupted(
         where state in ('claimed', 'attempting') and holder is distinct from $1";
     let now_ms = now.as_millisecond();
     let ask_ms = ask.map(Timestamp::as_millisecond);
-    sqlx::query(ATTEMPTS)
+    query(ATTEMPTS)
         .bind(holder)
         .bind(now_ms)
         .bind(ask_ms)
         .execute(&mut **tx)
         .await
         .during("settle interrupted attempts")?;
-    sqlx::query(ASK)
+    query(ASK)
         .bind(holder)
         .bind(ask_ms)
         .execute(&mut **tx)
         .await
         .during("settle messages to be asked about")?;
-    let doubtful = sqlx::query_as(DOUBT)
+    let doubtful = query_as(DOUBT)
         .bind(holder)
         .bind(now_ms)
         .bind(email_doubts_max)
         .fetch_all(&mut **tx)
         .await
         .during("settle interrupted messages")?;
-    let held = sqlx::query_as(HELD)
+    let held = query_as(HELD)
         .bind(holder)
         .bind(CRASHES_MAX)
         .fetch_all(&mut **tx)
         .await
         .during("hold what runs die over")?;
-    let again = sqlx::query(AGAIN)
+    let again = query(AGAIN)
         .bind(holder)
         .execute(&mut **tx)
         .await

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{Sqlite, SqliteConnection, SqliteExecutor, Transaction};
 
 use crate::domain::ids::PersonId;
 use crate::store::cases::json;
 use crate::store::chain::{Chain, Head};
+use crate::store::db::{Connection, On, query, query_as, query_scalar};
 use crate::store::{During as _, Store, StoreError};
 use crate::vault::{
     Cipher, Key, Masters, Place, SealError, Wrapped, fingerprint, is_sealed, name_index, owner_of, phone_index,
@@ -74,7 +74,7 @@ impl Ring {
 
 /// A transaction on the write connection, with what it takes to seal what it writes.
 pub struct Tx {
-    inner: Transaction<'static, Sqlite>,
+    inner: Connection,
     ring: Arc<Ring>,
     pub(super) chain: Arc<Chain>,
     /// The head of the events as this transaction leaves it, when it wrote any.
@@ -82,7 +82,7 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(super) fn new(inner: Transaction<'static, Sqlite>, ring: Arc<Ring>, chain: Arc<Chain>) -> Self {
+    pub(super) fn new(inner: Connection, ring: Arc<Ring>, chain: Arc<Chain>) -> Self {
         Self {
             inner,
             ring,
@@ -122,15 +122,15 @@ impl Tx {
 }
 
 impl Deref for Tx {
-    type Target = SqliteConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &SqliteConnection {
+    fn deref(&self) -> &Connection {
         &self.inner
     }
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         &mut self.inner
     }
 }
@@ -189,27 +189,23 @@ fn broken(place: Place<'_>, why: &str) -> StoreError {
 }
 
 /// The keys that open these texts.
-pub(super) async fn keys_of(
-    executor: impl SqliteExecutor<'_>,
+pub(super) async fn keys_of<'c>(
+    on: impl Into<On<'c>>,
     ring: &Arc<Ring>,
     texts: impl IntoIterator<Item = &str>,
 ) -> Result<Keys, StoreError> {
     let owners: BTreeSet<&str> = texts.into_iter().filter_map(owner_of).collect();
-    read_keys(executor, ring, &owners).await
+    read_keys(on, ring, &owners).await
 }
 
-async fn read_keys(
-    executor: impl SqliteExecutor<'_>,
-    ring: &Arc<Ring>,
-    owners: &BTreeSet<&str>,
-) -> Result<Keys, StoreError> {
+async fn read_keys<'c>(on: impl Into<On<'c>>, ring: &Arc<Ring>, owners: &BTreeSet<&str>) -> Result<Keys, StoreError> {
     const SQL: &str = "select owner, wrapped from keys where owner in (select value from json_each($1))";
     let rows: Vec<(String, Option<String>)> = if owners.iter().all(|owner| *owner == HALL) {
         Vec::new()
     } else {
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(owners))
-            .fetch_all(executor)
+            .fetch_all(on)
             .await
             .during("read the keys of people")?
     };
@@ -248,7 +244,7 @@ pub(super) async fn make_keys(tx: &mut Tx, owners: &[&str]) -> Result<Keys, Stor
 }
 
 async fn add_keys(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     masters: &Masters,
     keys: impl Iterator<Item = (&str, &Key)>,
 ) -> Result<(), StoreError> {
@@ -265,7 +261,7 @@ async fn add_keys(
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(SQL)
+    query(SQL)
         .bind(json(&rows))
         .execute(connection)
         .await
@@ -305,11 +301,11 @@ impl From<StoreError> for Locked {
 }
 
 /// The keys of the hall, and whether they were wrapped by an older master key.
-pub(super) async fn unlock(connection: &mut SqliteConnection, masters: &Masters) -> Result<(Ring, Wrapped), Locked> {
+pub(super) async fn unlock(connection: &mut Connection, masters: &Masters) -> Result<(Ring, Wrapped), Locked> {
     const SQL: &str = "select owner, wrapped from keys where owner in ($1, $2)";
     const ANY: &str = "select count(*) from (select 1 from keys limit 1) as one";
     let action = "read the keys of the hall";
-    let rows: Vec<(String, String)> = sqlx::query_as(SQL)
+    let rows: Vec<(String, String)> = query_as(SQL)
         .bind(HALL)
         .bind(INDEX)
         .fetch_all(&mut *connection)
@@ -317,7 +313,7 @@ pub(super) async fn unlock(connection: &mut SqliteConnection, masters: &Masters)
         .during(action)?;
     let wrapped: HashMap<String, String> = rows.into_iter().collect();
     let (Some(hall), Some(index)) = (wrapped.get(HALL), wrapped.get(INDEX)) else {
-        let any: i64 = sqlx::query_scalar(ANY).fetch_one(connection).await.during(action)?;
+        let any: i64 = query_scalar(ANY).fetch_one(connection).await.during(action)?;
         return Err(if any == 0 {
             Locked::NeverSealed
         } else {
@@ -333,14 +329,14 @@ pub(super) async fn unlock(connection: &mut SqliteConnection, masters: &Masters)
 }
 
 /// The first keys of a database in which nothing was ever sealed.
-pub(super) async fn begin_sealing(connection: &mut SqliteConnection, masters: &Masters) -> Result<Ring, StoreError> {
+pub(super) async fn begin_sealing(connection: &mut Connection, masters: &Masters) -> Result<Ring, StoreError> {
     let (hall, index) = (Key::random(), Key::random());
     add_keys(connection, masters, [(HALL, &hall), (INDEX, &index)].into_iter()).await?;
     Ok(Ring::new(masters.clone(), hall, index))
 }
 
 /// Wraps every key anew with the current master key. What the keys have sealed stays as it is.
-pub(super) async fn rewrap(connection: &mut SqliteConnection, masters: &Masters) -> Result<u64, StoreError> {
+pub(super) async fn rewrap(connection: &mut Connection, masters: &Masters) -> Result<u64, StoreError> {
     const PAGE: &str = "
         select owner, wrapped from keys
         where owner > $1 and wrapped is not null
@@ -353,7 +349,7 @@ pub(super) async fn rewrap(connection: &mut SqliteConnection, masters: &Masters)
     let action = "wrap the keys anew";
     let (mut after, mut done) = (String::new(), 0);
     loop {
-        let page: Vec<(String, String)> = sqlx::query_as(PAGE)
+        let page: Vec<(String, String)> = query_as(PAGE)
             .bind(&after)
             .fetch_all(&mut *connection)
             .await
@@ -373,7 +369,7 @@ pub(super) async fn rewrap(connection: &mut SqliteConnection, masters: &Masters)
                 Err(why) => tracing::error!("the key of {owner} cannot be wrapped anew: {why}"),
             }
         }
-        let written = sqlx::query(UPDATE)
+        let written = query(UPDATE)
             .bind(json(&rows))
             .execute(&mut *connection)
             .await
@@ -399,14 +395,14 @@ pub async fn destroy_keys(tx: &mut Tx, person: &PersonId, now: Timestamp) -> Res
         update cases set version = version + 1, wake_ms = 0, status = 'closed', live = 0
         where resident = $1";
     let action = "destroy the key of a person";
-    let done = sqlx::query(KEYS)
+    let done = query(KEYS)
         .bind(person.as_str())
         .bind(now.as_millisecond())
         .execute(&mut **tx)
         .await
         .during(action)?;
     for sql in [PEOPLE, CASES] {
-        sqlx::query(sql)
+        query(sql)
             .bind(person.as_str())
             .execute(&mut **tx)
             .await

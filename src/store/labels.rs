@@ -11,6 +11,7 @@ use crate::domain::case::Case;
 use crate::domain::ids::{StaffId, UnitId};
 use crate::domain::label::{LabelKind, labels};
 use crate::store::cases::json;
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::keys::make_keys;
 use crate::store::{During, Store, StoreError, Tx, log_unreadable};
 use crate::vault::Place;
@@ -50,7 +51,7 @@ impl Store {
               and unit in (select value from json_each($1))
             group by kind, value
             order by kind, value";
-        let mut counts: Vec<(String, String, i64)> = sqlx::query_as(SQL)
+        let mut counts: Vec<(String, String, i64)> = query_as(SQL)
             .bind(json(&units))
             .bind(from.to_string())
             .bind(to.to_string())
@@ -75,7 +76,7 @@ impl Store {
               and unit in (select value from json_each($1))
             order by case_id, value";
         let kind = LabelKind::Obstacle.name();
-        let rows: Vec<(String, String)> = sqlx::query_as(SQL)
+        let rows: Vec<(String, String)> = query_as(SQL)
             .bind(json(&units))
             .bind(from.to_string())
             .bind(to.to_string())
@@ -103,7 +104,7 @@ impl Store {
             where kind = $2 and owner in (select value from json_each($1))
             order by case_id
             limit $3";
-        sqlx::query_scalar(SQL)
+        query_scalar(SQL)
             .bind(json(&staff))
             .bind(LabelKind::Greet.name())
             .bind(limit)
@@ -116,7 +117,7 @@ impl Store {
 /// Replaces the labels of a case.
 pub async fn replace(tx: &mut Tx, case: &Case, zone: &TimeZone) -> Result<(), StoreError> {
     const DELETE: &str = "delete from labels where case_id = $1";
-    sqlx::query(DELETE)
+    query(DELETE)
         .bind(case.id.as_str())
         .execute(&mut **tx)
         .await
@@ -154,7 +155,7 @@ pub async fn insert(tx: &mut Tx, case: &Case, zone: &TimeZone) -> Result<(), Sto
             day: label.day,
         });
     }
-    sqlx::query(INSERT)
+    query(INSERT)
         .bind(json(&rows))
         .execute(&mut **tx)
         .await

@@ -12,6 +12,7 @@ pub mod calls;
 pub(crate) mod canary;
 pub mod cases;
 mod chain;
+pub mod db;
 pub mod dossier;
 pub mod doubts;
 pub mod erase;
@@ -25,6 +26,7 @@ pub mod interrupted;
 pub mod keys;
 pub mod labels;
 pub mod people;
+pub mod postgres;
 pub mod queue;
 pub mod reminders;
 pub mod retention;
@@ -40,9 +42,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use crate::store::db::{Pool, query, query_scalar};
 use crate::vault::{Masters, Wrapped};
 use keys::{Locked, Ring, begin_sealing, rewrap, unlock};
 
@@ -173,10 +178,11 @@ fn primary_code(error: &sqlx::Error) -> u32 {
     code(error) & 0xff
 }
 
-/// SQLite's extended result code.
+/// SQLite's extended result code; 0 when the error is not SQLite's.
 fn code(error: &sqlx::Error) -> u32 {
     let code = error
         .as_database_error()
+        .filter(|error| error.try_downcast_ref::<SqliteError>().is_some())
         .and_then(|error| error.code()?.parse::<u32>().ok());
     code.unwrap_or(0)
 }
@@ -210,8 +216,8 @@ impl<T> During<T> for Result<T, sqlx::Error> {
 /// The open database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    writer: SqlitePool,
-    reader: SqlitePool,
+    writer: Pool,
+    reader: Pool,
     path: PathBuf,
     ring: Arc<Ring>,
     chain: Arc<chain::Chain>,
@@ -259,6 +265,7 @@ impl Store {
         let writer = first_connection(pool(1), &options).await.map_err(open_error)?;
         check_library(&writer).await?;
         migrate(&writer, path).await?;
+        let writer = Pool::Sqlite(writer);
         incarnation::give(&writer).await?;
         let ring = unlock_to_write(&writer, path, masters).await?;
         let chain = Arc::new(chain::Chain::open(path)?);
@@ -268,7 +275,7 @@ impl Store {
             .map_err(open_error)?;
         let store = Self {
             writer,
-            reader,
+            reader: Pool::Sqlite(reader),
             path: path.to_owned(),
             ring: Arc::new(ring),
             chain,
@@ -298,7 +305,10 @@ impl Store {
         let Some(masters) = masters else {
             return Err(StoreError::NoKey { path: path.to_owned() });
         };
-        let mut connection = pool.acquire().await.during("reach the database")?;
+        let mut connection = Pool::Sqlite(pool.clone())
+            .snapshot()
+            .await
+            .during("reach the database")?;
         let (ring, _) = unlock(&mut connection, masters).await.map_err(|locked| match locked {
             // An upgrade that was interrupted between two of its steps.
             Locked::NeverSealed => StoreError::Older { path: path.to_owned() },
@@ -338,8 +348,8 @@ impl Store {
     /// A store over connections that can only read.
     fn over(pool: SqlitePool, path: &Path, ring: Ring) -> Result<Self, StoreError> {
         Ok(Self {
-            writer: pool.clone(),
-            reader: pool,
+            writer: Pool::Sqlite(pool.clone()),
+            reader: Pool::Sqlite(pool),
             path: path.to_owned(),
             ring: Arc::new(ring),
             chain: Arc::new(chain::Chain::look(path)?),
@@ -364,7 +374,7 @@ impl Store {
         })?;
         let chain = Arc::new(chain::Chain::open(&self.path)?);
         Ok(Self {
-            writer,
+            writer: Pool::Sqlite(writer),
             chain,
             ..self.clone()
         })
@@ -381,11 +391,7 @@ impl Store {
 
     /// Starts a write; it takes the lock at once, so that nothing it read can have changed when it commits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let inner = self
-            .writer
-            .begin_with("begin immediate")
-            .await
-            .during("start a write")?;
+        let inner = self.writer.write().await.during("start a write")?;
         Ok(Tx::new(inner, Arc::clone(&self.ring), Arc::clone(&self.chain)))
     }
 
@@ -393,13 +399,13 @@ impl Store {
         &self.ring
     }
 
-    pub(crate) fn reader(&self) -> &SqlitePool {
+    pub(crate) fn reader(&self) -> &Pool {
         &self.reader
     }
 
     /// Answers when the database can be read.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query_scalar::<_, i64>("select 1")
+        query_scalar::<i64>("select cast(1 as bigint)")
             .fetch_one(&self.reader)
             .await
             .map(|_| ())
@@ -413,7 +419,7 @@ impl Store {
         const ATTEMPTS: &str = "update attempts set outcome = outcome where id = ''";
         let mut tx = self.begin().await?;
         for sql in [REMINDERS, ATTEMPTS] {
-            sqlx::query(sql).execute(&mut *tx).await.during("probe the database")?;
+            query(sql).execute(&mut *tx).await.during("probe the database")?;
         }
         runs::set_meta(&mut tx, "write_probe", "1").await?;
         commit(tx, "probe the database").await
@@ -427,7 +433,7 @@ impl Store {
         now: Timestamp,
         during: &'static str,
     ) -> Result<u64, StoreError> {
-        let any = sqlx::query_scalar::<_, i64>(any)
+        let any = query_scalar::<i64>(any)
             .bind(now.as_millisecond())
             .fetch_one(self.reader())
             .await
@@ -436,7 +442,7 @@ impl Store {
             return Ok(0);
         }
         let mut tx = self.begin().await?;
-        let done = sqlx::query(change).bind(now.as_millisecond()).execute(&mut *tx).await;
+        let done = query(change).bind(now.as_millisecond()).execute(&mut *tx).await;
         let done = done.during(during)?;
         commit(tx, during).await?;
         Ok(done.rows_affected())
@@ -468,7 +474,10 @@ async fn needs_all(pool: &SqlitePool, masters: &Masters) -> Result<bool, StoreEr
         inspect::Version::Newer { .. } => return Ok(false),
         inspect::Version::Current => {}
     }
-    let mut connection = pool.acquire().await.during("reach the database")?;
+    let mut connection = Pool::Sqlite(pool.clone())
+        .snapshot()
+        .await
+        .during("reach the database")?;
     match unlock(&mut connection, masters).await {
         Ok((_, Wrapped::Current)) => {}
         Ok((_, Wrapped::Old)) | Err(Locked::NeverSealed) => return Ok(true),
@@ -479,10 +488,10 @@ async fn needs_all(pool: &SqlitePool, masters: &Masters) -> Result<bool, StoreEr
 }
 
 /// The keys of a database that is written to. In a new one they are made; an old master key gives way to the current one.
-async fn unlock_to_write(writer: &SqlitePool, path: &Path, masters: &Masters) -> Result<Ring, StoreError> {
+async fn unlock_to_write(writer: &Pool, path: &Path, masters: &Masters) -> Result<Ring, StoreError> {
     let action = "unlock the database";
     // Nearly always there is nothing to write, and the write lock is everybody's.
-    let mut connection = writer.acquire().await.during(action)?;
+    let mut connection = writer.snapshot().await.during(action)?;
     match unlock(&mut connection, masters).await {
         Ok((ring, Wrapped::Current)) => return Ok(ring),
         // Another process may have made the first keys while this one looked: under the lock it is seen whether any is missing.
@@ -491,7 +500,7 @@ async fn unlock_to_write(writer: &SqlitePool, path: &Path, masters: &Masters) ->
     }
     drop(connection);
     // The lock comes first: two processes must not both make the first keys.
-    let mut tx = writer.begin_with("begin immediate").await.during(action)?;
+    let mut tx = writer.write().await.during(action)?;
     let ring = match unlock(&mut tx, masters).await {
         Ok((ring, Wrapped::Current)) => ring,
         Ok((ring, Wrapped::Old)) => {

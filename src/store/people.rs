@@ -9,6 +9,7 @@ use crate::domain::ids::PersonId;
 use crate::domain::person::Person;
 use crate::domain::plan::People;
 use crate::store::cases::json;
+use crate::store::db::{query, query_as};
 use crate::store::keys::{Keys, keys_of, make_keys};
 use crate::store::{During, Store, StoreError, Tx, log_unreadable, unreadable};
 use crate::vault::Place;
@@ -33,7 +34,7 @@ pub type Around = HashMap<PersonId, Result<People, StoreError>>;
 impl Store {
     /// The people around each of these residents, or why they cannot be read.
     pub async fn around(&self, residents: &[&PersonId]) -> Result<Around, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(AROUND)
+        let rows: Vec<Row> = query_as(AROUND)
             .bind(json(&residents))
             .fetch_all(self.reader())
             .await
@@ -67,7 +68,7 @@ impl Store {
             where phone_index = $1 and phone_index is not null
             order by id
             limit 20";
-        let found: Vec<(String, String)> = sqlx::query_as(SQL)
+        let found: Vec<(String, String)> = query_as(SQL)
             .bind(self.ring().phone_index(number))
             .fetch_all(self.reader())
             .await
@@ -128,7 +129,7 @@ pub async fn known_residents(tx: &mut Tx, signs: &[Sign]) -> Result<HashMap<Sign
     let index = |(phone, name): &Sign| (ring.phone_index(phone), ring.name_index(name));
     let by_index: HashMap<Sign, &Sign> = signs.iter().map(|sign| (index(sign), sign)).collect();
     let phones: Vec<&str> = by_index.keys().map(|(phone, _)| phone.as_str()).collect();
-    let rows: Vec<(String, String, String)> = sqlx::query_as(RESIDENTS)
+    let rows: Vec<(String, String, String)> = query_as(RESIDENTS)
         .bind(json(&phones))
         .fetch_all(&mut **tx)
         .await
@@ -140,7 +141,7 @@ pub async fn known_residents(tx: &mut Tx, signs: &[Sign]) -> Result<HashMap<Sign
             ids.entry((*sign).clone()).or_insert_with(|| PersonId::from(id));
         }
     }
-    let rows: Vec<Row> = sqlx::query_as(AROUND)
+    let rows: Vec<Row> = query_as(AROUND)
         .bind(json(&ids.values().collect::<Vec<_>>()))
         .fetch_all(&mut **tx)
         .await
@@ -195,7 +196,7 @@ pub async fn put(tx: &mut Tx, people: &[&Person]) -> Result<(), StoreError> {
             name_index: ring.name_index(&person.name),
         });
     }
-    sqlx::query(SQL)
+    query(SQL)
         .bind(json(&rows))
         .execute(&mut **tx)
         .await

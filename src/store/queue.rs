@@ -12,6 +12,7 @@ use sqlx::FromRow;
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::{Priority, Way};
 use crate::store::cases::json;
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::holds::{self, Counted, Tally};
 use crate::store::{During, Store, StoreError, Tx, commit, instant_of};
 
@@ -207,7 +208,7 @@ impl Store {
             returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
         let mut tx = self.begin().await?;
-        let claimed = sqlx::query_as(match claim {
+        let claimed = query_as(match claim {
             Claim::Due => DUE,
             Claim::Probe => PROBE,
             Claim::Fallback => FALLBACK,
@@ -249,7 +250,7 @@ impl Store {
             where id = $1 and state = 'queued'
             returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
                       reason_zh, reason_en";
-        let next: Option<String> = sqlx::query_scalar(NEXT)
+        let next: Option<String> = query_scalar(NEXT)
             .bind(way.name())
             .bind(now.as_millisecond())
             .bind(i64::from(claim == Claim::Fallback))
@@ -258,7 +259,7 @@ impl Store {
             .during("look for what runs may have died over")?;
         let Some(id) = next else { return Ok(None) };
         let mut tx = self.begin().await?;
-        let claimed = sqlx::query_as(CLAIM)
+        let claimed = query_as(CLAIM)
             .bind(id)
             .bind(holder)
             .bind(lease_until.as_millisecond())
@@ -275,7 +276,7 @@ impl Store {
             update reminders set state = 'queued', crashes = 1
             where state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt') and state = 'held' and crashes > 0";
         let mut tx = self.begin().await?;
-        let done = sqlx::query(SQL)
+        let done = query(SQL)
             .execute(&mut *tx)
             .await
             .during("release what runs died over")?;
@@ -290,7 +291,7 @@ impl Store {
             where state = 'queued' and way = $1
             order by not_before_ms
             limit 1";
-        let next = sqlx::query_scalar::<_, i64>(SQL)
+        let next = query_scalar::<i64>(SQL)
             .bind(way.name())
             .fetch_optional(self.reader())
             .await;
@@ -310,10 +311,7 @@ impl Store {
             where state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt') and state in ('held', 'uncertain')
             group by way, state
             order by way, state";
-        sqlx::query_as(SQL)
-            .fetch_all(self.reader())
-            .await
-            .during("count the queue")
+        query_as(SQL).fetch_all(self.reader()).await.during("count the queue")
     }
 
     /// The oldest of the queue, by way.
@@ -327,7 +325,7 @@ impl Store {
             ) as live
             group by way
             order by way";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .fetch_all(self.reader())
             .await
             .during("find the oldest of the queue")
@@ -341,7 +339,7 @@ impl Store {
             where state = 'queued' and way = $1 and priority >= 2 and fallback <> ''
             order by not_before_ms
             limit 1";
-        let next = sqlx::query_scalar::<_, i64>(SQL)
+        let next = query_scalar::<i64>(SQL)
             .bind(way.name())
             .fetch_optional(self.reader())
             .await;
@@ -367,7 +365,7 @@ impl Store {
             from (select value ->> 'id' as id, cast(value ->> 'epoch' as bigint) as epoch from jsonb_each($1)) as ours
             where reminders.id = ours.id and reminders.epoch = ours.epoch and reminders.state = 'claimed'";
         let mut tx = self.begin().await?;
-        sqlx::query(SQL)
+        query(SQL)
             .bind(json(&leases))
             .bind(until.as_millisecond())
             .execute(&mut *tx)
@@ -379,7 +377,7 @@ impl Store {
     /// How many attempts at a reminder have ended without anybody knowing whether it went out.
     pub async fn doubts(&self, reminder: &str) -> Result<i64, StoreError> {
         const SQL: &str = "select count(*) from attempts where reminder_id = $1 and outcome = 'uncertain'";
-        sqlx::query_scalar(SQL)
+        query_scalar(SQL)
             .bind(reminder)
             .fetch_one(self.reader())
             .await
@@ -434,7 +432,7 @@ impl Store {
             on conflict (name) do update set value = cast(cast(meta.value as bigint) + 1 as text)
             returning cast(value as bigint)";
         let mut tx = self.begin().await?;
-        let started: Vec<String> = sqlx::query_scalar(FENCE)
+        let started: Vec<String> = query_scalar(FENCE)
             .bind(json(&attempts))
             .bind(now.as_millisecond())
             .bind(now.as_millisecond().saturating_add(LEASE_LEFT_MIN_MS))
@@ -451,14 +449,14 @@ impl Store {
                 ..attempt.clone()
             })
             .collect();
-        sqlx::query(INSERT)
+        query(INSERT)
             .bind(json(&starting))
             .bind(way.name())
             .bind(now.as_millisecond())
             .execute(&mut *tx)
             .await
             .during("record attempts")?;
-        let serial: i64 = sqlx::query_scalar(SERIAL)
+        let serial: i64 = query_scalar(SERIAL)
             .fetch_one(&mut *tx)
             .await
             .during("number a batch")?;
@@ -477,7 +475,7 @@ impl Store {
             from reminders
             where case_id in (select value from json_each($1)) and state in ('queued', 'claimed')
             order by id";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&cases))
             .fetch_all(self.reader())
             .await
@@ -492,7 +490,7 @@ impl Store {
             where recipient in (select value from json_each($1)) and sent_ms >= $2
               and state in ('attempting', 'accepted', 'delivered', 'uncertain', 'no_receipt')
               and sent_ms is not null and substr(recipient, 1, 7) = 'person:'";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(json(&recipients))
             .bind(since.as_millisecond())
             .fetch_all(self.reader())
@@ -559,13 +557,13 @@ pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError>
         return Ok(());
     }
     let list = json(&verdicts);
-    sqlx::query(REMINDERS)
+    query(REMINDERS)
         .bind(&list)
         .execute(&mut **tx)
         .await
         .during("record outcomes")?;
     if verdicts.iter().any(|verdict| verdict.attempt.is_some()) {
-        sqlx::query(ATTEMPTS)
+        query(ATTEMPTS)
             .bind(&list)
             .execute(&mut **tx)
             .await

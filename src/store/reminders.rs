@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use crate::domain::ids::{CaseId, ReminderId, UnitId};
 use crate::domain::reminder::{Decided, Decision, State};
 use crate::store::cases::json;
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::{During, Store, StoreError, Tx, instant_of};
 
 /// A decision on its way into the ledger.
@@ -98,7 +99,7 @@ impl Store {
         const SQL: &str = "
             select case_id, mark, recipient, state from reminders
             where case_id in (select value from json_each($1))";
-        let rows: Vec<(String, String, String, String)> = sqlx::query_as(SQL)
+        let rows: Vec<(String, String, String, String)> = query_as(SQL)
             .bind(json(&cases))
             .fetch_all(self.reader())
             .await
@@ -125,7 +126,7 @@ impl Store {
             where case_id = $1
             order by decided_ms desc, due_ms desc, id
             limit $2";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(case.as_str())
             .bind(limit)
             .fetch_all(self.reader())
@@ -147,7 +148,7 @@ impl Store {
             where decided_ms >= $1 and decided_ms < $2
             order by decided_ms, id
             limit $3";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(from.as_millisecond())
             .bind(to.as_millisecond())
             .bind(limit)
@@ -159,7 +160,7 @@ impl Store {
     /// The instant of the newest decision.
     pub async fn newest_decision(&self) -> Result<Option<Timestamp>, StoreError> {
         const SQL: &str = "select decided_ms from reminders order by decided_ms desc limit 1";
-        let newest = sqlx::query_scalar::<_, i64>(SQL).fetch_optional(self.reader()).await;
+        let newest = query_scalar::<i64>(SQL).fetch_optional(self.reader()).await;
         Ok(newest.during("find the newest decision")?.map(instant_of))
     }
 
@@ -170,7 +171,7 @@ impl Store {
                    due_ms, decided_ms, not_before_ms, assignee, tries, sent_ms
             from reminders
             where id = $1";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(id.as_str())
             .fetch_optional(self.reader())
             .await
@@ -184,7 +185,7 @@ impl Store {
             where reminder_id = $1
             order by started_ms, id
             limit 100";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(reminder.as_str())
             .fetch_all(self.reader())
             .await
@@ -200,7 +201,7 @@ impl Store {
                   select max(mark) from reminders
                   where case_id = '' and recipient = $1 and mark < $2
                     and state in ('accepted', 'delivered', 'uncertain', 'skipped')), '')";
-        sqlx::query_scalar(SQL)
+        query_scalar(SQL)
             .bind(recipient)
             .bind(mark)
             .fetch_one(self.reader())
@@ -222,7 +223,7 @@ impl Store {
               and (select unit from cases where cases.id = r.case_id) in (select value from json_each($2))
             order by r.decided_ms desc, r.id
             limit 50";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(since.as_millisecond())
             .bind(json(&units))
             .fetch_all(self.reader())
@@ -241,7 +242,7 @@ impl Store {
               and recipient in (select value from json_each($2))
             order by mark desc, recipient
             limit 50";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(mark)
             .bind(json(&recipients))
             .fetch_all(self.reader())
@@ -265,7 +266,7 @@ impl Store {
               -- asked of each attempt of those days: the search never begins with the cases
               and (select cases.unit from reminders join cases on cases.id = reminders.case_id where reminders.id = a.reminder_id)
                   in (select value from json_each($3))";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .bind(from.as_millisecond())
             .bind(to.as_millisecond())
             .bind(json(&units))
@@ -293,7 +294,7 @@ pub async fn add(tx: &mut Tx, rows: &[&NewReminder]) -> Result<u64, StoreError> 
     if rows.is_empty() {
         return Ok(0);
     }
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(json(&rows))
         .execute(&mut **tx)
         .await
@@ -314,7 +315,7 @@ pub async fn add_heirs(tx: &mut Tx, rows: &[NewReminder]) -> Result<(), StoreErr
           and state not in ('cancelled', 'superseded', 'skipped', 'refused', 'bounced')";
     for row in rows {
         let same = row.mark.rfind('|').map_or(row.mark.as_str(), |end| &row.mark[..=end]);
-        let told: i64 = sqlx::query_scalar(SQL)
+        let told: i64 = query_scalar(SQL)
             .bind(&row.case_id)
             .bind(&row.recipient)
             .bind(&row.text)

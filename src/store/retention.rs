@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use crate::domain::ids::PersonId;
 use crate::store::cases::json;
+use crate::store::db::{query, query_as, query_scalar};
 use crate::store::{During, Store, StoreError, Tx};
 
 /// What was taken away in one go.
@@ -99,7 +100,7 @@ const OLD_INBOUND: &str = "
 impl Store {
     /// The next of the closed cases whose period is over, by their numbers.
     pub async fn old_cases(&self, before: Timestamp, after: &str, limit: i64) -> Result<Vec<OldCase>, StoreError> {
-        sqlx::query_as(OLD_CASES)
+        query_as(OLD_CASES)
             .bind(before.as_millisecond())
             .bind(after)
             .bind(limit)
@@ -120,19 +121,19 @@ impl Store {
                 where kind = 'access' and purge is null and form = 2 and at_ms < $1
                 limit $2) as old";
         let action = "count old records";
-        let found: Vec<(String, String, String)> = sqlx::query_as(OLD_ATTEMPTS)
+        let found: Vec<(String, String, String)> = query_as(OLD_ATTEMPTS)
             .bind(attempts.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
             .await
             .during(action)?;
-        let texts: Vec<(String, String, String)> = sqlx::query_as(OLD_INBOUND)
+        let texts: Vec<(String, String, String)> = query_as(OLD_INBOUND)
             .bind(inbound.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
             .await
             .during(action)?;
-        let views: i64 = sqlx::query_scalar(ACCESS)
+        let views: i64 = query_scalar(ACCESS)
             .bind(access.as_millisecond())
             .bind(limit)
             .fetch_one(self.reader())
@@ -166,7 +167,7 @@ pub async fn take_cases(
         "delete from cases where id in (select value from json_each($1))",
     ];
     let action = "take old cases away";
-    let old: Vec<OldCase> = sqlx::query_as(OLD_CASES)
+    let old: Vec<OldCase> = query_as(OLD_CASES)
         .bind(before.as_millisecond())
         .bind(after)
         .bind(limit)
@@ -175,17 +176,13 @@ pub async fn take_cases(
         .during(action)?;
     let ids: Vec<&str> = old.iter().map(|case| case.id.as_str()).collect();
     let ids = json(&ids);
-    let facts: Vec<(String, String)> = sqlx::query_as(FACTS)
-        .bind(&ids)
-        .fetch_all(&mut **tx)
-        .await
-        .during(action)?;
+    let facts: Vec<(String, String)> = query_as(FACTS).bind(&ids).fetch_all(&mut **tx).await.during(action)?;
     let mut tally = Tally::new();
     for (id, facts) in &facts {
         tally.add(&[id, facts]);
     }
     for sql in DELETE {
-        sqlx::query(sql).bind(&ids).execute(&mut **tx).await.during(action)?;
+        query(sql).bind(&ids).execute(&mut **tx).await.during(action)?;
     }
     Ok((tally.gone(), old))
 }
@@ -196,7 +193,7 @@ pub async fn without_case(tx: &mut Tx, residents: &[&str]) -> Result<Vec<PersonI
         select value from json_each($1)
         where not exists (select 1 from cases where cases.resident = value)
         order by value";
-    let ids: Vec<String> = sqlx::query_scalar(SQL)
+    let ids: Vec<String> = query_scalar(SQL)
         .bind(json(&residents))
         .fetch_all(&mut **tx)
         .await
@@ -209,7 +206,7 @@ pub async fn take_people(tx: &mut Tx, residents: &[PersonId]) -> Result<(), Stor
     const RELATIVES: &str = "delete from people where relative_of in (select value from json_each($1))";
     const RESIDENTS: &str = "delete from people where id in (select value from json_each($1))";
     for sql in [RELATIVES, RESIDENTS] {
-        let done = sqlx::query(sql).bind(json(&residents)).execute(&mut **tx).await;
+        let done = query(sql).bind(json(&residents)).execute(&mut **tx).await;
         done.during("take people away")?;
     }
     Ok(())
@@ -251,7 +248,7 @@ async fn take(
     limit: i64,
 ) -> Result<(), StoreError> {
     let action = "take old records away";
-    let rows: Vec<(String, String, String)> = sqlx::query_as(find)
+    let rows: Vec<(String, String, String)> = query_as(find)
         .bind(before.as_millisecond())
         .bind(limit)
         .fetch_all(&mut **tx)
@@ -261,7 +258,7 @@ async fn take(
     for (id, one, other) in &rows {
         tally.add(&[id, one, other]);
     }
-    sqlx::query(delete)
+    query(delete)
         .bind(json(&ids))
         .execute(&mut **tx)
         .await

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::store::db::{query, query_scalar};
 use crate::store::{During, Store, StoreError, Tx};
 use crate::vault::Place;
 
@@ -9,7 +10,7 @@ impl Store {
     /// Whether a slot of a schedule has been claimed.
     pub async fn is_claimed(&self, name: &str, slot: &str) -> Result<bool, StoreError> {
         const SQL: &str = "select count(*) from runs where name = $1 and slot = $2";
-        let count = sqlx::query_scalar::<_, i64>(SQL)
+        let count = query_scalar::<i64>(SQL)
             .bind(name)
             .bind(slot)
             .fetch_one(self.reader())
@@ -20,7 +21,7 @@ impl Store {
     /// The last claimed slot of a schedule before `slot`.
     pub async fn slot_before(&self, name: &str, slot: &str) -> Result<Option<String>, StoreError> {
         const SQL: &str = "select slot from runs where name = $1 and slot < $2 order by slot desc limit 1";
-        let last = sqlx::query_scalar(SQL)
+        let last = query_scalar(SQL)
             .bind(name)
             .bind(slot)
             .fetch_optional(self.reader())
@@ -30,7 +31,7 @@ impl Store {
 
     pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
         const SQL: &str = "select value from meta where name = $1";
-        sqlx::query_scalar(SQL)
+        query_scalar(SQL)
             .bind(name)
             .fetch_optional(self.reader())
             .await
@@ -67,7 +68,7 @@ impl Store {
 }
 
 async fn read_generation(tx: &mut Tx) -> Result<Option<(i64, String)>, StoreError> {
-    let value: Option<String> = sqlx::query_scalar("select value from meta where name = 'rules'")
+    let value: Option<String> = query_scalar("select value from meta where name = 'rules'")
         .fetch_optional(&mut **tx)
         .await
         .during("read the generation of the rules")?;
@@ -81,7 +82,7 @@ pub async fn set_meta(tx: &mut Tx, name: &str, value: &str) -> Result<(), StoreE
     const SQL: &str = "
         insert into meta (name, value) values ($1, $2)
         on conflict (name) do update set value = excluded.value";
-    sqlx::query(SQL)
+    query(SQL)
         .bind(name)
         .bind(value)
         .execute(&mut **tx)
@@ -110,7 +111,7 @@ pub async fn claim_slot(tx: &mut Tx, name: &str, slot: &str, now: Timestamp, hol
     const SQL: &str = "
         insert into runs (name, slot, claimed_ms, holder) values ($1, $2, $3, $4)
         on conflict (name, slot) do nothing";
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(name)
         .bind(slot)
         .bind(now.as_millisecond())

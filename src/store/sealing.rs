@@ -5,11 +5,12 @@
 //! chain of hashes covers what is stored and is drawn anew over the sealed bodies. What the old chain stood at is kept.
 
 use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::domain::person::Person;
 use crate::store::cases::json;
 use crate::store::chain::{GENESIS, seal_old as seal};
+use crate::store::db::{Connection, Pool, query, query_as, query_scalar};
 use crate::store::keys::{HALL, Keys, make_keys};
 use crate::store::runs::{set_meta, set_sealed};
 use crate::store::{During as _, Store, StoreError, commit, labels, people};
@@ -67,9 +68,9 @@ struct SealedEvent {
 }
 
 /// Whether rows may still be plain.
-pub(super) async fn has_plain(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+pub(super) async fn has_plain(connection: &mut Connection) -> Result<bool, StoreError> {
     const SQL: &str = "select count(*) from meta where name = $1";
-    let begun: i64 = sqlx::query_scalar(SQL)
+    let begun: i64 = query_scalar(SQL)
         .bind(STATE)
         .fetch_one(connection)
         .await
@@ -109,7 +110,9 @@ impl Store {
     async fn write_anew(&self, rewrite: bool) -> Result<(), StoreError> {
         if rewrite {
             tracing::info!("the database is written anew, without the traces of what was written before it was sealed");
-            sqlx::query("vacuum").execute(&self.writer).await.during(ACTION)?;
+            if let Pool::Sqlite(writer) = &self.writer {
+                sqlx::query("vacuum").execute(writer).await.during(ACTION)?;
+            }
         }
         if self.scrub().await? {
             let mut tx = self.begin().await?;
@@ -125,10 +128,13 @@ impl Store {
     }
 
     /// Empties the write-ahead log, so that what was overwritten in the database is in no file any more. False when somebody still
-    /// reads from it.
+    /// reads from it. What PostgreSQL keeps of its log is for those who run the server to say.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
+        let Pool::Sqlite(writer) = &self.writer else {
+            return Ok(true);
+        };
         let (busy, ..): (i64, i64, i64) = sqlx::query_as("pragma wal_checkpoint(truncate)")
-            .fetch_one(&self.writer)
+            .fetch_one(writer)
             .await
             .during("empty the write-ahead log")?;
         Ok(busy == 0)
@@ -207,11 +213,7 @@ impl Store {
         let (mut done, mut after) = (0, String::new());
         loop {
             let mut tx = self.begin().await?;
-            let rows: Vec<Plain> = sqlx::query_as(select)
-                .bind(&after)
-                .fetch_all(&mut *tx)
-                .await
-                .during(ACTION)?;
+            let rows: Vec<Plain> = query_as(select).bind(&after).fetch_all(&mut *tx).await.during(ACTION)?;
             let Some((last, ..)) = rows.last() else {
                 return Ok(done);
             };
@@ -219,7 +221,7 @@ impl Store {
             let owners: Vec<&str> = rows.iter().map(|(_, owner, _)| owner.as_str()).collect();
             let keys = make_keys(&mut tx, &owners).await?;
             let sealed: Result<Vec<Sealed>, StoreError> = rows.iter().map(|row| seal(&keys, row)).collect();
-            let written = sqlx::query(update).bind(json(&sealed?)).execute(&mut *tx).await;
+            let written = query(update).bind(json(&sealed?)).execute(&mut *tx).await;
             done += written.during(ACTION)?.rows_affected();
             commit(tx, ACTION).await?;
         }
@@ -240,7 +242,7 @@ impl Store {
         let mut done = 0;
         loop {
             let mut tx = self.begin().await?;
-            let rows: Vec<(String, String, String)> = sqlx::query_as(SQL).fetch_all(&mut *tx).await.during(ACTION)?;
+            let rows: Vec<(String, String, String)> = query_as(SQL).fetch_all(&mut *tx).await.during(ACTION)?;
             if rows.is_empty() {
                 return Ok(done);
             }
@@ -248,7 +250,7 @@ impl Store {
             let keys = make_keys(&mut tx, &residents).await?;
             for (case, value, resident) in &rows {
                 // A case notes an obstacle once.
-                let update = sqlx::query(UPDATE)
+                let update = query(UPDATE)
                     .bind(case)
                     .bind(value)
                     .bind(keys.seal(resident, labels::place(case), value)?)
@@ -266,7 +268,7 @@ impl Store {
             where name like 'news|%' and substr(value, 1, 3) <> 'v1.'
             order by name";
         let mut tx = self.begin().await?;
-        let rows: Vec<(String, String)> = sqlx::query_as(SQL).fetch_all(&mut *tx).await.during(ACTION)?;
+        let rows: Vec<(String, String)> = query_as(SQL).fetch_all(&mut *tx).await.during(ACTION)?;
         for (name, value) in &rows {
             set_sealed(&mut tx, name, value).await?;
         }
@@ -294,11 +296,7 @@ impl Store {
         let (mut old_head, mut head) = (GENESIS.to_owned(), GENESIS.to_owned());
         let mut broken_at = None;
         while self.meta(STATE).await?.is_none() {
-            let page: Vec<PlainEvent> = sqlx::query_as(PAGE)
-                .bind(after)
-                .fetch_all(&mut *tx)
-                .await
-                .during(ACTION)?;
+            let page: Vec<PlainEvent> = query_as(PAGE).bind(after).fetch_all(&mut *tx).await.during(ACTION)?;
             let Some(last) = page.last() else { break };
             after = last.seq;
             let owner = |event: &PlainEvent| event.resident.clone().unwrap_or_else(|| HALL.to_owned());
@@ -323,7 +321,7 @@ impl Store {
                     hash: head.clone(),
                 });
             }
-            let written = sqlx::query(UPDATE).bind(json(&sealed)).execute(&mut *tx).await;
+            let written = query(UPDATE).bind(json(&sealed)).execute(&mut *tx).await;
             done += written.during(ACTION)?.rows_affected();
         }
         if let Some(seq) = broken_at {
@@ -337,7 +335,7 @@ impl Store {
         }
         // Of several processes the first has done it.
         let state = "insert into meta (name, value) values ($1, $2) on conflict (name) do nothing";
-        let noted = sqlx::query(state).bind(STATE).bind(ROWS).execute(&mut *tx).await;
+        let noted = query(state).bind(STATE).bind(ROWS).execute(&mut *tx).await;
         noted.map(|_| ()).during(ACTION)?;
         commit(tx, ACTION).await?;
         Ok(done)

@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::Way;
+use crate::store::db::{query, query_as};
 use crate::store::{During, Store, StoreError, Tx, commit, events};
 
 /// The switch that stops every way.
@@ -36,7 +37,7 @@ impl Switch {
 impl Store {
     pub async fn switches(&self) -> Result<Vec<Switch>, StoreError> {
         const SQL: &str = "select name, since_ms, who, reason from switches order by name";
-        sqlx::query_as(SQL)
+        query_as(SQL)
             .fetch_all(self.reader())
             .await
             .during("read what is paused")
@@ -60,7 +61,7 @@ impl Store {
     /// Ends the hold; false when there was none.
     pub async fn release(&self, now: Timestamp, who: &str) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let done = sqlx::query("delete from switches where name = $1")
+        let done = query("delete from switches where name = $1")
             .bind(HOLD)
             .execute(&mut *tx)
             .await
@@ -78,11 +79,7 @@ impl Store {
     pub async fn resume(&self, name: &str) -> Result<bool, StoreError> {
         const SQL: &str = "delete from switches where name = $1 or ($1 = 'all' and name = 'clock')";
         let mut tx = self.begin().await?;
-        let done = sqlx::query(SQL)
-            .bind(name)
-            .execute(&mut *tx)
-            .await
-            .during("resume sending")?;
+        let done = query(SQL).bind(name).execute(&mut *tx).await.during("resume sending")?;
         commit(tx, "resume sending").await?;
         Ok(done.rows_affected() > 0)
     }
@@ -92,7 +89,7 @@ async fn set(tx: &mut Tx, name: &str, now: Timestamp, who: &str, reason: &str) -
     const SQL: &str = "
         insert into switches (name, since_ms, who, reason) values ($1, $2, $3, $4)
         on conflict (name) do nothing";
-    let done = sqlx::query(SQL)
+    let done = query(SQL)
         .bind(name)
         .bind(now.as_millisecond())
         .bind(who)

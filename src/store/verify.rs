@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use futures_util::TryStreamExt as _;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use crate::domain::text::Said;
 use crate::store::chain::{FORM, Head, Known, Link, META_HEAD, Sum, link};
+use crate::store::db::{query_as, query_scalar};
 use crate::store::{During, Store, StoreError};
 
 /// So many faults are told one by one.
@@ -108,18 +108,18 @@ impl Store {
             order by seq";
         const KNOWN: &str = "select value from meta where name = $1";
         let mut walk = Walk::new(noted);
-        let mut snapshot = self.reader().begin().await.during("begin to read the events")?;
-        let inside: Option<String> = sqlx::query_scalar(KNOWN)
+        let mut snapshot = self.reader().snapshot().await.during("begin to read the events")?;
+        let inside: Option<String> = query_scalar(KNOWN)
             .bind(META_HEAD)
-            .fetch_optional(&mut *snapshot)
+            .fetch_optional(&mut snapshot)
             .await
             .during("read the head of the events")?;
         if let Some(Known::Head(head)) = outside {
             walk.outside = Some((head.clone(), head.seq == 0));
         }
-        let mut rows = sqlx::query(WALK).fetch(&mut *snapshot);
+        let mut rows = query_as(WALK).fetch(&mut snapshot);
         while let Some(row) = rows.try_next().await.during("read the events")? {
-            walk.step(&row);
+            walk.step(row);
         }
         drop(rows);
         drop(snapshot);
@@ -155,10 +155,12 @@ impl Store {
 }
 
 /// One row as it is stored.
+#[derive(FromRow)]
 struct Stored {
     seq: i64,
     at_ms: i64,
     kind: String,
+    #[sqlx(rename = "case_id")]
     case: String,
     actor: String,
     proof: String,
@@ -169,24 +171,31 @@ struct Stored {
     hash: String,
 }
 
-impl Stored {
-    /// A value of another type than was written is an alteration too.
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            seq: row.try_get("seq")?,
-            at_ms: row.try_get("at_ms")?,
-            kind: row.try_get("kind")?,
-            case: row.try_get("case_id")?,
-            actor: row.try_get("actor")?,
-            proof: row.try_get("proof")?,
-            body: row.try_get("body")?,
-            form: row.try_get("form")?,
-            leaf: row.try_get("leaf")?,
-            purge: row.try_get("purge")?,
-            hash: row.try_get("hash")?,
+/// A value of another type than was written is an alteration too.
+enum Found {
+    Stored(Stored),
+    Strange { seq: Option<i64>, hash: String },
+}
+
+impl<'r, R: Row> FromRow<'r, R> for Found
+where
+    Stored: FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(match Stored::from_row(row) {
+            Ok(stored) => Self::Stored(stored),
+            Err(_) => Self::Strange {
+                seq: row.try_get("seq").ok(),
+                hash: row.try_get("hash").unwrap_or_default(),
+            },
         })
     }
+}
 
+impl Stored {
     fn link(&self) -> Link<'_> {
         Link {
             seq: self.seq,
@@ -249,14 +258,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn step(&mut self, row: &SqliteRow) {
+    fn step(&mut self, found: Found) {
         let next = self.head.seq + 1;
-        let Ok(stored) = Stored::read(row) else {
-            let seq = row.try_get("seq").unwrap_or(next);
-            self.fault(Fault::Altered { seq });
-            self.head.seq = seq;
-            self.head.hash = row.try_get("hash").unwrap_or_default();
-            return;
+        let stored = match found {
+            Found::Stored(stored) => stored,
+            Found::Strange { seq, hash } => {
+                let seq = seq.unwrap_or(next);
+                self.fault(Fault::Altered { seq });
+                self.head = Head { seq, hash };
+                return;
+            }
         };
         let seq = stored.seq;
         if seq > next {

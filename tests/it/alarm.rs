@@ -48,7 +48,7 @@ fn by_url(server: &HttpServer) -> String {
 async fn may_grow_to(hall: &Hall, pages: &str) {
     let mut tx = hall.app.engine.store.begin().await.unwrap();
     sqlx::query(sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}")))
-        .execute(&mut *tx)
+        .execute(tx.sqlite().unwrap())
         .await
         .unwrap();
     tx.rollback().await.unwrap();

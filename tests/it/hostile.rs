@@ -514,7 +514,7 @@ async fn facts_that_lie_stored_as_they_never_should_be_make_plain_messages_or_no
         let done = sqlx::query("update cases set facts = $1 where id = $2")
             .bind(sealed)
             .bind(id.as_str())
-            .execute(&mut *tx)
+            .execute(tx.sqlite().unwrap())
             .await;
         assert_eq!(done.unwrap().rows_affected(), 1);
         commit(tx, "plant").await.unwrap();

@@ -21,6 +21,7 @@ mod commands;
 mod commands_at_random;
 mod config;
 mod config_keys;
+mod contract;
 mod crash;
 mod demo;
 mod digests;

@@ -139,7 +139,10 @@ async fn a_database_that_stays_busy_is_asked_again_and_does_not_close_the_gate()
     let engine = &hall.app.engine;
     // The one connection that writes gives up at once, instead of after ten seconds.
     let mut tx = engine.store.begin().await.unwrap();
-    sqlx::query("pragma busy_timeout = 0").execute(&mut *tx).await.unwrap();
+    sqlx::query("pragma busy_timeout = 0")
+        .execute(tx.sqlite().unwrap())
+        .await
+        .unwrap();
     tx.rollback().await.unwrap();
     let beside = hall.beside().await;
     let long = beside.engine.store.begin().await.unwrap();
@@ -158,7 +161,7 @@ async fn a_database_that_stays_busy_is_asked_again_and_does_not_close_the_gate()
 async fn may_grow_to(hall: &Hall, pages: &str) {
     let mut tx = hall.app.engine.store.begin().await.unwrap();
     sqlx::query(sqlx::AssertSqlSafe(format!("pragma max_page_count = {pages}")))
-        .execute(&mut *tx)
+        .execute(tx.sqlite().unwrap())
         .await
         .unwrap();
     tx.rollback().await.unwrap();

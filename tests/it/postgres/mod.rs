@@ -2,6 +2,7 @@
 
 mod schema;
 mod statements;
+mod store;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;

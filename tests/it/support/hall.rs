@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::Value;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
@@ -21,9 +22,11 @@ use xixin::engine::breaker::Flow;
 use xixin::engine::desk::{Desk, DeskError};
 use xixin::engine::recorder::Recorder;
 use xixin::engine::{asker, digests, planner, sender};
+use xixin::store::Store;
 use xixin::store::reminders::LedgerRow;
 
 use super::rulebook::at;
+use super::{masters, postgres};
 
 /// The shipped configuration.
 pub(crate) fn shipped() -> PathBuf {
@@ -49,6 +52,8 @@ pub(crate) struct Hall {
     pub(crate) app: App,
     pub(crate) clock: ManualClock,
     pub(crate) recorder: Recorder,
+    /// When it is no SQLite.
+    postgres: Option<PgConnectOptions>,
 }
 
 /// A message that left.
@@ -60,6 +65,15 @@ pub(crate) struct Left {
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) id: String,
+}
+
+/// A process on a PostgreSQL; what is not in the database lies where it would beside a file.
+async fn open_on(options: &PgConnectOptions, dir: &TempDir, place: Place, clock: &ManualClock, sends: bool) -> App {
+    let beside = dir.path().join("state/xixin.db");
+    let store = Store::open_postgres(options.clone(), &beside, &masters())
+        .await
+        .unwrap();
+    App::over(place, store, Arc::new(clock.clone()), sends).await.unwrap()
 }
 
 impl Hall {
@@ -94,8 +108,18 @@ impl Hall {
         .await
     }
 
+    /// The same on a PostgreSQL of its own.
+    pub(crate) async fn on_postgres(now: &str) -> Self {
+        let dir = Self::dir(|_| ());
+        Self::start(dir, ManualClock::new(at(now)), Some(postgres::fresh().await)).await
+    }
+
     /// The same after `edit` has changed the files of the configuration in this directory.
     pub(crate) async fn open_edited(now: &str, edit: impl FnOnce(&Path)) -> Self {
+        Self::start(Self::dir(edit), ManualClock::new(at(now)), None).await
+    }
+
+    fn dir(edit: impl FnOnce(&Path)) -> Arc<TempDir> {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let config = dir.path().join("config");
         copy_dir(&shipped(), &config);
@@ -107,10 +131,10 @@ impl Hall {
         );
         std::fs::write(config.join("conf.d/10-test.toml"), base).unwrap();
         edit(&config);
-        Self::start(dir, ManualClock::new(at(now))).await
+        dir
     }
 
-    async fn start(dir: Arc<TempDir>, clock: ManualClock) -> Self {
+    async fn start(dir: Arc<TempDir>, clock: ManualClock, postgres: Option<PgConnectOptions>) -> Self {
         // What a failing test has to say. An error means that another test has set it up already.
         let _ = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::WARN)
@@ -120,7 +144,10 @@ impl Hall {
             config: dir.path().join("config"),
             environment: BTreeMap::new(),
         };
-        let app = App::open_for_service(place, Arc::new(clock.clone())).await.unwrap();
+        let app = match &postgres {
+            None => App::open_for_service(place, Arc::new(clock.clone())).await.unwrap(),
+            Some(options) => open_on(options, &dir, place, &clock, true).await,
+        };
         app.engine.take_over(clock.now()).await.unwrap();
         let (recorder, recording) = Recorder::new(app.engine.clone());
         tokio::spawn(recording);
@@ -129,6 +156,7 @@ impl Hall {
             app,
             clock,
             recorder,
+            postgres,
         }
     }
 
@@ -139,11 +167,12 @@ impl Hall {
             app,
             clock,
             recorder,
+            postgres,
         } = self;
         app.engine.store.close().await;
         // With the process goes its lock.
         drop((app, recorder));
-        Self::start(dir, clock).await
+        Self::start(dir, clock, postgres).await
     }
 
     /// The process dies, `mend` is done to the files it leaves, and a new one starts on them.
@@ -153,16 +182,20 @@ impl Hall {
             app,
             clock,
             recorder,
+            postgres,
         } = self;
         app.engine.store.close().await;
         drop((app, recorder));
         mend(dir.path().join("state")).await;
-        Self::start(dir, clock).await
+        Self::start(dir, clock, postgres).await
     }
 
     /// Another process that looks at the same data by the same configuration.
     pub(crate) async fn beside(&self) -> App {
-        App::open(self.place(), Arc::new(self.clock.clone())).await.unwrap()
+        match &self.postgres {
+            None => App::open(self.place(), Arc::new(self.clock.clone())).await.unwrap(),
+            Some(options) => open_on(options, &self.dir, self.place(), &self.clock, false).await,
+        }
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -174,6 +207,11 @@ impl Hall {
 
     /// The database itself, for what no command of this system would do to it.
     pub(crate) async fn sql(&self, sql: &str) -> u64 {
+        if let Some(options) = &self.postgres {
+            let mut connection = options.connect().await.unwrap();
+            let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await;
+            return done.unwrap().rows_affected();
+        }
         let options = SqliteConnectOptions::new()
             .filename(self.app.engine.store.path())
             .busy_timeout(Duration::from_secs(10));
@@ -191,6 +229,11 @@ impl Hall {
 
     /// The first column of what a query finds.
     pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
+        if let Some(options) = &self.postgres {
+            let mut connection = options.connect().await.unwrap();
+            let found = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+            return found.fetch_all(&mut connection).await.unwrap();
+        }
         let mut connection = self.connection().await;
         let found = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .fetch_all(&mut connection)

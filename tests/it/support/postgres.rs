@@ -3,10 +3,10 @@
 //! the test program keeps open.
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -30,8 +30,8 @@ rm -rf "$2"
 struct Server {
     dir: PathBuf,
     made: AtomicU32,
-    /// As long as it is open, the server runs.
-    _hold: ChildStdin,
+    /// As long as its input is open, the server runs.
+    _shell: Child,
 }
 
 static SERVER: OnceLock<Server> = OnceLock::new();
@@ -78,13 +78,12 @@ fn start() -> Server {
         .stderr(Stdio::null())
         // an interrupt from the keyboard is for the tests; it ends when they have
         .process_group(0);
-    if rustix::process::geteuid().is_root() {
+    if std::fs::metadata(&dir).unwrap().uid() == 0 {
         let (user, group) = unprivileged();
         chown(&dir, Some(user), Some(group)).unwrap();
         shell.uid(user).gid(group);
     }
     let mut shell = shell.spawn().unwrap();
-    let hold = shell.stdin.take().unwrap();
     let mut said = String::new();
     BufReader::new(shell.stdout.take().unwrap())
         .read_line(&mut said)
@@ -96,7 +95,7 @@ fn start() -> Server {
     Server {
         dir,
         made: AtomicU32::new(0),
-        _hold: hold,
+        _shell: shell,
     }
 }
 
