@@ -55,13 +55,9 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Whether it may not wait for others. An SMS of unknown fate is never sent again by itself, so what became of one is written at once.
+    /// Whether somebody waits for it. Everything else may wait for others in a rush, for a moment in which no batch is any safer.
     fn is_urgent(&self) -> bool {
-        match self {
-            Self::Flush(_) => true,
-            Self::Attempt(attempted) => attempted.context.way != Way::Email,
-            Self::Settled(_) | Self::Again(_) | Self::NotBegun { .. } => false,
-        }
+        matches!(self, Self::Flush(_))
     }
 }
 
