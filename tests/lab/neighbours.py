@@ -235,7 +235,9 @@ class Smsc(Neighbour):
                     raise Failed(f"a part of {len(data)} bytes with the header {data[:6].hex()}")
                 joined = parts.setdefault((line["to"], reference), {})
                 if number in joined:
-                    raise Failed(f"part {number} of an SMS to {line['to']} came twice")
+                    # Another one with the same number; the one before stays without its other parts.
+                    found.setdefault(national(line["to"]), []).append(self.torn(joined))
+                    joined.clear()
                 joined[number] = data[6:]
                 joined["total"] = total
                 if len(joined) <= total:
@@ -244,10 +246,25 @@ class Smsc(Neighbour):
                 del parts[(line["to"], reference)]
             found.setdefault(national(line["to"]), []).append(data.decode("utf-16-be" if line["coding"] == 8 else "latin-1"))
         for (number, _), joined in parts.items():
-            dots = "…".encode("utf-16-be")
-            data = b"".join(joined.get(part, dots) for part in range(1, joined["total"] + 1))
-            found.setdefault(national(number), []).append(data.decode("utf-16-be"))
+            found.setdefault(national(number), []).append(self.torn(joined))
         return found
+
+    def whole(self, number):
+        """How many came whole to a number that gets the same text again and again: the parts of several may lie between each other."""
+        single, parts = 0, {}
+        for line in self.said("submit_sm"):
+            if line["status"] == 0 and national(line["to"]) == number:
+                if line["class"] & 0x40:
+                    total, part = bytes.fromhex(line["data"])[4:6]
+                    parts.setdefault(total, {part: 0 for part in range(1, total + 1)})[part] += 1
+                else:
+                    single += 1
+        return single + sum(min(counts.values()) for counts in parts.values())
+
+    @staticmethod
+    def torn(joined):
+        dots = "…".encode("utf-16-be")
+        return b"".join(joined.get(part, dots) for part in range(1, joined["total"] + 1)).decode("utf-16-be")
 
 
 class Kannel:
