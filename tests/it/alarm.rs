@@ -306,18 +306,19 @@ async fn a_daemon_that_cannot_start_says_so_once_and_that_it_runs_again() {
     let database = installation.state().join("xixin.db");
     installation.run(&["migrate"]).good();
     let whole = std::fs::read(&database).unwrap();
-    std::fs::remove_file(&database).unwrap();
-    // No file, and none can be made in its place.
-    std::fs::create_dir(&database).unwrap();
+    // No database any more.
+    std::fs::write(&database, [0x5a; 8192]).unwrap();
     for _ in 0..2 {
         let started = tokio::task::block_in_place(|| installation.run(&["serve"]));
         assert_ne!(started.code, 0, "{started:?}");
     }
-    assert_eq!(words(&server), ["cannot-start standing"]);
-    std::fs::remove_dir(&database).unwrap();
+    let told = words(&server);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let kind = told[0].strip_suffix(" standing").unwrap();
+    assert!(["database-damaged", "cannot-start"].contains(&kind), "{kind}");
     std::fs::write(&database, whole).unwrap();
     let daemon = tokio::task::block_in_place(|| installation.serve());
     until(|| words(&server).len() == 2).await;
-    assert_eq!(words(&server)[1], "cannot-start over");
+    assert_eq!(words(&server)[1], format!("{kind} over"));
     drop(daemon);
 }

@@ -445,6 +445,39 @@ async fn a_cap_that_would_hold_a_message_until_it_is_too_late_makes_a_call_of_it
 }
 
 #[tokio::test]
+async fn the_cap_of_a_person_counts_every_way_together() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    // Sending hours that begin after the appointments: what is over the cap cannot wait.
+    let schedule = hall.config().join("schedule.toml");
+    let text = std::fs::read_to_string(&schedule).unwrap();
+    std::fs::write(&schedule, text.replace("08:00-21:00", "09:50-21:00")).unwrap();
+    hall.app.reload().await.unwrap();
+    let mut person = resident(1);
+    person["email"] = json!("lan@example.org");
+    for start in ["09:00", "09:05", "09:10", "09:15", "09:20"] {
+        brief_visit(&hall, person.clone(), &format!("2026-03-05 {start}")).await;
+    }
+    // What taking them in brings is another day's.
+    hall.run_until("2026-03-04 07:00").await;
+    hall.take_left();
+    hall.run_until("2026-03-04 20:00").await;
+    let left = hall.take_left();
+    let to = |whom: &str| left.iter().filter(|left| left.to.contains(whom)).count();
+    assert_eq!(
+        (to("13900000001"), to("lan@example.org")),
+        (2, 1),
+        "two SMS, and one mail is the third message: {left:#?}"
+    );
+    let calls = "select reason_zh from reminders where way = 'phone' and state = 'task'";
+    let calls = hall.column(calls).await;
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(
+        calls.iter().all(|why| why.contains("今天给此人的信息已到上限")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_pause_until_after_hours_sends_residents_theirs_in_the_morning_and_staff_theirs_at_once() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = visit(&hall, resident(1), "2026-03-05 14:00").await;
