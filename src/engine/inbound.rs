@@ -26,7 +26,7 @@ use crate::lifecycle::Beat;
 use crate::store::fate::{Moved, note_fate};
 use crate::store::inbound::{Inbound, MATCH_WITHIN, NewInbound, attempt_of, mark_handled};
 use crate::store::reminders::NewReminder;
-use crate::store::{StoreError, commit, events, instant_of, reminders};
+use crate::store::{StoreError, commit, events, instant_of, log_unreadable, reminders};
 
 /// Handled in one step at the most.
 const BATCH: i64 = 200;
@@ -174,7 +174,15 @@ async fn take(engine: &Engine, gateway: &str, arrived: Arrived) {
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<Handled, StoreError> {
     let mut done = Handled::default();
     for waiting in engine.store.inbound_waiting(now, BATCH).await? {
-        if handle(engine, &waiting, now).await? {
+        let handled = match handle(engine, &waiting, now).await {
+            // What is wrong with one case or one person keeps nobody else's answer waiting.
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::Erased { .. })) => {
+                log_unreadable(&error);
+                false
+            }
+            handled => handled?,
+        };
+        if handled {
             done.handled += 1;
         } else {
             engine.store.look_again(&waiting.id, later(&waiting, now)).await?;
@@ -334,7 +342,12 @@ async fn instead(
         return Ok(Vec::new());
     }
     let case = CaseId::from(row.case_id.as_str());
-    let (Some(stored), Some(queued)) = (engine.store.case(&case).await?, queued(row, Way::Sms)) else {
+    let stored = match engine.store.case(&case).await {
+        // They have asked to be forgotten: nobody calls them.
+        Err(StoreError::Erased { .. }) => None,
+        stored => stored?,
+    };
+    let (Some(stored), Some(queued)) = (stored, queued(row, Way::Sms)) else {
         return Ok(Vec::new());
     };
     let context = context(rules, &stored.case, row, &queued, now);

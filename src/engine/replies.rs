@@ -1,7 +1,7 @@
 //! Answers to SMS: whose they are, which case they belong to, and what they ask for.
 //!
 //! The number is looked up among residents and relatives; of several people with one number all are meant. An answer belongs to the case
-//! of the last SMS that went to them, else to their newest case. One from a number that nobody knows is kept for a person (`xixin inbox`).
+//! of the last SMS that went to any of them, else to their newest case. One from a number that nobody knows is kept for a person (`xixin inbox`).
 
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -33,12 +33,14 @@ pub(crate) async fn handle(
     let number = national(from);
     let people = engine.store.people_by_number(&number).await?;
     let mut told = Vec::new();
+    let mut last = None;
     for (person, resident) in people {
-        if let Some(case) = engine.store.case_of_last_sms(&person, &resident).await? {
+        if let Some((case, when)) = engine.store.case_of_last_sms(&person, &resident).await? {
+            last = last.max(Some((when, case.clone())));
             told.push((person, case));
         }
     }
-    let Some((_, case)) = told.first().cloned() else {
+    let Some((_, case)) = last else {
         info!(
             "an SMS came from a number that no case knows ({}); a person has to look",
             mask_phone(&number)

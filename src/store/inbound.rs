@@ -32,6 +32,16 @@ pub struct Inbound {
     pub received_ms: i64,
 }
 
+/// Since when an answer belongs to a case. An SMS that went out counts for more than a case that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    Opened(i64),
+    Sent(i64),
+}
+
+/// A statement, whom it is asked about, and what the instant that it finds means.
+type Search<'a> = (&'static str, &'a str, fn(i64) -> When);
+
 pub(super) fn body_of(id: &str) -> Place<'_> {
     Place {
         table: "inbound",
@@ -213,23 +223,32 @@ async fn put(tx: &mut Tx, new: &[NewInbound], now: Timestamp) -> Result<u64, Sto
 }
 
 impl Store {
-    /// The case that an SMS from this person belongs to: of the last one that went to them, else their newest.
-    pub async fn case_of_last_sms(&self, person: &PersonId, resident: &PersonId) -> Result<Option<CaseId>, StoreError> {
+    /// The case that an SMS from this person belongs to, of the last one that went to them, else their newest, and since when it does: of
+    /// several people with one number the latest of these is meant.
+    pub async fn case_of_last_sms(
+        &self,
+        person: &PersonId,
+        resident: &PersonId,
+    ) -> Result<Option<(CaseId, When)>, StoreError> {
         const SENT: &str = "
-            select case_id from reminders
+            select case_id, sent_ms from reminders
             where way = 'sms' and sent_ms is not null and recipient = $1 and case_id <> ''
                 and substr(recipient, 1, 7) = 'person:' -- as the index has it
             order by sent_ms desc limit 1";
-        const NEWEST: &str = "select id from cases where resident = $1 order by opened_ms desc limit 1";
+        const NEWEST: &str = "select id, opened_ms from cases where resident = $1 order by opened_ms desc limit 1";
         let recipient = Recipient::Person(person.clone()).to_string();
-        for (sql, name) in [(SENT, recipient.as_str()), (NEWEST, resident.as_str())] {
-            let found: Option<String> = query_scalar(sql)
+        let ways: [Search<'_>; 2] = [
+            (SENT, recipient.as_str(), When::Sent),
+            (NEWEST, resident.as_str(), When::Opened),
+        ];
+        for (sql, name, when) in ways {
+            let found: Option<(String, i64)> = query_as(sql)
                 .bind(name)
                 .fetch_optional(self.reader())
                 .await
                 .during("find the case of an SMS")?;
-            if let Some(found) = found {
-                return Ok(Some(found.into()));
+            if let Some((case, ms)) = found {
+                return Ok(Some((case.into(), when(ms))));
             }
         }
         Ok(None)

@@ -68,14 +68,7 @@ async fn world_with(more: impl Fn(&std::path::Path) -> String) -> World {
         more(&secret)
     );
     let hall = Hall::open_with("2026-03-04 08:00", &settings).await;
-    let case = json!({
-        "resident": { "name": "沈怀瑾", "phone": PHONE, "born": 1970 },
-        "matter": "labour_assessment",
-        "request": "询问进度",
-        "owner": "lin",
-        "appointments": [{ "what": "递交材料", "office": "social_insurance", "start": "2026-03-05 14:00" }],
-    });
-    let case = hall.take_in("lin", case).await;
+    let case = visit(&hall, "沈怀瑾", PHONE, "2026-03-05 14:00").await;
     hall.run_until("2026-03-04 20:00").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let door = listener.local_addr().unwrap();
@@ -90,6 +83,18 @@ async fn world_with(more: impl Fn(&std::path::Path) -> String) -> World {
         case,
         _files: files,
     }
+}
+
+/// A resident who is told of an appointment by SMS.
+async fn visit(hall: &Hall, name: &str, phone: &str, start: &str) -> CaseId {
+    let case = json!({
+        "resident": { "name": name, "phone": phone, "born": 1970 },
+        "matter": "labour_assessment",
+        "request": "询问进度",
+        "owner": "lin",
+        "appointments": [{ "what": "递交材料", "office": "social_insurance", "start": start }],
+    });
+    hall.take_in("lin", case).await
 }
 
 impl World {
@@ -501,4 +506,59 @@ async fn a_message_of_which_a_part_does_not_come_is_told_as_far_as_it_came() {
         step(seconds).await.unwrap();
     }
     assert_eq!(world.words().await, ["…了想改到下周三", "我明天上午来不…"]);
+}
+
+#[tokio::test]
+async fn an_answer_from_a_shared_telephone_belongs_to_the_last_sms_that_went_to_it_and_an_opt_out_to_everybody() {
+    let world = world().await;
+    let other = visit(&world.hall, "周芸", PHONE, "2026-03-06 09:00").await;
+    world.hall.run_until("2026-03-05 20:00").await;
+    world.told(&format!("mobile={PHONE}&content=2&msg=m1")).await;
+    let store = &world.hall.app.engine.store;
+    let second = store.case(&other).await.unwrap().unwrap().case;
+    assert_eq!((world.case().await.callbacks.len(), second.callbacks.len()), (0, 1));
+
+    world
+        .told(&format!("mobile={PHONE}&content=%E9%80%80%E8%AE%A2&msg=m2"))
+        .await;
+    for resident in [world.case().await.party.person, second.party.person] {
+        assert!(store.people_of(&resident).await.unwrap().resident.unwrap().opted_out);
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_case_that_cannot_be_read_keeps_nobody_elses_answer_waiting() {
+    let world = world().await;
+    let other = visit(&world.hall, "周芸", "13900000002", "2026-03-06 09:00").await;
+    let broken = world.case.as_str();
+    let sql = format!("update cases set facts = 'broken' where id = '{broken}'");
+    world.hall.sql(&sql).await;
+    // The urgent SMS of a case that nobody can read has failed, and its resident writes.
+    let id = world.sms().await[0].clone();
+    let urgent = format!("update reminders set priority = 1 where id = '{id}'");
+    world.hall.sql(&urgent).await;
+    world.told(&format!("ref={id}&status=UNDELIV")).await;
+    world.told(&format!("mobile={PHONE}&content=2&msg=m1")).await;
+    world.told("mobile=13900000002&content=2&msg=m2").await;
+    let case = world.hall.app.engine.store.case(&other).await.unwrap().unwrap().case;
+    assert_eq!(case.callbacks.len(), 1);
+    // They wait until it is repaired.
+    let waiting = "select cast(count(*) as text) from inbound where handled_ms is null";
+    assert_eq!(world.hall.column(waiting).await, ["2"]);
+}
+
+#[tokio::test]
+async fn a_report_on_an_sms_to_somebody_who_was_erased_is_noted_and_nobody_is_asked_to_call() {
+    let world = world().await;
+    let id = world.sms().await[0].clone();
+    let urgent = format!("update reminders set priority = 1 where id = '{id}'");
+    world.hall.sql(&urgent).await;
+    let resident = world.case().await.party.person;
+    let destroyed = format!("update keys set wrapped = null where owner = '{resident}'");
+    world.hall.sql(&destroyed).await;
+    world.told(&format!("ref={id}&status=UNDELIV")).await;
+    assert_eq!(world.states(&id).await, ["bounced bounced"]);
+    assert!(world.tasks().await.is_empty());
+    let waiting = "select cast(count(*) as text) from inbound where handled_ms is null";
+    assert_eq!(world.hall.column(waiting).await, ["0"]);
 }
