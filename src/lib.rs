@@ -3,7 +3,7 @@
 //! The modules in reading order; each may use only those after it (`tests/it/layers.rs` reads the paths):
 //!
 //! ```text
-//! cli → app → { http, engine, import } → { store, channel } → { lifecycle, telemetry, control } → { template, config } → domain      clock, durable, lock, vault: leaves
+//! cli → app → { http, engine, import } → { store, channel } → { lifecycle, telemetry, control } → { template, config } → domain      clock, durable, lock, plain, vault: leaves
 //! ```
 
 pub mod cli;
@@ -29,4 +29,5 @@ pub mod domain;
 pub mod clock;
 mod durable;
 pub mod lock;
+mod plain;
 pub mod vault;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use crate::plain::short_text;
+
 /// `{ credential = "name" }` (read from `$CREDENTIALS_DIRECTORY/name`) or `{ file = "/path" }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
@@ -83,21 +85,6 @@ pub enum SecretError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("secret {path} is empty", path = path.display())]
     Empty { path: PathBuf },
-}
-
-/// Far more than any password or token.
-const SECRET_MAX: u64 = 64 * 1024;
-
-/// A pipe would keep the daemon waiting, deaf to every signal, and a device would never end.
-fn short_text(path: &Path) -> std::io::Result<String> {
-    let meta = std::fs::metadata(path)?;
-    if !meta.is_file() || meta.len() > SECRET_MAX {
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            "应为不超过64 KiB的普通文件 / it should be an ordinary file of 64 KiB at the most",
-        ));
-    }
-    std::fs::read_to_string(path)
 }
 
 impl SecretSource {

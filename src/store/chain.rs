@@ -10,8 +10,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::durable;
 use crate::store::StoreError;
+use crate::{durable, plain};
 
 /// The hash before the first event.
 pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -183,7 +183,7 @@ impl Chain {
     pub(super) fn look(database: &Path) -> Result<Self, StoreError> {
         let dir = database.parent().unwrap_or(Path::new("")).to_owned();
         let path = dir.join(KEY_FILE);
-        let key = match std::fs::read_to_string(&path).map(Zeroizing::new) {
+        let key = match plain::short_text(&path).map(Zeroizing::new) {
             Ok(text) => {
                 let mut key = Zeroizing::new([0; 32]);
                 if hex::decode_to_slice(text.trim(), key.as_mut_slice()).is_err() {
@@ -249,7 +249,7 @@ impl Chain {
 
     /// The head that is known outside the database. What cannot be read says nothing, but is not nothing.
     pub(super) fn outside(&self) -> Known {
-        match std::fs::read_to_string(self.head_file()) {
+        match plain::short_text(&self.head_file()) {
             Ok(text) => self.read(&text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Known::Absent,
             Err(_) => Known::Forged,
@@ -310,5 +310,20 @@ mod tests {
         let refused = Chain::open(&dir.path().join("xixin.db")).unwrap_err().to_string();
         assert!(refused.contains("chain.key"), "{refused}");
         assert_eq!(std::fs::read_to_string(dir.path().join(KEY_FILE)).unwrap(), "钥匙");
+    }
+
+    /// A socket stands for a pipe: neither is an ordinary file, but a pipe would stop the test that fails.
+    #[test]
+    fn what_is_no_ordinary_file_is_no_key_and_a_forged_head() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("xixin.db");
+        let chain = Chain::open(&database).unwrap();
+        let _head = std::os::unix::net::UnixListener::bind(dir.path().join(HEAD_FILE)).unwrap();
+        assert_eq!(chain.outside(), Known::Forged);
+        std::fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
+        let _key = std::os::unix::net::UnixListener::bind(dir.path().join(KEY_FILE)).unwrap();
+        let refused = Chain::open(&database).unwrap_err();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(why.contains("ordinary file"), "{why}");
     }
 }

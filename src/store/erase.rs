@@ -9,12 +9,12 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{CaseId, PersonId};
 use crate::domain::reminder::Recipient;
-use crate::durable;
 use crate::store::blank::blank_cases;
 use crate::store::cases::json;
 use crate::store::db::{query, query_scalar};
 use crate::store::keys::destroy_keys;
 use crate::store::{During, Store, StoreError, Tx};
+use crate::{durable, plain};
 
 const ERASED_FILE: &str = "erased.log";
 
@@ -27,6 +27,9 @@ impl Store {
     /// Notes durably, outside the database, that somebody is forgotten: their id and nothing else.
     pub fn note_erased(&self, person: &PersonId, now: Timestamp) -> Result<(), StoreError> {
         let path = self.erased_file();
+        if let Err(source) = plain::check(&path) {
+            return Err(StoreError::ErasedList { path, source });
+        }
         // A line that a power cut has torn must not take this one with it.
         let whole = std::fs::read(&path).map_or(true, |text| text.last().is_none_or(|last| *last == b'\n'));
         let end = if whole { "" } else { "\n" };
@@ -47,7 +50,7 @@ impl Store {
             where wrapped is not null and owner in (select value from json_each($1))
             order by owner";
         let path = self.erased_file();
-        let text = match std::fs::read_to_string(&path) {
+        let text = match plain::check(&path).and_then(|()| std::fs::read_to_string(&path)) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(StoreError::ErasedList { path, source }),

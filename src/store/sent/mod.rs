@@ -36,7 +36,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use sha2::{Digest as _, Sha256};
 
-use crate::durable;
+use crate::{durable, plain};
 use read::read;
 
 /// Half of a SHA-256: enough that no two keys of one hall are ever the same.
@@ -121,6 +121,7 @@ impl SentLog {
 
     /// Opens the log for the database that is called `incarnation` and has recorded `serial` batches. Nothing is written yet.
     pub fn open(path: &Path, incarnation: &str, serial: i64) -> io::Result<(Self, Fit)> {
+        plain::check(path)?;
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -254,6 +255,7 @@ fn unsynced(error: io::Error) -> io::Error {
 /// The day since which the log at `path` knows all that left, when a backup of the database with this name, made at batch `serial`, is
 /// older than that; `None` when the log reaches back to it.
 pub fn gap(path: &Path, incarnation: &str, serial: i64) -> io::Result<Option<Date>> {
+    plain::check(path)?;
     match File::open(path) {
         Ok(mut file) => Ok(read(&mut file)?.gap(incarnation, serial)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -270,6 +272,17 @@ fn line(text: &mut String, sign: char, key: &Key) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_ordinary_file_is_refused_before_it_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sent.log");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let refused = SentLog::open(&path, "a", 0).unwrap_err();
+        assert!(refused.to_string().contains("ordinary file"), "{refused}");
+        let refused = gap(&path, "a", 0).unwrap_err();
+        assert!(refused.to_string().contains("ordinary file"), "{refused}");
+    }
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
