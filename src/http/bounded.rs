@@ -1,7 +1,7 @@
 //! A listener whose connections are few and short.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,13 +19,23 @@ const LIFE: Duration = Duration::from_secs(10);
 pub(super) struct Bounded {
     listener: TcpListener,
     seats: Arc<Semaphore>,
+    welcome: Welcome,
 }
+
+/// Whether somebody who connects from there is heard at all.
+type Welcome = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl Bounded {
     pub(super) fn new(listener: TcpListener) -> Self {
+        Self::only(listener, Box::new(|_| true))
+    }
+
+    /// Whoever is not welcome is hung up on at once, and takes no seat from those who are.
+    pub(super) fn only(listener: TcpListener, welcome: Welcome) -> Self {
         Self {
             listener,
             seats: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            welcome,
         }
     }
 }
@@ -40,7 +50,12 @@ impl Listener for Bounded {
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
-        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let (stream, address) = loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            if (self.welcome)(address.ip()) {
+                break (stream, address);
+            }
+        };
         let end = Box::pin(sleep(LIFE));
         let _seat = seat;
         (Short { stream, end, _seat }, address)

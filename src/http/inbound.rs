@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::Connected;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -34,6 +35,15 @@ impl Connected<IncomingStream<'_, Bounded>> for Peer {
 
 /// Answers until `stop`.
 pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToken) -> std::io::Result<()> {
+    let rules = engine.live.clone();
+    let welcome = move |peer| {
+        rules
+            .get()
+            .channels
+            .door
+            .as_ref()
+            .is_some_and(|door| door.is_near(peer))
+    };
     let router = Router::new()
         .route("/{secret}/{gateway}", get(hear).post(hear))
         .fallback(nothing)
@@ -41,7 +51,7 @@ pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToke
         .layer(axum::middleware::map_response(super::close))
         .with_state(engine);
     axum::serve(
-        Bounded::new(listener),
+        Bounded::only(listener, Box::new(welcome)),
         router.into_make_service_with_connect_info::<Peer>(),
     )
     .with_graceful_shutdown(stop.cancelled_owned())
@@ -51,11 +61,21 @@ pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToke
 async fn hear(
     State(engine): State<Engine>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    Path((secret, gateway)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    // An address that is not even text.
+    let Ok(Path((secret, gateway))) = path else {
+        return nothing().await;
+    };
+    let rules = engine.live.get();
+    let door = rules.channels.door.as_ref();
+    // Before a byte of what strangers have to say is read.
+    let Some(door) = door.filter(|door| door.knows(peer.ip(), &secret, &gateway)) else {
+        return nothing().await;
+    };
     let Ok(body) = to_bytes(body, BODY_MAX).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, "").into_response();
     };
@@ -78,15 +98,8 @@ async fn hear(
         ],
         body: &body,
     };
-    let rules = engine.live.get();
     let now = engine.clock.now();
-    let heard = rules
-        .channels
-        .door
-        .as_ref()
-        .ok_or(Unheard::Nowhere)
-        .and_then(|door| door.hear(&call, now));
-    let heard = match heard {
+    let heard = match door.hear(&call, now) {
         Ok(heard) => heard,
         Err(Unheard::Nowhere) => return nothing().await,
         Err(Unheard::Unsigned) => {

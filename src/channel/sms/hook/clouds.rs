@@ -12,7 +12,7 @@ use crate::domain::delivery::Fate;
 /// SmsReport and SmsUp.
 pub(super) fn aliyun(value: &Value) -> Option<Arrival> {
     if let Some(content) = text(value, "content") {
-        let id = name_in(value, "sequence_id").or_else(|| text(value, "send_time"));
+        let id = name_in(value, "sequence_id").or_else(|| said_at(text(value, "send_time"), &content));
         return Some(message(text(value, "phone_number")?, &content, id));
     }
     let is_there = match text(value, "success")?.as_str() {
@@ -31,7 +31,8 @@ pub(super) fn aliyun(value: &Value) -> Option<Arrival> {
 /// Status reports and replies.
 pub(super) fn tencent(value: &Value) -> Option<Arrival> {
     if let Some(said) = text(value, "text") {
-        return Some(message(text(value, "mobile")?, &said, text(value, "time")));
+        let id = said_at(text(value, "time"), &said);
+        return Some(message(text(value, "mobile")?, &said, id));
     }
     let status = text(value, "report_status")?;
     Some(Arrival::Report(Report {
@@ -77,6 +78,11 @@ fn kannel_text(bytes: &[u8], charset: Option<&str>) -> String {
     } else {
         String::from_utf8_lossy(bytes).into_owned()
     }
+}
+
+/// What tells a message without a name from others: its second alone does not, one telephone may send two in it.
+fn said_at(time: Option<String>, text: &str) -> Option<String> {
+    time.map(|time| format!("{time} {text}"))
 }
 
 #[cfg(test)]
@@ -135,7 +141,7 @@ mod tests {
         };
         assert_eq!(
             (message.from.as_str(), message.text.as_str(), message.id.as_deref()),
-            ("13900000000", "2", Some("1773018123"))
+            ("13900000000", "2", Some("1773018123 2"))
         );
         let dlr = json(r#"{"report":"16","id":"d-1"}"#);
         assert_eq!(
@@ -169,5 +175,26 @@ mod tests {
             };
             assert_eq!(message.text, expected, "{query}");
         }
+    }
+
+    #[test]
+    fn two_messages_of_one_second_are_two_and_one_that_comes_again_is_one() {
+        let id = |said: &Value, read: fn(&Value) -> Option<Arrival>| match read(said) {
+            Some(Arrival::Message(message)) => message.id.expect("a name"),
+            _ => panic!("it is a message"),
+        };
+        let tencent_said = |text: &str| {
+            json(&format!(
+                r#"{{"mobile":"13900000000","text":"{text}","time":1773018123}}"#
+            ))
+        };
+        let aliyun_said = |text: &str| {
+            json(&format!(
+                r#"{{"phone_number":"13900000000","content":"{text}","send_time":"2026-03-09 09:02:03"}}"#
+            ))
+        };
+        assert_ne!(id(&tencent_said("2"), tencent), id(&tencent_said("T"), tencent));
+        assert_eq!(id(&tencent_said("2"), tencent), id(&tencent_said("2"), tencent));
+        assert_ne!(id(&aliyun_said("2"), aliyun), id(&aliyun_said("T"), aliyun));
     }
 }

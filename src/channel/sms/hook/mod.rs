@@ -124,15 +124,27 @@ impl Door {
         }))
     }
 
+    /// Whether this is in one of the networks that may call.
+    pub fn is_near(&self, peer: IpAddr) -> bool {
+        self.allow.iter().any(|network| network.contains(peer))
+    }
+
+    /// Whether a call is for one of our gateways, with the secret and from where it may come.
+    pub fn knows(&self, peer: IpAddr, secret: &str, gateway: &str) -> bool {
+        self.caller(peer, secret, gateway).is_some()
+    }
+
+    fn caller(&self, peer: IpAddr, secret: &str, gateway: &str) -> Option<&Caller> {
+        // By their hashes, so that the time it takes says nothing about the secret.
+        let knows_secret = self.secret == <[u8; 32]>::from(Sha256::digest(secret));
+        let is_known = knows_secret && self.is_near(peer);
+        self.gateways.get(gateway).filter(|_| is_known)
+    }
+
     /// What a call says.
     pub fn hear(&self, call: &Call<'_>, now: Timestamp) -> Result<Heard, Unheard> {
-        // By their hashes, so that the time it takes says nothing about the secret.
-        let knows_secret = self.secret == <[u8; 32]>::from(Sha256::digest(call.secret));
-        let is_near = self.allow.iter().any(|network| network.contains(call.peer));
         let caller = self
-            .gateways
-            .get(call.gateway)
-            .filter(|_| knows_secret && is_near)
+            .caller(call.peer, call.secret, call.gateway)
             .ok_or(Unheard::Nowhere)?;
         if let Some(key) = &caller.key {
             signed::check(key.expose_secret(), call, now).ok_or(Unheard::Unsigned)?;
@@ -161,10 +173,25 @@ impl Door {
 /// A list of them, or a single one.
 fn each(document: &Value, read: fn(&Value) -> Option<Arrival>) -> Option<Vec<Arrival>> {
     match document {
-        Value::Array(list) if list.len() <= LIST_MAX => list.iter().map(read).collect(),
-        Value::Array(_) => None,
+        Value::Array(list) => readable(list, read),
         one => read(one).map(|one| vec![one]),
     }
+}
+
+/// Those of a list that can be read: one that cannot, and never will, takes nobody else's answer with it. Nothing when none can.
+fn readable<T>(list: &[T], read: impl Fn(&T) -> Option<Arrival>) -> Option<Vec<Arrival>> {
+    if list.len() > LIST_MAX {
+        return None;
+    }
+    let read: Vec<Arrival> = list.iter().filter_map(read).collect();
+    let left_out = list.len() - read.len();
+    if left_out > 0 && !read.is_empty() {
+        tracing::warn!(
+            "{left_out} of {} things in a call of a gateway cannot be read; the others are kept",
+            list.len()
+        );
+    }
+    (list.is_empty() || !read.is_empty()).then_some(read)
 }
 
 /// A text, or a number or truth value written as one.
@@ -180,4 +207,23 @@ fn name_in(value: &Value, name: &str) -> Option<String> {
 fn message(from: String, text: &str, id: Option<String>) -> Arrival {
     let text = text.chars().take(TEXT_MAX).collect();
     Arrival::Message(Incoming { from, text, id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_that_cannot_be_read_takes_nothing_else_with_it() {
+        let heard = |list: &str| {
+            let list = serde_json::from_str(list).expect("JSON");
+            each(&list, clouds::aliyun).map(|read| read.len())
+        };
+        let reply = r#"{"phone_number":"13900000000","content":"T","sequence_id":"1"}"#;
+        assert_eq!(heard(&format!("[{reply}, {{\"new\": 1}}, null, {reply}]")), Some(2));
+        assert_eq!(heard("[]"), Some(0));
+        assert_eq!(heard("[{}, 1]"), None);
+        let many = vec!["{}"; LIST_MAX + 1].join(",");
+        assert_eq!(heard(&format!("[{many}]")), None);
+    }
 }
