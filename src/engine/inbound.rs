@@ -200,7 +200,7 @@ fn later(waiting: &Inbound, now: Timestamp) -> Timestamp {
 }
 
 async fn handle(engine: &Engine, waiting: &Inbound, now: Timestamp) -> Result<bool, StoreError> {
-    match serde_json::from_str(&waiting.body) {
+    match serde_json::from_str(&engine.store.inbound_body(waiting).await?) {
         Ok(Kept::Report {
             reference,
             id,

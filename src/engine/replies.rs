@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::channel::sms::national;
-use crate::domain::case::{ContactKind, Direction};
+use crate::domain::case::{Case, ContactKind, Direction};
 use crate::domain::command::{Command, PersonChange};
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::domain::org::{Role, Staff};
@@ -21,6 +21,10 @@ use crate::store::{StoreError, commit};
 
 /// Letters of an answer that are kept; an SMS of ten parts has 670.
 const WORDS_MAX: usize = 700;
+/// Of one case so many texts wait as to-dos at the most: a number can be forged, and whoever reads the first finds the others beside it.
+const UNREAD_MAX: usize = 20;
+const ASKS_FOR_A_CALL: &str = "居民短信回复 2,请回电 / answered 2: asks to be called";
+const WROTE: &str = "居民来短信,请阅处 / an SMS came:";
 
 /// Carries out what somebody answered. False when it has to be tried again.
 pub(crate) async fn handle(
@@ -54,22 +58,36 @@ pub(crate) async fn handle(
     let reply = Reply::read(text);
     if reply == Reply::OptOut {
         // Everybody who has this number; saying it twice changes nothing.
+        let mut broken = None;
         for (person, case) in &told {
             let change = PersonChange {
                 person: Some(person.clone()),
                 opted_out: Some(true),
                 ..PersonChange::default()
             };
-            if let Err(error) = act(engine, &rules, case, Command::ChangePerson(change), None, now).await? {
-                warn!("{case}: an opt-out cannot be noted: {error}");
+            match act(engine, &rules, case, Command::ChangePerson(change), None, now).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!("{case}: an opt-out cannot be noted: {error}"),
+                // Nothing is sent to whoever was erased.
+                Err(StoreError::Erased { .. }) => {}
+                // The others are opted out all the same; for this one it is tried again.
+                Err(error @ StoreError::Corrupt { .. }) => broken = Some(error),
+                Err(error) => return Err(error),
             }
+        }
+        if let Some(error) = broken {
+            return Err(error);
         }
     }
     let Some(stored) = engine.store.case(&case).await? else {
         return finish(engine, inbound, now).await;
     };
     let owner = reader_of(&rules, &stored.case.owner, &stored.case.unit);
-    let command = command(reply, text, owner);
+    let command = if is_asked_already(&stored.case, reply) {
+        contact(&shown(text))
+    } else {
+        command(reply, text, owner)
+    };
     let done = match act(engine, &rules, &case, command, Some(inbound), now).await? {
         Ok(()) => true,
         // A closed case takes no new work, but what they wrote is noted.
@@ -88,17 +106,32 @@ pub(crate) async fn handle(
     Ok(true)
 }
 
+/// Whether the case asks for the same already: one more message is noted, but is no more work.
+fn is_asked_already(case: &Case, reply: Reply) -> bool {
+    match reply {
+        Reply::Confirmed | Reply::OptOut => false,
+        Reply::Call => {
+            let mut open = case.callbacks.iter().filter(|callback| callback.kept.is_none());
+            open.any(|callback| callback.words == ASKS_FOR_A_CALL)
+        }
+        Reply::Words => {
+            let open = case.todos.iter().filter(|todo| todo.done.is_none());
+            open.filter(|todo| todo.words.starts_with(WROTE)).count() >= UNREAD_MAX
+        }
+    }
+}
+
 fn command(reply: Reply, text: &str, owner: Option<StaffId>) -> Command {
     match reply {
         Reply::Confirmed => contact("短信回复 1(已知悉) / answered 1 (has read it)"),
         Reply::OptOut => contact("短信回复退订 / opted out of SMS"),
         Reply::Call => Command::Promise {
-            words: "居民短信回复 2,请回电 / answered 2: asks to be called".to_owned(),
+            words: ASKS_FOR_A_CALL.to_owned(),
             due: None,
             by: owner,
         },
         Reply::Words => Command::Todo {
-            words: format!("居民来短信,请阅处 / an SMS came: {}", shown(text)),
+            words: format!("{WROTE} {}", shown(text)),
             due: None,
             by: owner,
         },

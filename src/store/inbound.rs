@@ -138,20 +138,24 @@ impl Store {
         Ok(opened)
     }
 
-    /// What is to be looked at now, the oldest first.
+    /// What is to be looked at now, the oldest first, sealed as it is kept: one that does not open keeps no other waiting.
     pub async fn inbound_waiting(&self, now: Timestamp, limit: i64) -> Result<Vec<Inbound>, StoreError> {
         const SQL: &str = "
             select id, provider, body, received_ms from inbound
             where look_ms is not null and look_ms <= $1
             order by look_ms
             limit $2";
-        let found: Vec<Inbound> = query_as(SQL)
+        query_as(SQL)
             .bind(now.as_millisecond())
             .bind(limit)
             .fetch_all(self.reader())
             .await
-            .during("read what came in")?;
-        self.opened(found).await
+            .during("read what came in")
+    }
+
+    /// What it says.
+    pub async fn inbound_body(&self, sealed: &Inbound) -> Result<String, StoreError> {
+        self.unseal(body_of(&sealed.id), sealed.body.clone()).await
     }
 
     /// Looks at it again after this instant.

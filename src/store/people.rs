@@ -61,13 +61,13 @@ impl Store {
 }
 
 impl Store {
-    /// Everybody with this number, residents and relatives, each with the resident they belong to.
+    /// Everybody with this number, residents and relatives, each with the resident they belong to. However many there are: an opt-out is
+    /// for all of them.
     pub async fn people_by_number(&self, number: &str) -> Result<Vec<(PersonId, PersonId)>, StoreError> {
         const SQL: &str = "
             select id, coalesce(relative_of, id) from people
             where phone_index = $1 and phone_index is not null
-            order by id
-            limit 20";
+            order by id";
         let found: Vec<(String, String)> = query_as(SQL)
             .bind(self.ring().phone_index(number))
             .fetch_all(self.reader())

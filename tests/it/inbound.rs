@@ -33,6 +33,11 @@ async fn world() -> World {
 
 /// The same with more settings, which are told where a file with the secret is.
 async fn world_with(more: impl Fn(&std::path::Path) -> String) -> World {
+    world_open_to("127.0.0.0/8", more).await
+}
+
+/// The same for callers from one network.
+async fn world_open_to(network: &str, more: impl Fn(&std::path::Path) -> String) -> World {
     let files = tempfile::tempdir().unwrap();
     let secret = files.path().join("secret");
     std::fs::write(&secret, SECRET).unwrap();
@@ -42,6 +47,7 @@ async fn world_with(more: impl Fn(&std::path::Path) -> String) -> World {
         [inbound]
         listen = "127.0.0.1:0"
         secret = {{ file = {secret:?} }}
+        allow = ["{network}"]
         [sms]
         transport = "gateways"
         [sms.gateway.county]
@@ -269,6 +275,7 @@ async fn whoever_lacks_the_secret_or_names_no_gateway_is_told_nothing_and_change
         "/",
         "/county",
         &format!("/{SECRET}/county/x"),
+        "/%ff/county",
     ] {
         assert_eq!(world.call(path, &body).await, "HTTP/1.1 404 Not Found", "{path}");
     }
@@ -533,6 +540,9 @@ async fn what_belongs_to_a_case_that_cannot_be_read_keeps_nobody_elses_answer_wa
     let broken = world.case.as_str();
     let sql = format!("update cases set facts = 'broken' where id = '{broken}'");
     world.hall.sql(&sql).await;
+    // Something that nobody can open any more came before all others.
+    world.call(&format!("/{SECRET}/county"), "ref=x&status=UNDELIV").await;
+    world.hall.sql("update inbound set body = 'broken'").await;
     // The urgent SMS of a case that nobody can read has failed, and its resident writes.
     let id = world.sms().await[0].clone();
     let urgent = format!("update reminders set priority = 1 where id = '{id}'");
@@ -544,7 +554,7 @@ async fn what_belongs_to_a_case_that_cannot_be_read_keeps_nobody_elses_answer_wa
     assert_eq!(case.callbacks.len(), 1);
     // They wait until it is repaired.
     let waiting = "select cast(count(*) as text) from inbound where handled_ms is null";
-    assert_eq!(world.hall.column(waiting).await, ["2"]);
+    assert_eq!(world.hall.column(waiting).await, ["3"]);
 }
 
 #[tokio::test]
@@ -561,4 +571,52 @@ async fn a_report_on_an_sms_to_somebody_who_was_erased_is_noted_and_nobody_is_as
     assert!(world.tasks().await.is_empty());
     let waiting = "select cast(count(*) as text) from inbound where handled_ms is null";
     assert_eq!(world.hall.column(waiting).await, ["0"]);
+}
+
+#[tokio::test]
+async fn whoever_calls_from_elsewhere_is_hung_up_on_and_takes_no_seat() {
+    let world = world_open_to("203.0.113.0/24", |_| String::new()).await;
+    // More than there are seats, and none of them says a word.
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(world.door).await.unwrap();
+        let mut answer = Vec::new();
+        // Reset or closed: either way nothing is said.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert_eq!(answer, b"");
+    }
+}
+
+#[tokio::test]
+async fn whoever_lacks_the_secret_is_sent_away_before_a_byte_of_the_body_has_come() {
+    let world = world().await;
+    let mut stream = TcpStream::connect(world.door).await.unwrap();
+    let head = "POST /wrong/county HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 404");
+}
+
+#[tokio::test]
+async fn whoever_writes_again_and_again_is_noted_each_time_and_makes_no_more_work() {
+    let world = world().await;
+    for number in 0..3 {
+        world.told(&format!("mobile={PHONE}&content=2&msg=call-{number}")).await;
+    }
+    for number in 0..25 {
+        world
+            .told(&format!("mobile={PHONE}&content=words&msg=words-{number}"))
+            .await;
+    }
+    let case = world.case().await;
+    assert_eq!(
+        (case.callbacks.len(), case.todos.len(), case.contacts.len()),
+        (1, 20, 7)
+    );
+    // Once somebody has called, the next wish is a new one.
+    let open = case.callbacks[0].id.clone();
+    let called = json!({ "do": "attempt", "item": open, "result": "reached" });
+    world.hall.act("lin", &world.case, called).await.unwrap();
+    world.told(&format!("mobile={PHONE}&content=2&msg=call-9")).await;
+    assert_eq!(world.case().await.callbacks.len(), 2);
 }
