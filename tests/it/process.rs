@@ -469,7 +469,7 @@ fn a_database_has_one_daemon_whatever_it_is_called() {
     let name = other.join("xixin.db");
     std::os::unix::fs::symlink(&real, &name).unwrap();
     let refused = second();
-    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_eq!(refused.code, 73, "{refused:?}");
     assert!(refused.err.contains("in use by another xixin daemon"), "{refused:?}");
 
     fs::remove_file(&name).unwrap();
