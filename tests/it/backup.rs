@@ -118,6 +118,14 @@ async fn without_the_log_nothing_leaves_before_somebody_has_looked() {
     assert!(why.en.contains("restored from a backup"), "{}", why.en);
 }
 
+/// As somebody does who knows nothing of `xixin restore`.
+fn copy_by_hand(file: &Path, state: &Path) {
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(state.join(format!("xixin.db{end}")));
+    }
+    std::fs::copy(file, database(state)).unwrap();
+}
+
 #[tokio::test]
 async fn an_old_copy_that_somebody_put_in_place_by_hand_is_noticed_and_held() {
     let hall = busy().await;
@@ -128,10 +136,7 @@ async fn an_old_copy_that_somebody_put_in_place_by_hand_is_noticed_and_held() {
     hall.take_left();
     let hall = hall
         .crash_and(|state| async move {
-            for end in ["-wal", "-shm"] {
-                let _ = std::fs::remove_file(state.join(format!("xixin.db{end}")));
-            }
-            std::fs::copy(file, database(&state)).unwrap();
+            copy_by_hand(&file, &state);
         })
         .await;
     assert_ne!(hall.app.engine.store.incarnation().await.unwrap(), name);
@@ -155,10 +160,7 @@ async fn an_old_copy_put_in_place_without_the_log_is_held_all_the_same() {
     hall.take_left();
     let hall = hall
         .crash_and(|state| async move {
-            for end in ["-wal", "-shm"] {
-                let _ = std::fs::remove_file(state.join(format!("xixin.db{end}")));
-            }
-            std::fs::copy(earlier, database(&state)).unwrap();
+            copy_by_hand(&earlier, &state);
             std::fs::remove_file(state.join("sent.log")).unwrap();
         })
         .await;
