@@ -205,9 +205,10 @@ async fn reload(count: usize) {
     while !app
         .engine
         .store
-        .planned_by_other_rules(generation, 1)
+        .take_of_other_rules(generation, 1)
         .await
         .expect("the database can be read")
+        .batch
         .is_empty()
     {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -165,10 +165,10 @@ async fn resolve(
             }
         }
         End::Open(Resolve::Ask { at }) => {
-            ask_again(&mut tx, &open.attempt, Some(at)).await?;
+            ask_again(&mut tx, open, Some(at)).await?;
         }
         End::Open(Resolve::Again { at }) => {
-            if ask_again(&mut tx, &open.attempt, None).await? {
+            if ask_again(&mut tx, open, None).await? {
                 let said = if is_absent {
                     Said::new(
                         "短信平台没有收到,再发一次",
@@ -184,7 +184,7 @@ async fn resolve(
             }
         }
         End::Open(Resolve::Person) => {
-            if ask_again(&mut tx, &open.attempt, None).await? {
+            if ask_again(&mut tx, open, None).await? {
                 let said = Said::new("不知是否已发出", "nobody knows whether it went out");
                 let row = saying(&open.row, &said);
                 if leave_doubt(&mut tx, &row, State::Uncertain.name(), None, now).await? {

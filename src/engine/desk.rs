@@ -7,6 +7,7 @@ use crate::domain::agenda::{self, Entry};
 use crate::domain::booking::Booking;
 use crate::domain::case::Case;
 use crate::domain::command::{self, Change, Command, Context, NewCase, Refusal};
+use crate::domain::event::Event;
 use crate::domain::ids::{CaseId, PersonId, StaffId};
 use crate::domain::org::Staff;
 use crate::domain::person::Person;
@@ -17,6 +18,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::domain::text::{Said, shown};
 use crate::engine::alike::{self, Likeness};
 use crate::engine::new_person;
+use crate::store::lock::{self, Lock};
 use crate::store::people::Sign;
 use crate::store::{
     Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, inbound, labels, people,
@@ -107,11 +109,13 @@ impl<'a> Desk<'a> {
 
     /// Opens many cases, all or none. `imported` marks them as history: nothing that was due before now is ever sent.
     pub async fn open_all(&self, new: Vec<NewCase>, imported: bool, now: Timestamp) -> Result<Vec<Change>, DeskError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.begin_opening(&new).await?;
         let mut opened = Vec::with_capacity(new.len());
         for chunk in chunks(new) {
             opened.extend(self.open_chunk(&mut tx, chunk, imported, now).await?);
         }
+        let told = opened.iter().map(|change| (&change.case.id, change.events.as_slice()));
+        self.tell(&mut tx, &told.collect::<Vec<_>>(), now).await?;
         commit(tx, "open cases").await?;
         Ok(opened)
     }
@@ -124,20 +128,40 @@ impl<'a> Desk<'a> {
         unless: &[Likeness],
         now: Timestamp,
     ) -> Result<Vec<CaseId>, DeskError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.begin_opening(&new).await?;
         if let Some((_, case)) = alike::repeated(self.store, &mut tx, unless).await?.first() {
             return Err(DeskError::Repeated(case.clone()));
         }
         let mut opened = Vec::with_capacity(new.len());
         for chunk in chunks(new) {
             let changes = self.open_chunk(&mut tx, chunk, true, now).await?;
-            opened.extend(changes.into_iter().map(|change| change.case.id));
+            opened.extend(changes.into_iter().map(|change| (change.case.id, change.events)));
         }
+        let told = opened.iter().map(|(id, events)| (id, events.as_slice()));
+        self.tell(&mut tx, &told.collect::<Vec<_>>(), now).await?;
         commit(tx, "take cases over").await?;
-        Ok(opened)
+        Ok(opened.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Opens some cases with a few statements in all, as if one after the other.
+    /// Who comes for the first time, and who is bound when, stands until the cases are written.
+    async fn begin_opening(&self, new: &[NewCase]) -> Result<Tx, StoreError> {
+        let mut tx = self.store.begin().await?;
+        Lock::Openings.hold(&mut tx).await?;
+        if new.iter().any(books) {
+            Lock::Bookings.hold(&mut tx).await?;
+        }
+        Ok(tx)
+    }
+
+    /// Writes the events of many cases, after everything else.
+    async fn tell(&self, tx: &mut Tx, told: &[(&CaseId, &[Event])], now: Timestamp) -> Result<(), StoreError> {
+        for told in told.chunks(CHUNK) {
+            events::append_all(tx, now, self.actor.id.as_str(), told).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens some cases with a few statements in all, as if one after the other. What happened is told afterwards.
     async fn open_chunk(
         &self,
         tx: &mut Tx,
@@ -180,8 +204,6 @@ impl<'a> Desk<'a> {
         for case in &opened {
             labels::insert(tx, case, &self.rules.zone).await?;
         }
-        let told = changes.iter().map(|change| (&change.case.id, change.events.as_slice()));
-        events::append_all(tx, now, self.actor.id.as_str(), &told.collect::<Vec<_>>()).await?;
         Ok(changes)
     }
 
@@ -220,8 +242,12 @@ impl<'a> Desk<'a> {
     }
 
     async fn try_act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
-        // The write lock comes first: whoever holds it reads what nobody else can change before it commits.
+        // Held first: what is read now nobody else can change before the commit.
         let mut tx = self.store.begin().await?;
+        if command.books() {
+            Lock::Bookings.hold(&mut tx).await?;
+        }
+        lock::case(&mut tx, id).await?;
         let stored = self
             .store
             .case(id)

@@ -22,12 +22,14 @@ use crate::engine::settle::erased_said;
 use crate::engine::{Engine, POLL, heartbeat, new_reminder};
 use crate::lifecycle::Beat;
 use crate::store::calls::{self, CallChange, OpenCall, Withdrawn};
-use crate::store::cases::{Planned, StoredCase, ToPlan, Unreadable};
+use crate::store::cases::{Planned, StoredCase, Turn, Unreadable};
 use crate::store::reminders::NewReminder;
-use crate::store::{StoreError, agenda as agenda_rows, cases, commit, reminders};
+use crate::store::{StoreError, Tx, agenda as agenda_rows, cases, commit, reminders};
 
 /// Cases planned in one transaction.
 const BATCH: i64 = 500;
+/// Before another look when something is due that this look did not get.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// How long a case that cannot be planned is left alone, in minutes.
 const BROKEN_MIN: i64 = 60;
 
@@ -78,9 +80,9 @@ async fn until_next_wake(engine: &Engine, now: Timestamp) -> Duration {
         }
     };
     next.map_or(POLL, |next| {
-        // A wake-up in the past was set since the step looked: plan again at once, but never spin.
-        let wait = Duration::try_from(next.duration_since(now)).unwrap_or(Duration::from_millis(1));
-        wait.clamp(Duration::from_millis(1), POLL)
+        // A wake-up in the past was set since the step looked, or another node is planning it: look again soon, but never spin.
+        let wait = Duration::try_from(next.duration_since(now)).unwrap_or(AGAIN_AFTER);
+        wait.clamp(AGAIN_AFTER, POLL)
     })
 }
 
@@ -92,14 +94,14 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreErro
     }
     heartbeat::plan(engine, now).await?;
     let rules = engine.live.get();
-    let mut batch = engine.store.due_for_planning(now, BATCH).await?;
-    if batch.is_empty() {
-        batch = engine.store.planned_by_other_rules(rules.generation, BATCH).await?;
+    let mut turn = engine.store.take_due(now, BATCH).await?;
+    if turn.batch.is_empty() {
+        turn = engine.store.take_of_other_rules(rules.generation, BATCH).await?;
     }
-    if batch.is_empty() {
+    if turn.batch.is_empty() {
         return Ok(Planning::default());
     }
-    let planning = plan_batch(engine, &rules, batch, now).await?;
+    let planning = plan_batch(engine, &rules, turn, now).await?;
     if planning.queued > 0 {
         engine.bells.ring_senders();
     }
@@ -124,7 +126,8 @@ struct Outcome<'a> {
     calls: Vec<CallChange>,
 }
 
-async fn plan_batch(engine: &Engine, rules: &Rules, batch: ToPlan, now: Timestamp) -> Result<Planning, StoreError> {
+async fn plan_batch(engine: &Engine, rules: &Rules, turn: Turn, now: Timestamp) -> Result<Planning, StoreError> {
+    let Turn { batch, tx } = turn;
     let readable = batch.cases.iter().map(|stored| &stored.case.id);
     let ids: Vec<&CaseId> = readable.chain(batch.unreadable.iter().map(|found| &found.id)).collect();
     let residents: Vec<&PersonId> = batch.cases.iter().map(|stored| &stored.case.party.person).collect();
@@ -170,7 +173,11 @@ async fn plan_batch(engine: &Engine, rules: &Rules, batch: ToPlan, now: Timestam
             now,
         ));
     }
-    write(engine, rules.generation, outcomes).await
+    let tx = match tx {
+        Some(tx) => tx,
+        None => engine.store.begin().await?,
+    };
+    write(tx, rules.generation, outcomes).await
 }
 
 /// A case that cannot be planned keeps its agenda and is looked at again later.
@@ -255,7 +262,7 @@ fn plan_one<'a>(rules: &Rules, facts: Facts<'a, '_>, now: Timestamp) -> Outcome<
     }
 }
 
-async fn write(engine: &Engine, generation: i64, outcomes: Vec<Outcome<'_>>) -> Result<Planning, StoreError> {
+async fn write(mut tx: Tx, generation: i64, outcomes: Vec<Outcome<'_>>) -> Result<Planning, StoreError> {
     let planned: Vec<Planned<'_>> = outcomes
         .iter()
         .map(|outcome| Planned {
@@ -265,7 +272,6 @@ async fn write(engine: &Engine, generation: i64, outcomes: Vec<Outcome<'_>>) -> 
             agenda_sum: outcome.agenda_sum,
         })
         .collect();
-    let mut tx = engine.store.begin().await?;
     let settled: std::collections::HashSet<String> = cases::planned(&mut tx, &planned, generation)
         .await?
         .into_iter()

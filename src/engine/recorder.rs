@@ -24,6 +24,7 @@ use crate::engine::prepare::{Context, Settled};
 use crate::engine::settle::adding;
 use crate::engine::{Engine, guard_notice};
 use crate::store::holds::{self, Hold, Marked};
+use crate::store::lock::Lock;
 use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
 use crate::store::reminders::NewReminder;
 use crate::store::sent::Key;
@@ -358,6 +359,9 @@ impl Work {
 
     async fn write(&self, engine: &Engine) -> Result<(), StoreError> {
         let mut tx = engine.store.begin().await?;
+        if !self.heirs.is_empty() {
+            Lock::Heirs.hold(&mut tx).await?;
+        }
         record(&mut tx, &self.verdicts).await?;
         let untold = self.untold(&mut tx).await?;
         let rows = self.rows.iter();

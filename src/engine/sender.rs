@@ -294,7 +294,8 @@ async fn send_batch(
 
 async fn renew(engine: &Engine, leases: &[Lease]) {
     // Left as it is, the lease ends and the batch is judged again: nothing is lost.
-    if let Err(error) = engine.store.renew(leases, lease_end(engine.clock.now())).await {
+    let now = engine.clock.now();
+    if let Err(error) = engine.store.renew(leases, now, lease_end(now)).await {
         warn!(error = %crate::telemetry::chain(&error), "claims cannot be prolonged");
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::ids::CaseId;
 use crate::store::cases::json;
 use crate::store::chain::{Link, Sum};
 use crate::store::db::{query, query_as, query_scalar};
+use crate::store::lock::Lock;
 use crate::store::{During, StoreError, Tx, events};
 
 #[derive(FromRow)]
@@ -38,6 +39,7 @@ pub async fn blank_cases(tx: &mut Tx, cases: &[&CaseId], by: &str, now: Timestam
         select seq, at_ms, kind, case_id, actor, proof, body from events
         where case_id in (select value from json_each($1)) and kind = 'fact' and form = 2 and purge is null
         order by seq";
+    Lock::Chain.hold(tx).await?;
     let rows: Vec<Row> = query_as(SQL)
         .bind(json(&cases))
         .fetch_all(&mut **tx)
@@ -59,6 +61,7 @@ pub async fn blank_access(
         where kind = 'access' and purge is null and form = 2 and at_ms < $1
         order by at_ms, seq
         limit $2";
+    Lock::Chain.hold(tx).await?;
     let mut rows: Vec<Row> = query_as(SQL)
         .bind(before.as_millisecond())
         .bind(limit)

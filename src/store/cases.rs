@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
-use crate::store::db::{Connection, query, query_as, query_scalar};
+use crate::store::db::{Connection, Pool, query, query_as, query_scalar};
 use crate::store::keys::{Keys, Ring, make_keys};
 use crate::store::{During, Store, StoreError, Tx, instant_of, log_unreadable, unreadable};
 use crate::vault::Place;
@@ -66,6 +66,12 @@ pub struct ToPlan {
     pub cases: Vec<StoredCase>,
     /// Those whose facts cannot be read.
     pub unreadable: Vec<Unreadable>,
+}
+
+/// Cases to plan, and where several nodes plan, what holds them.
+pub struct Turn {
+    pub batch: ToPlan,
+    pub tx: Option<Tx>,
 }
 
 /// A case that cannot be planned as it stands.
@@ -165,19 +171,70 @@ impl Store {
             .collect())
     }
 
-    /// The cases whose wake-up has come, longest waiting first.
-    pub async fn due_for_planning(&self, now: Timestamp, limit: i64) -> Result<ToPlan, StoreError> {
+    /// The cases whose wake-up has come, longest waiting first, to be planned. Where several nodes plan, each takes others, and what it
+    /// took is its own until it has written the plan or let go of it.
+    pub async fn take_due(&self, now: Timestamp, limit: i64) -> Result<Turn, StoreError> {
         const SQL: &str = "
             select id, facts, version, wake_ms, agenda_sum from cases
             where wake_ms <= $1
             order by wake_ms, id
             limit $2";
-        let rows = query_as::<Row>(SQL)
-            .bind(now.as_millisecond())
-            .bind(limit)
-            .fetch_all(self.reader())
-            .await;
-        self.to_plan(rows.during("find the cases to plan")?).await
+        const SHARED: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where wake_ms <= $1
+            order by wake_ms, id
+            limit $2
+            for update skip locked";
+        self.take((SQL, SHARED), now.as_millisecond(), limit, "find the cases to plan")
+            .await
+    }
+
+    /// The same of open cases last planned by other rules than generation `gen_now`.
+    pub async fn take_of_other_rules(&self, gen_now: i64, limit: i64) -> Result<Turn, StoreError> {
+        const SQL: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where rules_gen < $1 and live = 1
+            order by rules_gen
+            limit $2";
+        const SHARED: &str = "
+            select id, facts, version, wake_ms, agenda_sum from cases
+            where rules_gen < $1 and live = 1
+            order by rules_gen
+            limit $2
+            for update skip locked";
+        let action = "find the cases planned by older rules";
+        self.take((SQL, SHARED), gen_now, limit, action).await
+    }
+
+    async fn take(
+        &self,
+        (alone, shared): (&'static str, &'static str),
+        below: i64,
+        limit: i64,
+        action: &'static str,
+    ) -> Result<Turn, StoreError> {
+        let mut tx = match self.writer {
+            Pool::Sqlite(_) => None,
+            Pool::Postgres(_) => Some(self.begin().await?),
+        };
+        let rows = match &mut tx {
+            None => {
+                query_as::<Row>(alone)
+                    .bind(below)
+                    .bind(limit)
+                    .fetch_all(self.reader())
+                    .await
+            }
+            Some(tx) => {
+                query_as::<Row>(shared)
+                    .bind(below)
+                    .bind(limit)
+                    .fetch_all(&mut **tx)
+                    .await
+            }
+        };
+        let batch = self.to_plan(rows.during(action)?).await?;
+        Ok(Turn { batch, tx })
     }
 
     /// The cases that wake up before `end`, earliest first.
@@ -215,22 +272,6 @@ impl Store {
             unreadable,
             last,
         })
-    }
-
-    /// Open cases last planned by other rules than generation `gen_now`.
-    pub async fn planned_by_other_rules(&self, gen_now: i64, limit: i64) -> Result<ToPlan, StoreError> {
-        const SQL: &str = "
-            select id, facts, version, wake_ms, agenda_sum from cases
-            where rules_gen < $1 and live = 1
-            order by rules_gen
-            limit $2";
-        let rows = query_as::<Row>(SQL)
-            .bind(gen_now)
-            .bind(limit)
-            .fetch_all(self.reader())
-            .await;
-        self.to_plan(rows.during("find the cases planned by older rules")?)
-            .await
     }
 
     /// Open cases in the order of their numbers, from the one after `after` on; the empty text is before all.

@@ -62,6 +62,9 @@ pub(crate) trait Read: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRo
 
 impl<T> Read for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
+/// A node that is stopped, or cut off, while it holds rows keeps others from them for so long and no longer.
+const WRITE: &str = "begin; set local idle_in_transaction_session_timeout = '10s'; set local lock_timeout = '10s'";
+
 /// Several connections to one database.
 #[derive(Debug, Clone)]
 pub(crate) enum Pool {
@@ -70,18 +73,12 @@ pub(crate) enum Pool {
 }
 
 impl Pool {
-    /// Begins to write. On SQLite it takes the lock at once, so that nothing it read can have changed when it commits.
+    /// Begins to write. On SQLite it takes the lock at once, so that nothing it read can have changed when it commits; on PostgreSQL
+    /// others write at the same time (`store::lock`).
     pub(crate) async fn write(&self) -> Result<Connection, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(pool) => Connection::Sqlite(pool.begin_with("begin immediate").await?),
-            Self::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
-                // One writer at a time here, too, until each write has been shown to need no such thing.
-                sqlx::query("select value from meta where name = 'writer' for update")
-                    .execute(&mut *transaction)
-                    .await?;
-                Connection::Postgres(transaction)
-            }
+            Self::Postgres(pool) => Connection::Postgres(pool.begin_with(WRITE).await?),
         })
     }
 
@@ -117,6 +114,19 @@ impl Connection {
             Self::Sqlite(transaction) => Some(transaction),
             Self::Postgres(_) => None,
         }
+    }
+
+    /// For what PostgreSQL does in its own way.
+    pub(crate) fn postgres(&mut self) -> Option<&mut PgConnection> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(transaction) => Some(transaction),
+        }
+    }
+
+    /// Whether others may write at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {

@@ -78,14 +78,15 @@ impl Store {
     }
 }
 
-/// Asks again at this instant, or never. False when the attempt is no question any more: a receipt has answered it.
-pub async fn ask_again(tx: &mut Tx, attempt: &str, at: Option<Timestamp>) -> Result<bool, StoreError> {
+/// Asks again at this instant, or never. False when this is no question any more: a receipt has answered it, or another node has asked.
+pub async fn ask_again(tx: &mut Tx, open: &Open, at: Option<Timestamp>) -> Result<bool, StoreError> {
     const SQL: &str = "
         update attempts set ask_ms = $2, asked = asked + 1
-        where id = $1 and outcome = 'uncertain' and ask_ms is not null";
+        where id = $1 and outcome = 'uncertain' and ask_ms is not null and asked = $3";
     let done = query(SQL)
-        .bind(attempt)
+        .bind(&open.attempt)
         .bind(at.map(Timestamp::as_millisecond))
+        .bind(open.asked)
         .execute(&mut **tx)
         .await
         .during("note when a provider is asked again")?;

@@ -17,6 +17,7 @@ use crate::store::cases::json;
 use crate::store::chain::{FORM, Head, Known, Link, META_HEAD, link};
 use crate::store::db::{query, query_as, query_scalar};
 use crate::store::keys::{HALL, make_keys};
+use crate::store::lock::Lock;
 use crate::store::{During, Store, StoreError, Tx, runs};
 use crate::vault::Place;
 
@@ -161,14 +162,15 @@ pub async fn append_house(tx: &mut Tx, at: Timestamp, actor: &str, events: &[Eve
     append_all(tx, at, actor, &[(&CaseId::from(""), events)]).await
 }
 
-/// Writes what happened to these cases, in this order. The write lock is held, so nothing can slip in between the head and the new
-/// rows. A head that the chain does not contain any more is noted first: what follows would hide it.
+/// Writes what happened to these cases, in this order. The head is held, so nothing can slip in between it and the new rows; whoever
+/// writes events does it last, because all others wait. A head that the chain does not contain any more is noted first: what follows would hide it.
 pub async fn append_all(
     tx: &mut Tx,
     at: Timestamp,
     actor: &str,
     cases: &[(&CaseId, &[Event])],
 ) -> Result<(), StoreError> {
+    Lock::Chain.hold(tx).await?;
     let (head, doubts) = state(tx).await?;
     let head = match doubts.as_slice() {
         [] => head,

@@ -7,7 +7,7 @@ use crate::domain::delivery::{Fate, after_receipt};
 use crate::domain::reminder::State;
 use crate::store::db::{query, query_as};
 use crate::store::queue::Claimed;
-use crate::store::{During, StoreError, Tx};
+use crate::store::{During, StoreError, Tx, lock};
 
 /// What news did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub async fn note_fate(
         update attempts set outcome = $2, ended_ms = $3, reason = coalesce($4, reason), ask_ms = null where id = $1";
     const REMINDER: &str = "update reminders set state = $2, closed_ms = $3 where id = $1";
     let action = "note what became of a message";
+    lock::attempt(tx, attempt).await?;
     let found: Option<Found> = query_as(FIND)
         .bind(attempt)
         .fetch_optional(&mut **tx)

@@ -121,7 +121,9 @@ pub struct HeldCount {
 impl Store {
     /// What is known about `day`, about what left on the days since `since` (ISO dates), and about these holds.
     pub async fn guard_known(&self, day: &str, since: &str, held: &[String]) -> Result<Known, StoreError> {
-        const WAYS: &str = "select way, run, ended, failed from guard_days where day = $1";
+        const WAYS: &str = "
+            select way, cast(sum(run) as bigint) as run, cast(sum(ended) as bigint) as ended, cast(sum(failed) as bigint) as failed
+            from guard_days where day = $1 group by way";
         const BEFORE: &str = "
             select cast(sum(sent) as bigint) from guard_days where day >= $1 and day < $2 group by day";
         const ALIKE: &str = "select sum, told from guard_alike where day = $1";
@@ -283,7 +285,7 @@ impl Store {
                 reason_zh = reason_zh || $3, reason_en = reason_en || $4
             where hold = $1 and hold is not null and state in ('held', 'queued')";
         const RUN: &str = "update guard_days set run = 0 where day = $1";
-        const FAILURES: &str = "update guard_days set failed = 0, ended = $3 where day = $1 and way = $2";
+        const FAILURES: &str = "update guard_days set failed = 0, ended = 0 where day = $1 and way = $2";
         const ALIKE: &str = "delete from guard_alike where day = $1 and sum = $2";
         let during = "release a hold";
         let mut tx = self.begin().await?;
@@ -309,10 +311,14 @@ impl Store {
             .during(during)?;
         let anew = match hold.kind.as_str() {
             "run" => query(RUN).bind(day),
-            "failures" => query(FAILURES).bind(day).bind(&hold.key).bind(first),
+            "failures" => query(FAILURES).bind(day).bind(&hold.key),
             _ => query(ALIKE).bind(day).bind(&hold.key),
         };
         anew.execute(&mut *tx).await.during(during)?;
+        if hold.kind == "failures" {
+            // The first of the day have been seen.
+            count_ended(&mut tx, day, &hold.key, first, 0).await?;
+        }
         let released = Event::SendingReleased { hold: hold.id.clone() };
         events::append(&mut tx, now, &CaseId::from(""), who, &[released]).await?;
         commit(tx, during).await?;
@@ -387,8 +393,8 @@ pub async fn let_go_released(tx: &mut Tx, marked: &[Marked], now: Timestamp) -> 
 /// Adds what a batch sends to the counts.
 pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now: Timestamp) -> Result<(), StoreError> {
     const DAY: &str = "
-        insert into guard_days (day, way, sent, run, ended, failed) values ($1, $2, $3, $3, 0, 0)
-        on conflict (day, way) do update
+        insert into guard_days (day, way, node, sent, run, ended, failed) values ($1, $2, $4, $3, $3, 0, 0)
+        on conflict (day, way, node) do update
             set sent = guard_days.sent + excluded.sent, run = guard_days.run + excluded.run";
     const ALIKE: &str = "
         insert into guard_alike (day, sum, told)
@@ -405,6 +411,7 @@ pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now:
             .bind(day)
             .bind(way)
             .bind(tally.run)
+            .bind(&*tx.node.clone())
             .execute(&mut **tx)
             .await
             .during(during)?;
@@ -431,14 +438,15 @@ pub(crate) async fn count(tx: &mut Tx, day: &str, way: &str, tally: &Tally, now:
 /// Adds outcomes of the first messages of a day.
 pub async fn count_ended(tx: &mut Tx, day: &str, way: &str, ended: i64, failed: i64) -> Result<(), StoreError> {
     const SQL: &str = "
-        insert into guard_days (day, way, sent, run, ended, failed) values ($1, $2, 0, 0, $3, $4)
-        on conflict (day, way) do update
+        insert into guard_days (day, way, node, sent, run, ended, failed) values ($1, $2, $5, 0, 0, $3, $4)
+        on conflict (day, way, node) do update
             set ended = guard_days.ended + excluded.ended, failed = guard_days.failed + excluded.failed";
     query(SQL)
         .bind(day)
         .bind(way)
         .bind(ended)
         .bind(failed)
+        .bind(&*tx.node.clone())
         .execute(&mut **tx)
         .await
         .map(|_| ())

@@ -10,7 +10,7 @@ use crate::domain::reminder::Recipient;
 use crate::store::cases::json;
 use crate::store::db::{query, query_as, query_scalar};
 use crate::store::fate::note_fate;
-use crate::store::{During, Store, StoreError, Tx, commit, log_unreadable};
+use crate::store::{During, Store, StoreError, Tx, commit, lock, log_unreadable};
 use crate::vault::Place;
 
 /// Something that came in.
@@ -59,13 +59,17 @@ impl Store {
         Ok(count)
     }
 
-    /// Makes one of several parts: from now on there is the whole.
+    /// Makes one of several parts: from now on there is the whole. Nothing when another node has taken one of them.
     pub async fn join_inbound(&self, parts: &[&str], whole: &NewInbound, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        put(&mut tx, std::slice::from_ref(whole), now).await?;
+        let mut parts = parts.to_vec();
+        parts.sort_unstable();
         for part in parts {
-            mark_handled(&mut tx, part, now).await?;
+            if !mark_handled(&mut tx, part, now).await? {
+                return Ok(());
+            }
         }
+        put(&mut tx, std::slice::from_ref(whole), now).await?;
         commit(tx, "join the parts of an SMS").await
     }
 
@@ -173,32 +177,29 @@ impl Store {
 
     /// Attempts whose report did not come in time; from now on none is awaited for them.
     pub async fn overdue_receipts(&self, now: Timestamp, limit: i64) -> Result<Vec<String>, StoreError> {
-        const ANY: &str = "select count(*) from attempts where receipt_ms is not null and receipt_ms <= $1";
-        const SQL: &str = "
-            update attempts set receipt_ms = null
-            where id in (
-                select id from attempts where receipt_ms is not null and receipt_ms <= $1 order by receipt_ms limit $2
-            )
-            returning id";
-        // Asked first, because there is hardly ever one and the write lock is everybody's.
-        let any: i64 = query_scalar(ANY)
-            .bind(now.as_millisecond())
-            .fetch_one(self.reader())
-            .await
-            .during("look for overdue receipts")?;
-        if any == 0 {
-            return Ok(Vec::new());
-        }
-        let mut tx = self.begin().await?;
-        let found: Vec<String> = query_scalar(SQL)
+        const DUE: &str = "
+            select id from attempts where receipt_ms is not null and receipt_ms <= $1 order by receipt_ms, id limit $2";
+        const SQL: &str = "update attempts set receipt_ms = null where id = $1 and receipt_ms is not null";
+        let due: Vec<String> = query_scalar(DUE)
             .bind(now.as_millisecond())
             .bind(limit)
-            .fetch_all(&mut *tx)
+            .fetch_all(self.reader())
             .await
             .during("find overdue receipts")?;
-        for id in &found {
-            let reason = "72 小时没有送达回报 / no report on its delivery within 72 hours";
-            note_fate(&mut tx, id, Fate::NoReceipt, Some(reason), now).await?;
+        if due.is_empty() {
+            return Ok(due);
+        }
+        let mut found = Vec::with_capacity(due.len());
+        let mut tx = self.begin().await?;
+        for id in due {
+            lock::attempt(&mut tx, &id).await?;
+            let done = query(SQL).bind(&id).execute(&mut *tx).await;
+            // One that another node has met meanwhile is its own.
+            if done.during("note overdue receipts")?.rows_affected() > 0 {
+                let reason = "72 小时没有送达回报 / no report on its delivery within 72 hours";
+                note_fate(&mut tx, &id, Fate::NoReceipt, Some(reason), now).await?;
+                found.push(id);
+            }
         }
         commit(tx, "note overdue receipts").await?;
         Ok(found)
@@ -213,6 +214,8 @@ async fn put(tx: &mut Tx, new: &[NewInbound], now: Timestamp) -> Result<u64, Sto
         where true
         on conflict (id) do nothing";
     let mut sealed = Vec::with_capacity(new.len());
+    let mut new: Vec<&NewInbound> = new.iter().collect();
+    new.sort_unstable_by_key(|one| &one.id);
     for one in new {
         // A number and what somebody wrote: nobody reads it from the file.
         let body = tx.seal(None, body_of(&one.id), &one.body).await?;

@@ -77,16 +77,19 @@ pub struct Tx {
     inner: Connection,
     ring: Arc<Ring>,
     pub(super) chain: Arc<Chain>,
+    /// Which node writes.
+    pub(super) node: Arc<str>,
     /// The head of the events as this transaction leaves it, when it wrote any.
     pub(super) head: Option<Head>,
 }
 
 impl Tx {
-    pub(super) fn new(inner: Connection, ring: Arc<Ring>, chain: Arc<Chain>) -> Self {
+    pub(super) fn new(inner: Connection, ring: Arc<Ring>, chain: Arc<Chain>, node: Arc<str>) -> Self {
         Self {
             inner,
             ring,
             chain,
+            node,
             head: None,
         }
     }
@@ -237,7 +240,11 @@ pub(super) async fn make_keys(tx: &mut Tx, owners: &[&str]) -> Result<Keys, Stor
     for owner in owners.iter().filter(|owner| !keys.found.contains_key(**owner)) {
         rows.push((*owner, Key::random()));
     }
-    add_keys(tx, &ring.masters, rows.iter().map(|(owner, key)| (*owner, key))).await?;
+    let made = add_keys(tx, &ring.masters, rows.iter().map(|(owner, key)| (*owner, key))).await?;
+    if made < rows.len() as u64 {
+        // Another node has made some of them meanwhile: those count.
+        return read_keys(&mut **tx, &ring, &owners).await;
+    }
     keys.found
         .extend(rows.into_iter().map(|(owner, key)| (owner.to_owned(), Ok(key))));
     Ok(keys)
@@ -247,11 +254,13 @@ async fn add_keys(
     connection: &mut Connection,
     masters: &Masters,
     keys: impl Iterator<Item = (&str, &Key)>,
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
     const SQL: &str = "
         insert into keys (owner, wrapped)
         select value ->> 'owner', value ->> 'wrapped'
-        from jsonb_each($1)";
+        from jsonb_each($1)
+        where true
+        on conflict (owner) do nothing";
     let rows: Vec<NewKey<'_>> = keys
         .map(|(owner, key)| NewKey {
             owner,
@@ -259,14 +268,10 @@ async fn add_keys(
         })
         .collect();
     if rows.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    query(SQL)
-        .bind(json(&rows))
-        .execute(connection)
-        .await
-        .map(|_| ())
-        .during("write the keys of people")
+    let done = query(SQL).bind(json(&rows)).execute(connection).await;
+    Ok(done.during("write the keys of people")?.rows_affected())
 }
 
 /// Why a database does not open with the master keys given.

@@ -25,9 +25,12 @@ pub mod inspect;
 pub mod interrupted;
 pub mod keys;
 pub mod labels;
+pub(crate) mod lock;
 pub mod people;
 pub mod postgres;
 pub mod queue;
+mod queue_postgres;
+mod queue_sqlite;
 pub mod reminders;
 pub mod retention;
 pub mod runs;
@@ -50,6 +53,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::store::db::{Pool, query, query_scalar};
 use crate::vault::{Masters, Wrapped};
 use keys::{Locked, Ring, begin_sealing, rewrap, unlock};
+use lock::Lock;
 
 pub use chain::Head;
 pub use keys::Tx;
@@ -221,6 +225,8 @@ pub struct Store {
     path: PathBuf,
     ring: Arc<Ring>,
     chain: Arc<chain::Chain>,
+    /// Which of several nodes this is; empty where there is only one.
+    node: Arc<str>,
 }
 
 impl Store {
@@ -279,6 +285,7 @@ impl Store {
             path: path.to_owned(),
             ring: Arc::new(ring),
             chain,
+            node: Arc::default(),
         };
         store.seal_older().await?;
         store.keep_first_head().await?;
@@ -353,6 +360,7 @@ impl Store {
             path: path.to_owned(),
             ring: Arc::new(ring),
             chain: Arc::new(chain::Chain::look(path)?),
+            node: Arc::default(),
         })
     }
 
@@ -389,10 +397,19 @@ impl Store {
         &self.path
     }
 
-    /// Starts a write; it takes the lock at once, so that nothing it read can have changed when it commits.
+    /// Starts a write. What it decides by has to be held (`store::lock`).
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let inner = self.writer.write().await.during("start a write")?;
-        Ok(Tx::new(inner, Arc::clone(&self.ring), Arc::clone(&self.chain)))
+        let (ring, chain) = (Arc::clone(&self.ring), Arc::clone(&self.chain));
+        Ok(Tx::new(inner, ring, chain, Arc::clone(&self.node)))
+    }
+
+    /// The same store as one of several nodes.
+    pub fn of_node(self, name: &str) -> Self {
+        Self {
+            node: name.into(),
+            ..self
+        }
     }
 
     pub(crate) fn ring(&self) -> &Arc<Ring> {
@@ -501,6 +518,7 @@ async fn unlock_to_write(writer: &Pool, path: &Path, masters: &Masters) -> Resul
     drop(connection);
     // The lock comes first: two processes must not both make the first keys.
     let mut tx = writer.write().await.during(action)?;
+    Lock::Keys.hold(&mut tx).await?;
     let ring = match unlock(&mut tx, masters).await {
         Ok((ring, Wrapped::Current)) => ring,
         Ok((ring, Wrapped::Old)) => {

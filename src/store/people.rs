@@ -11,7 +11,7 @@ use crate::domain::plan::People;
 use crate::store::cases::json;
 use crate::store::db::{query, query_as};
 use crate::store::keys::{Keys, keys_of, make_keys};
-use crate::store::{During, Store, StoreError, Tx, log_unreadable, unreadable};
+use crate::store::{During, Store, StoreError, Tx, lock, log_unreadable, unreadable};
 use crate::vault::Place;
 
 /// The residents with these ids and everybody who is their relative.
@@ -129,6 +129,7 @@ pub async fn known_residents(tx: &mut Tx, signs: &[Sign]) -> Result<HashMap<Sign
     let index = |(phone, name): &Sign| (ring.phone_index(phone), ring.name_index(name));
     let by_index: HashMap<Sign, &Sign> = signs.iter().map(|sign| (index(sign), sign)).collect();
     let phones: Vec<&str> = by_index.keys().map(|(phone, _)| phone.as_str()).collect();
+    lock::people_by_number(tx, &phones).await?;
     let rows: Vec<(String, String, String)> = query_as(RESIDENTS)
         .bind(json(&phones))
         .fetch_all(&mut **tx)

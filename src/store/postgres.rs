@@ -1,5 +1,5 @@
 //! Opening a PostgreSQL. No setting leads here yet: the store keeps its contract (the tests hold it to that), but nothing above it knows
-//! what to do when a server is gone, and one writer at a time is all there is.
+//! what to do when a server is gone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use crate::vault::Masters;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// Connections of one process that read. There is another one that writes: whoever waits to write must not keep others from reading.
+/// Connections of one process that read. Others write: whoever waits to write must not keep others from reading.
 const READERS_MAX: u32 = 3;
+const WRITERS_MAX: u32 = 4;
 
 /// More than the store has: each is prepared once on a connection.
 const STATEMENTS_MAX: usize = 500;
@@ -46,7 +47,10 @@ impl Store {
             source,
         };
         let pool = |max| PgPoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_MAX);
-        let writer = pool(1).connect_with(options.clone()).await.map_err(open_error)?;
+        let writer = pool(WRITERS_MAX)
+            .connect_with(options.clone())
+            .await
+            .map_err(open_error)?;
         migrate(&writer, &name).await?;
         let writer = Pool::Postgres(writer);
         incarnation::give(&writer).await?;
@@ -58,6 +62,7 @@ impl Store {
             path: beside.to_owned(),
             ring: Arc::new(ring),
             chain: Arc::new(chain::Chain::open(beside)?),
+            node: Arc::default(),
         };
         store.seal_older().await?;
         store.keep_first_head().await?;

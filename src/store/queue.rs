@@ -1,7 +1,8 @@
 //! The hot path: claim, begin an attempt, record its outcome. Each is one short transaction over a whole batch.
 //!
 //! A claim is a lease; its epoch fences the *start* of an attempt. The outcome of an attempt is recorded whatever happened to the
-//! lease: a late acceptance is still true.
+//! lease: a late acceptance is still true. Each database does it in its own way (`queue_sqlite`, `queue_postgres`); a lease runs by the
+//! clock of the daemon on SQLite, and by that of the server, which is the same for all nodes, on PostgreSQL.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,9 +13,10 @@ use sqlx::FromRow;
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::{Priority, Way};
 use crate::store::cases::json;
-use crate::store::db::{query, query_as, query_scalar};
+use crate::store::db::{Pool, query, query_as, query_scalar};
 use crate::store::holds::{self, Counted, Tally};
-use crate::store::{During, Store, StoreError, Tx, commit, instant_of};
+use crate::store::runs::serial_row;
+use crate::store::{During, Store, StoreError, Tx, commit, instant_of, queue_postgres, queue_sqlite};
 
 /// A reminder claimed for sending.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -143,8 +145,30 @@ pub struct EndedAttempt {
 pub struct Begun {
     /// Their ids.
     pub started: HashSet<String>,
-    /// The number of this batch, of all that this database ever began.
+    /// The number of this batch, of all that this node ever began on this database.
     pub serial: i64,
+}
+
+/// Who claims what by when, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) way: Way,
+    pub(super) now: Timestamp,
+    pub(super) holder: &'a str,
+    pub(super) lease_until: Timestamp,
+}
+
+/// How attempts start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Started {
+    pub(super) way: Way,
+    pub(super) now_ms: i64,
+    pub(super) lease_left_ms: i64,
+}
+
+/// How long it is from one instant to another.
+pub(super) fn span_ms(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_millisecond().saturating_sub(from.as_millisecond())
 }
 
 /// States in which somebody or something still has to act.
@@ -170,57 +194,18 @@ impl Store {
         holder: &str,
         lease_until: Timestamp,
     ) -> Result<Vec<Claimed>, StoreError> {
-        // The plus keeps SQLite from the index on the instant, behind which it would sort all that is due for every batch.
-        const DUE: &str = "
-            update reminders
-            set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
-            where id in (
-                select id from reminders
-                where state = 'queued' and way = $1 and +not_before_ms <= $2 and crashes = 0
-                order by -priority, valid_until_ms, id
-                limit $3
-            )
-            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
-                      reason_zh, reason_en";
-        // Few at a time and seldom: these may be sorted.
-        const PROBE: &str = "
-            update reminders
-            set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
-            where id in (
-                select id from reminders
-                where state = 'queued' and way = $1 and not_before_ms <= $2 and crashes = 0
-                order by epoch, priority desc, valid_until_ms, id
-                limit $3
-            )
-            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
-                      reason_zh, reason_en";
-        // Critical is 2 or more; a literal, because only that finds the partial index.
-        const FALLBACK: &str = "
-            update reminders
-            set state = 'claimed', holder = $4, lease_until_ms = $5, epoch = epoch + 1
-            where id in (
-                select id from reminders
-                where state = 'queued' and way = $1 and not_before_ms <= $2 and priority >= 2 and fallback <> ''
-                  and crashes = 0
-                order by priority desc, valid_until_ms, id
-                limit $3
-            )
-            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
-                      reason_zh, reason_en";
+        let asked = Asked {
+            way,
+            now,
+            holder,
+            lease_until,
+        };
         let mut tx = self.begin().await?;
-        let claimed = query_as(match claim {
-            Claim::Due => DUE,
-            Claim::Probe => PROBE,
-            Claim::Fallback => FALLBACK,
-        })
-        .bind(way.name())
-        .bind(now.as_millisecond())
-        .bind(limit)
-        .bind(holder)
-        .bind(lease_until.as_millisecond())
-        .fetch_all(&mut *tx)
-        .await;
-        let mut claimed: Vec<Claimed> = claimed.during("claim reminders")?;
+        let mut claimed = if tx.is_shared() {
+            queue_postgres::claim_due(&mut tx, claim, &asked, limit).await?
+        } else {
+            queue_sqlite::claim_due(&mut tx, claim, &asked, limit).await?
+        };
         commit(tx, "claim reminders").await?;
         // `returning` keeps no order.
         claimed.sort_by(|a, b| (-a.priority, a.valid_until_ms, &a.id).cmp(&(-b.priority, b.valid_until_ms, &b.id)));
@@ -244,12 +229,6 @@ impl Store {
               and (cast($3 as bigint) = 0 or priority >= 2 and fallback <> '')
             order by crashes, priority desc, valid_until_ms, id
             limit 1";
-        const CLAIM: &str = "
-            update reminders
-            set state = 'claimed', holder = $2, lease_until_ms = $3, epoch = epoch + 1
-            where id = $1 and state = 'queued'
-            returning id, case_id, mark, recipient, text, priority, due_ms, decided_ms, valid_until_ms, fallback, tries, epoch,
-                      reason_zh, reason_en";
         let next: Option<String> = query_scalar(NEXT)
             .bind(way.name())
             .bind(now.as_millisecond())
@@ -259,13 +238,17 @@ impl Store {
             .during("look for what runs may have died over")?;
         let Some(id) = next else { return Ok(None) };
         let mut tx = self.begin().await?;
-        let claimed = query_as(CLAIM)
-            .bind(id)
-            .bind(holder)
-            .bind(lease_until.as_millisecond())
-            .fetch_optional(&mut *tx)
-            .await
-            .during("claim what runs may have died over")?;
+        let asked = Asked {
+            way,
+            now,
+            holder,
+            lease_until,
+        };
+        let claimed = if tx.is_shared() {
+            queue_postgres::claim_one(&mut tx, &id, &asked).await?
+        } else {
+            queue_sqlite::claim_one(&mut tx, &id, &asked).await?
+        };
         commit(tx, "claim what runs may have died over").await?;
         Ok(claimed)
     }
@@ -348,29 +331,33 @@ impl Store {
 
     /// Puts claims back that nobody has followed up in time. An attempt that had begun is left alone: its outcome may still come.
     pub async fn release_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        // The second condition says nothing new, but only by it SQLite finds the partial index.
-        const ANY: &str = "
-            select count(*) from reminders
-            where state = 'claimed' and state in ('claimed', 'attempting') and lease_until_ms < $1";
-        const SQL: &str = "
-            update reminders set state = 'queued', holder = null, lease_until_ms = null
-            where state = 'claimed' and state in ('claimed', 'attempting') and lease_until_ms < $1";
-        self.change_due((ANY, SQL), now, "release expired claims").await
+        let now_ms = now.as_millisecond();
+        // Looked for first, because there is hardly ever any.
+        let any = match self.reader() {
+            reader @ Pool::Sqlite(_) => queue_sqlite::any_expired(reader, now_ms).await?,
+            reader @ Pool::Postgres(_) => queue_postgres::any_expired(reader).await?,
+        };
+        if !any {
+            return Ok(0);
+        }
+        let mut tx = self.begin().await?;
+        let released = if tx.is_shared() {
+            queue_postgres::release_expired(&mut tx).await?
+        } else {
+            queue_sqlite::release_expired(&mut tx, now_ms).await?
+        };
+        commit(tx, "release expired claims").await?;
+        Ok(released)
     }
 
-    /// Prolongs claims that are still ours and have not become attempts.
-    pub async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str = "
-            update reminders set lease_until_ms = $2
-            from (select value ->> 'id' as id, cast(value ->> 'epoch' as bigint) as epoch from jsonb_each($1)) as ours
-            where reminders.id = ours.id and reminders.epoch = ours.epoch and reminders.state = 'claimed'";
+    /// Prolongs claims that are still ours and have not become attempts, from `now` on until an instant.
+    pub async fn renew(&self, leases: &[Lease], now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        query(SQL)
-            .bind(json(&leases))
-            .bind(until.as_millisecond())
-            .execute(&mut *tx)
-            .await
-            .during("prolong claims")?;
+        if tx.is_shared() {
+            queue_postgres::renew(&mut tx, leases, span_ms(now, until)).await?;
+        } else {
+            queue_sqlite::renew(&mut tx, leases, until.as_millisecond()).await?;
+        }
         commit(tx, "prolong claims").await
     }
 
@@ -398,47 +385,21 @@ impl Store {
         (day, counted): (&str, &HashMap<String, Counted>),
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
-        // Here and in `record`: not materialized, every object of the list would be copied for each of its columns.
-        const FENCE: &str = "
-            update reminders
-            set state = 'attempting', tries = tries + 1, sent_ms = $2
-            from (
-                with given as materialized (select value from jsonb_each($1))
-                select
-                    value ->> 'reminder_id' as id,
-                    cast(value ->> 'epoch' as bigint) as epoch,
-                    cast(value ->> 'case_version' as bigint) as case_version
-                from given
-            ) as new
-            where reminders.id = new.id
-              and reminders.state = 'claimed'
-              and reminders.epoch = new.epoch
-              -- a test message is its maker's without a lease
-              and coalesce(reminders.lease_until_ms, $3) >= $3
-              and (new.case_version is null
-                   or new.case_version = (select version from cases where cases.id = reminders.case_id))
-            returning reminders.id";
-        const INSERT: &str = "
-            insert into attempts
-                (id, reminder_id, epoch, way, started_ms, wire_id, wire_sha256, gateway, receipt_ms, outcome, judged_ms)
-            with given as materialized (select value from jsonb_each($1))
-            select
-                value ->> 'id', value ->> 'reminder_id', cast(value ->> 'epoch' as bigint), $2, $3,
-                value ->> 'wire_id', value ->> 'wire_sha256', value ->> 'gateway', cast(value ->> 'receipt_ms' as bigint),
-                'attempting', cast(value ->> 'judged_ms' as bigint)
-            from given";
         const SERIAL: &str = "
-            insert into meta (name, value) values ('sent_serial', '1')
+            insert into meta (name, value) values ($1, '1')
             on conflict (name) do update set value = cast(cast(meta.value as bigint) + 1 as text)
             returning cast(value as bigint)";
         let mut tx = self.begin().await?;
-        let started: Vec<String> = query_scalar(FENCE)
-            .bind(json(&attempts))
-            .bind(now.as_millisecond())
-            .bind(now.as_millisecond().saturating_add(LEASE_LEFT_MIN_MS))
-            .fetch_all(&mut *tx)
-            .await
-            .during("start attempts")?;
+        let start = Started {
+            way,
+            now_ms: now.as_millisecond(),
+            lease_left_ms: LEASE_LEFT_MIN_MS,
+        };
+        let started = if tx.is_shared() {
+            queue_postgres::start(&mut tx, attempts, start).await?
+        } else {
+            queue_sqlite::start(&mut tx, attempts, start).await?
+        };
         let started: HashSet<String> = started.into_iter().collect();
         let ring = tx.ring();
         let starting: Vec<NewAttempt> = attempts
@@ -449,14 +410,13 @@ impl Store {
                 ..attempt.clone()
             })
             .collect();
-        query(INSERT)
-            .bind(json(&starting))
-            .bind(way.name())
-            .bind(now.as_millisecond())
-            .execute(&mut *tx)
-            .await
-            .during("record attempts")?;
+        if tx.is_shared() {
+            queue_postgres::insert(&mut tx, &starting, start).await?;
+        } else {
+            queue_sqlite::insert(&mut tx, &starting, start).await?;
+        }
         let serial: i64 = query_scalar(SERIAL)
+            .bind(serial_row(&tx.node))
             .fetch_one(&mut *tx)
             .await
             .during("number a batch")?;
@@ -502,72 +462,12 @@ impl Store {
 /// Writes what came of claimed reminders. The state moves only from a claim of the same epoch; an attempt's outcome is recorded
 /// whatever became of the lease.
 pub async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError> {
-    const REMINDERS: &str = "
-        update reminders
-        set state = new.state,
-            not_before_ms = coalesce(new.not_before_ms, reminders.not_before_ms),
-            reason_zh = coalesce(new.reason_zh, reminders.reason_zh),
-            reason_en = coalesce(new.reason_en, reminders.reason_en),
-            tries = reminders.tries - (case when new.attempt is not null and new.charged = 0 then 1 else 0 end),
-            closed_ms = new.closed_ms,
-            -- it came through: whatever ended the program was something else
-            crashes = 0,
-            -- what it waited for is over; what waits again is marked after this
-            hold = null,
-            holder = null,
-            lease_until_ms = null
-        from (
-            with given as materialized (select value from jsonb_each($1))
-            select
-                value ->> 'id' as id,
-                cast(value ->> 'epoch' as bigint) as epoch,
-                value ->> 'state' as state,
-                cast(value ->> 'not_before_ms' as bigint) as not_before_ms,
-                value ->> 'reason_zh' as reason_zh,
-                value ->> 'reason_en' as reason_en,
-                cast(value ->> 'charged' as bigint) as charged,
-                cast(value ->> 'closed_ms' as bigint) as closed_ms,
-                jsonb_extract(value, '$.attempt.id') as attempt
-            from given
-        ) as new
-        where reminders.id = new.id
-          and reminders.epoch = new.epoch
-          and reminders.state in ('claimed', 'attempting')";
-    const ATTEMPTS: &str = "
-        update attempts
-        set outcome = new.outcome, ended_ms = new.ended_ms, blame = new.blame, reference = new.reference, reason = new.reason,
-            provider = new.provider,
-            ask_ms = new.ask_ms
-        from (
-            with given as materialized (select jsonb_extract(value, '$.attempt') as attempt from jsonb_each($1))
-            select
-                attempt ->> 'id' as id,
-                cast(attempt ->> 'ended_ms' as bigint) as ended_ms,
-                attempt ->> 'outcome' as outcome,
-                attempt ->> 'blame' as blame,
-                attempt ->> 'reference' as reference,
-                attempt ->> 'reason' as reason,
-                attempt ->> 'provider' as provider,
-                cast(attempt ->> 'ask_ms' as bigint) as ask_ms
-            from given
-            where attempt ->> 'id' is not null
-        ) as new
-        where attempts.id = new.id and attempts.outcome = 'attempting'";
     if verdicts.is_empty() {
         return Ok(());
     }
-    let list = json(&verdicts);
-    query(REMINDERS)
-        .bind(&list)
-        .execute(&mut **tx)
-        .await
-        .during("record outcomes")?;
-    if verdicts.iter().any(|verdict| verdict.attempt.is_some()) {
-        query(ATTEMPTS)
-            .bind(&list)
-            .execute(&mut **tx)
-            .await
-            .during("record the outcomes of attempts")?;
+    if tx.is_shared() {
+        queue_postgres::record(tx, verdicts).await
+    } else {
+        queue_sqlite::record(tx, verdicts).await
     }
-    Ok(())
 }

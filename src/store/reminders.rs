@@ -294,6 +294,9 @@ pub async fn add(tx: &mut Tx, rows: &[&NewReminder]) -> Result<u64, StoreError> 
     if rows.is_empty() {
         return Ok(0);
     }
+    // In one order, so that two nodes that add the same never wait for each other.
+    let mut rows = rows.to_vec();
+    rows.sort_unstable_by_key(|row| (&row.case_id, &row.mark, &row.recipient, row.way));
     let done = query(SQL)
         .bind(json(&rows))
         .execute(&mut **tx)

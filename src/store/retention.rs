@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use crate::domain::ids::PersonId;
 use crate::store::cases::json;
 use crate::store::db::{query, query_as, query_scalar};
+use crate::store::lock::{self, Lock};
 use crate::store::{During, Store, StoreError, Tx};
 
 /// What was taken away in one go.
@@ -167,13 +168,13 @@ pub async fn take_cases(
         "delete from cases where id in (select value from json_each($1))",
     ];
     let action = "take old cases away";
-    let old: Vec<OldCase> = query_as(OLD_CASES)
-        .bind(before.as_millisecond())
-        .bind(after)
-        .bind(limit)
-        .fetch_all(&mut **tx)
-        .await
-        .during(action)?;
+    Lock::Purge.hold(tx).await?;
+    let mut old = old_cases_in(tx, before, after, limit).await?;
+    if tx.is_shared() {
+        let residents: Vec<&str> = old.iter().map(|case| case.resident.as_str()).collect();
+        lock::people(tx, &residents).await?;
+        old = old_cases_in(tx, before, after, limit).await?;
+    }
     let ids: Vec<&str> = old.iter().map(|case| case.id.as_str()).collect();
     let ids = json(&ids);
     let facts: Vec<(String, String)> = query_as(FACTS).bind(&ids).fetch_all(&mut **tx).await.during(action)?;
@@ -185,6 +186,16 @@ pub async fn take_cases(
         query(sql).bind(&ids).execute(&mut **tx).await.during(action)?;
     }
     Ok((tally.gone(), old))
+}
+
+async fn old_cases_in(tx: &mut Tx, before: Timestamp, after: &str, limit: i64) -> Result<Vec<OldCase>, StoreError> {
+    query_as(OLD_CASES)
+        .bind(before.as_millisecond())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await
+        .during("find old cases")
 }
 
 /// Which of these residents have no case any more: nothing asks for them to be kept.
@@ -248,6 +259,7 @@ async fn take(
     limit: i64,
 ) -> Result<(), StoreError> {
     let action = "take old records away";
+    Lock::Purge.hold(tx).await?;
     let rows: Vec<(String, String, String)> = query_as(find)
         .bind(before.as_millisecond())
         .bind(limit)

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::store::db::{query, query_scalar};
+use crate::store::lock::Lock;
 use crate::store::{During, Store, StoreError, Tx};
 use crate::vault::Place;
 
@@ -38,9 +39,9 @@ impl Store {
             .during("read a stored value")
     }
 
-    /// The number of the last batch that began to be sent.
+    /// The number of the last batch that this node began to send.
     pub async fn sent_serial(&self) -> Result<i64, StoreError> {
-        let serial = self.meta("sent_serial").await?;
+        let serial = self.meta(&serial_row(&self.node)).await?;
         Ok(serial.and_then(|serial| serial.parse().ok()).unwrap_or(0))
     }
 
@@ -55,6 +56,7 @@ impl Store {
     /// The generation of these rules: the stored one when the fingerprint is known already, else the next.
     pub async fn rules_generation(&self, fingerprint: &str) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
+        Lock::Rules.hold(&mut tx).await?;
         let stored = read_generation(&mut tx).await?;
         let next = match stored {
             Some((generation, known)) if known == fingerprint => return Ok(generation),
@@ -64,6 +66,14 @@ impl Store {
         set_meta(&mut tx, "rules", &format!("{next} {fingerprint}")).await?;
         crate::store::commit(tx, "note the new rules").await?;
         Ok(next)
+    }
+}
+
+/// Where the number of the last batch of a node stands: each compares its own log with its own row, and none waits for another.
+pub(super) fn serial_row(node: &str) -> String {
+    match node {
+        "" => "sent_serial".to_owned(),
+        node => format!("sent_serial:{node}"),
     }
 }
 

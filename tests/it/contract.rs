@@ -1,7 +1,7 @@
 //! What the store promises, whichever database it is on: each of these is a test for SQLite (`store.rs`) and one for PostgreSQL
 //! (`postgres/store.rs`).
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use xixin::domain::ids::CaseId;
 use xixin::domain::ladder::Way;
 use xixin::store::Store;
@@ -237,7 +237,7 @@ pub(crate) async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_cas
     hall.clock.set(at("2026-03-04 09:00"));
     hall.plan().await;
     let store = &hall.app.engine.store;
-    let now = at("2026-03-04 09:00");
+    let now = hall.leases_at("2026-03-04 09:00").await;
     let claimed = store
         .claim_due(Way::Email, Claim::Due, now, 1, "h", at("2026-03-04 09:01"))
         .await
@@ -265,13 +265,13 @@ pub(crate) async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_cas
             .unwrap();
         assert!(started.started.is_empty(), "{name}");
     }
-    let late = now + SignedDuration::from_millis(40_001);
+    let late = hall.leases_at("2026-03-04 09:00:40.001").await;
     let started = store
         .begin_attempts(Way::Email, &[attempt("late", claimed.epoch, version)], late)
         .await
         .unwrap();
     assert!(started.started.is_empty(), "less than 20 s of the lease are left");
-    let in_time = now + SignedDuration::from_secs(40);
+    let in_time = hall.leases_at("2026-03-04 09:00:40").await;
     let started = store
         .begin_attempts(Way::Email, &[attempt("a", claimed.epoch, version)], in_time)
         .await
@@ -316,24 +316,25 @@ pub(crate) async fn a_claim_that_is_prolonged_is_not_put_back_and_an_old_one_can
     hall.clock.set(at("2026-03-04 09:00"));
     hall.plan().await;
     let store = &hall.app.engine.store;
-    let (now, minute) = (at("2026-03-04 09:00"), at("2026-03-04 09:01"));
+    let (now, minute) = (hall.leases_at("2026-03-04 09:00").await, at("2026-03-04 09:01"));
     let claimed = store
         .claim_due(Way::Email, Claim::Due, now, 10, "one", minute)
         .await
         .unwrap();
     let leases: Vec<Lease> = claimed.iter().map(Lease::of).collect();
     assert_eq!(leases.len(), 1);
-    store.renew(&leases, at("2026-03-04 09:03")).await.unwrap();
-    assert_eq!(store.release_expired(at("2026-03-04 09:02")).await.unwrap(), 0);
-    assert_eq!(store.release_expired(at("2026-03-04 09:04")).await.unwrap(), 1);
+    store.renew(&leases, now, at("2026-03-04 09:03")).await.unwrap();
+    let released = async |time: &str| store.release_expired(hall.leases_at(time).await).await.unwrap();
+    assert_eq!(released("2026-03-04 09:02").await, 0);
+    assert_eq!(released("2026-03-04 09:04").await, 1);
     // Somebody else has it now.
-    let later = at("2026-03-04 09:05");
+    let (now, later) = (at("2026-03-04 09:04"), at("2026-03-04 09:05"));
     store
-        .claim_due(Way::Email, Claim::Due, at("2026-03-04 09:04"), 10, "other", later)
+        .claim_due(Way::Email, Claim::Due, now, 10, "other", later)
         .await
         .unwrap();
-    store.renew(&leases, at("2026-03-04 10:00")).await.unwrap();
-    assert_eq!(store.release_expired(at("2026-03-04 09:06")).await.unwrap(), 1);
+    store.renew(&leases, now, at("2026-03-04 10:00")).await.unwrap();
+    assert_eq!(released("2026-03-04 09:06").await, 1);
 }
 
 pub(crate) async fn a_long_list_is_taken_over_as_if_case_by_case(hall: Hall) {

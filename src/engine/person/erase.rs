@@ -14,7 +14,7 @@ use crate::engine::audit::Denied;
 use crate::engine::person::export::{PersonError, may, unknown};
 use crate::store::cases::StoredCase;
 use crate::store::inbound::mark_handled;
-use crate::store::{Store, StoreError, Tx, bounces, commit, erase, events};
+use crate::store::{Store, StoreError, Tx, bounces, commit, erase, events, lock};
 
 /// Who notes that somebody was forgotten once more.
 const ACTOR: &str = "xixin";
@@ -29,8 +29,9 @@ pub async fn erase(
     now: Timestamp,
 ) -> Result<u64, PersonError> {
     let household = store.household_of(id).await?.ok_or_else(|| unknown(id))?;
-    // The write lock comes first: no case is opened or reopened meanwhile.
+    // Held first: no case is opened or reopened meanwhile, and no message begins to leave.
     let mut tx = store.begin().await?;
+    lock::household(&mut tx, &household).await?;
     let stored = cases_of(store, &household).await?;
     let cases: Vec<&Case> = stored.iter().map(|stored| &stored.case).collect();
     may(book, by, &cases)?;
@@ -90,6 +91,7 @@ async fn once_more(store: &Store, id: &PersonId, now: Timestamp) -> Result<(), S
     // Of somebody whose record went with their last case only the key is left.
     let household = store.household_of(id).await?.unwrap_or_else(|| id.clone());
     let mut tx = store.begin().await?;
+    lock::household(&mut tx, &household).await?;
     let reason = "已恢复的数据库仍有此人 / the restored database still knew them";
     forget(store, &mut tx, id, &household, (ACTOR, reason, true), now).await?;
     commit(tx, "forget a person again").await

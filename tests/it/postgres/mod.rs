@@ -1,5 +1,6 @@
 //! The same store on PostgreSQL. Everything that needs a server is in this module, so that it can be left out where there is none.
 
+mod nodes;
 mod schema;
 mod statements;
 mod store;

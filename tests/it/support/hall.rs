@@ -190,6 +190,43 @@ impl Hall {
         Self::start(dir, clock, postgres).await
     }
 
+    /// Another node of this name: the same PostgreSQL and configuration, a state directory of its own with a copy of the keys.
+    pub(crate) async fn node(&self, name: &str) -> App {
+        let options = self.postgres.clone().expect("several nodes share a PostgreSQL");
+        let (config, state) = (
+            self.dir.path().join(name),
+            self.dir.path().join(format!("{name}-state")),
+        );
+        copy_dir(&self.config(), &config);
+        let base = config.join("conf.d/10-test.toml");
+        let own = self.dir.path().join("state");
+        let text = std::fs::read_to_string(&base).unwrap();
+        std::fs::write(&base, text.replace(own.to_str().unwrap(), state.to_str().unwrap())).unwrap();
+        std::fs::create_dir_all(&state).unwrap();
+        std::fs::copy(own.join("chain.key"), state.join("chain.key")).unwrap();
+        let store = Store::open_postgres(options, &state.join("xixin.db"), &masters())
+            .await
+            .unwrap();
+        let place = Place {
+            config,
+            environment: BTreeMap::new(),
+        };
+        App::over(place, store.of_node(name), Arc::new(self.clock.clone()), true)
+            .await
+            .unwrap()
+    }
+
+    /// The time by which leases run: that of whoever asks, and on PostgreSQL that of the server, which then stands still.
+    pub(crate) async fn leases_at(&self, time: &str) -> Timestamp {
+        let time = at(time);
+        if self.postgres.is_some() {
+            let ms = time.as_millisecond();
+            let clock = "create or replace function now_ms() returns bigint language sql stable as";
+            self.sql(&format!("{clock} $$ select cast({ms} as bigint) $$")).await;
+        }
+        time
+    }
+
     /// Another process that looks at the same data by the same configuration.
     pub(crate) async fn beside(&self) -> App {
         match &self.postgres {
