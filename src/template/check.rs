@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use minijinja::{Environment, Error, Value, context};
+use minijinja::{Environment, Error, ErrorKind, Value, context};
 
 use super::files::{Part, Slot};
 use super::source::{mobile_number, own_line_tags, words_in_tags};
 use super::values::{Message, Reader};
-use super::{SMS_MAX, blocks, brief, full, one_line, samples, sms_line, value};
+use super::{FUEL, SMS_MAX, TEXT_MAX, blocks, brief, full, one_line, samples, sms_line, value};
 use crate::config::BANNED;
 use crate::config::problem::{self, Problem};
 use crate::domain::digest::Digest;
@@ -59,6 +59,8 @@ const CHEERFUL: [&str; 10] = [
 ];
 /// Longest subject, in characters; mail programs show less.
 const SUBJECT_MAX: usize = 120;
+/// Work that all samples of one template may take together: a check answers at once, whatever stands in the file.
+const SAMPLES_FUEL: u64 = 2 * FUEL;
 
 /// What templates may call.
 const FUNCTIONS: [&str; 4] = ["range", "dict", "namespace", "loop"];
@@ -233,18 +235,34 @@ impl File<'_> {
         names
     }
 
-    /// What goes wrong with the samples; the first of its kind only.
+    /// What goes wrong with the samples; the first of its kind only. Too much work ends it: the other samples would take as long.
     fn rendered(&self, environment: &Environment<'static>) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
+        let mut left = SAMPLES_FUEL;
         for values in self.samples() {
             let filled = environment
                 .get_template(&self.slot.path())
-                .and_then(|template| template.render(values));
+                .and_then(|template| template.render_captured(values));
             let found = match filled {
-                Ok(text) => self.result(&text),
+                Ok(filled) => {
+                    let spent = filled.state().fuel_levels().map_or(0, |(spent, _)| spent);
+                    left = left.saturating_sub(spent);
+                    if left == 0 {
+                        Some(self.endless(1))
+                    } else {
+                        self.result(filled.output())
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::OutOfFuel => {
+                    left = 0;
+                    Some(self.endless(error.line().unwrap_or(1)))
+                }
                 Err(error) => Some(self.failure(&error)),
             };
             problems.extend(found.filter(|found| !problems.contains(found)));
+            if left == 0 {
+                break;
+            }
         }
         problems
     }
@@ -282,6 +300,10 @@ impl File<'_> {
                 "it has to say something with every sample",
             );
         }
+        if text.len() > TEXT_MAX {
+            let what = format!("the text comes out with {} bytes", text.len());
+            return say(what, &format!("allowed: up to {TEXT_MAX}"));
+        }
         match self.slot {
             Slot::Text {
                 language,
@@ -310,18 +332,27 @@ impl File<'_> {
         None
     }
 
-    /// The engine gives a line; the column is where the first tag of that line begins.
     fn failure(&self, error: &Error) -> Problem {
-        let line = error.line().unwrap_or(1);
-        let text = self.source.lines().nth(line - 1).unwrap_or("");
-        let tag = ["{{", "{%", "{#"].iter().filter_map(|tag| text.find(tag)).min();
-        let col = text[..tag.unwrap_or(0)].chars().count() + 1;
         let what = match error.detail() {
             Some(detail) => format!("{}: {detail}", error.kind()),
             None => error.kind().to_string(),
         };
         let allowed = "see the values and the examples in templates/README.md";
-        self.problem(line, col, &what, allowed)
+        self.in_line(error.line().unwrap_or(1), &what, allowed)
+    }
+
+    fn endless(&self, line: usize) -> Problem {
+        let what = "the template does too much work, or makes too long a text on the way";
+        let fix = "take loops within loops out, and texts that grow in a loop";
+        self.in_line(line, what, fix)
+    }
+
+    /// The engine gives a line; the column is where the first tag of that line begins.
+    fn in_line(&self, line: usize, what: &str, allowed: &str) -> Problem {
+        let text = self.source.lines().nth(line - 1).unwrap_or("");
+        let tag = ["{{", "{%", "{#"].iter().filter_map(|tag| text.find(tag)).min();
+        let col = text[..tag.unwrap_or(0)].chars().count() + 1;
+        self.problem(line, col, what, allowed)
     }
 
     fn at(&self, offset: usize, what: &str, allowed: &str) -> Problem {

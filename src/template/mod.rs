@@ -43,8 +43,11 @@ use files::{Part, Slot};
 
 /// Longest SMS without its signature, in characters; gateways refuse longer ones.
 pub const SMS_MAX: usize = 500;
-/// Work one rendering may do; a digest of 500 lines takes about a tenth of it.
-const FUEL: u64 = 2_000_000;
+/// Work one rendering may do. A unit is an instruction, or 64 bytes that a template makes or writes, so it bounds the memory as well
+/// (to 32 MB). The longest digest takes less than half of it, any other text less than a hundredth.
+const FUEL: u64 = 500_000;
+/// Longest text that comes out, in bytes; the longest digest takes a third of it.
+const TEXT_MAX: usize = 1 << 20;
 const LAYOUT: &str = "layout.html";
 /// Between the two languages of a plain mail.
 const RULE: &str = "\n────────────────────\n\n";
@@ -68,6 +71,8 @@ pub enum RenderError {
     Template { file: String, line: usize, what: String },
     #[error("there is no text templates/{file}")]
     Missing { file: String },
+    #[error("templates/{file} comes out with {found} bytes; at most {TEXT_MAX} can be sent")]
+    TooLarge { file: String, found: usize },
     #[error("the SMS of text \"{text}\" holds a word that gateways ban")]
     Banned { text: TextId },
     #[error("the SMS of text \"{text}\" has {found} characters; at most {SMS_MAX} can be sent")]
@@ -228,12 +233,19 @@ impl Texts {
         }
         let template = self.environment.get_template(&file);
         let filled = template.and_then(|template| template.render(values));
-        // Only the kind of the error: its detail can repeat a value.
-        filled.map_err(|error| RenderError::Template {
-            file,
-            line: error.line().unwrap_or(1),
-            what: error.kind().to_string(),
-        })
+        match filled {
+            Ok(text) if text.len() > TEXT_MAX => Err(RenderError::TooLarge {
+                file,
+                found: text.len(),
+            }),
+            Ok(text) => Ok(text),
+            // Only the kind of the error: its detail can repeat a value.
+            Err(error) => Err(RenderError::Template {
+                file,
+                line: error.line().unwrap_or(1),
+                what: error.kind().to_string(),
+            }),
+        }
     }
 }
 

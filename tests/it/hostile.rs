@@ -392,6 +392,17 @@ fn letter(text: &str) -> Letter {
 }
 
 #[test]
+fn a_digest_of_twice_the_lines_that_one_holds_is_rendered() {
+    const LINES: usize = 2 * (500 + 50 + 100 + 50);
+    let usual = "火化证明补办 最晚1月30日(周日),还剩5天(3个工作日)";
+    let mut digest = digest(usual);
+    digest.deadlines = vec![digest.deadlines[0].clone(); LINES];
+    let rendered = texts().0.render_digest(&digest).unwrap();
+    let html = rendered.html.unwrap();
+    assert!(html.matches(usual).count() >= LINES, "{}", html.len());
+}
+
+#[test]
 fn every_trick_in_every_line_of_a_digest_and_of_a_letter_is_one_plain_mail() {
     let (sink, (texts, _)) = (Sink::new(), texts());
     for text in specials() {

@@ -459,7 +459,7 @@ fn the_shipped_texts_have_no_problem() {
 }
 
 /// One mistake each: the file, what it says, and the problem word for word.
-const MISTAKES: [(&str, &str, &str); 27] = [
+const MISTAKES: [(&str, &str, &str); 30] = [
     (
         "zh-CN/deadline/resident/sms.txt",
         "您好,请到{{ office_address }}办理",
@@ -533,7 +533,24 @@ const MISTAKES: [(&str, &str, &str); 27] = [
     (
         "zh-CN/deadline/staff/body.txt",
         "{% for a in range(9999) %}{% for b in range(9999) %}{{ day }}{% endfor %}{% endfor %}",
-        "1:1: engine ran out of fuel",
+        "1:1: the template does too much work, or makes too long a text on the way; ",
+    ),
+    (
+        "zh-CN/deadline/staff/body.txt",
+        "{{ day }}\n好 {% set text = namespace(long=day) %}\n\
+         {% for n in range(40) %}{% set text.long = text.long ~ text.long %}{% endfor %}{{ day }}",
+        "3:1: the template does too much work, or makes too long a text on the way; ",
+    ),
+    (
+        "zh-CN/deadline/resident/body.html",
+        "<p>{{ day }}</p>{% for n in range(2000) %}{{ n }}{% endfor %}",
+        "1:4: the template does too much work, or makes too long a text on the way; ",
+    ),
+    (
+        "both/digest/body.txt",
+        "{% set text = namespace(long=staff_name) %}{% for n in range(18) %}{% set text.long = text.long ~ text.long %}{% endfor %}\
+         {{ text.long }}",
+        "1:1: the text comes out with ",
     ),
     (
         "zh-CN/deadline/resident/sms.txt",

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Question, Sms};
 
-/// Instructions one template may run; a request needs some dozens.
+/// Work one template may do, where an instruction or 64 bytes are a unit; a request needs some dozens.
 const FUEL: u64 = 50_000;
 
 /// What a template may name, besides `secret.NAME`.
