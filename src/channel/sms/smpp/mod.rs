@@ -10,6 +10,7 @@ mod session;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rusmpp::CommandStatus;
 use rusmpp::pdus::SubmitSm;
@@ -40,6 +41,8 @@ pub(super) struct SmppGateway {
     is_reported: bool,
     session: Arc<Session>,
     permits: Semaphore,
+    /// What the next long SMS is told by on the phone. It begins anywhere: after a restart the last one may still be under way.
+    next_reference: AtomicU8,
 }
 
 pub(super) struct Prepared {
@@ -62,17 +65,18 @@ impl SmppGateway {
             is_reported,
             session: Arc::new(Session::new(settings.clone(), password)),
             permits: Semaphore::new(settings.connections),
+            next_reference: AtomicU8::new(anywhere()),
         })
     }
 
     pub(super) fn prepare(&self, sms: &Sms) -> Result<Prepared, BuildError> {
         let digest = Sha256::digest(format!("{}\n{}\n{}", self.settings.from, sms.to, sms.text));
-        let reference = digest[0];
         let units: Vec<u16> = sms.text.encode_utf16().collect();
         let whole = parts::bytes(&units);
         let parts = if self.settings.long == LongSms::Payload && whole.len() > 140 {
             vec![whole]
         } else {
+            let reference = || self.next_reference.fetch_add(1, Ordering::Relaxed);
             parts::divide(&sms.text, reference).ok_or_else(|| fault("text", "it is too long"))?
         };
         let count = parts.len();
@@ -146,6 +150,12 @@ impl SmppGateway {
     }
 }
 
+fn anywhere() -> u8 {
+    let mut byte = [0];
+    getrandom::fill(&mut byte).expect("the system gives random bytes");
+    byte[0]
+}
+
 /// International with a plus, else unknown: the SMS centre knows its own numbers.
 fn ton(number: &str) -> Ton {
     if number.starts_with('+') {
@@ -211,6 +221,33 @@ fn refused(status: CommandStatus) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_long_sms_has_a_reference_of_its_own_and_the_same_words_the_same_sum() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "geheim").unwrap();
+        let settings = format!(
+            "host = \"127.0.0.1\"\nport = 2775\nsystem_id = \"xixin\"\npassword = {{ file = {:?} }}",
+            file.path()
+        );
+        let gateway = SmppGateway::new(&toml::from_str(&settings).unwrap(), false, None).unwrap();
+        let sms = Sms {
+            to: "13900000001".to_owned(),
+            text: "沈".repeat(71),
+            signature: "示例".to_owned(),
+            id: "d-1".to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            coded: Vec::new(),
+        };
+        let prepared = [(); 300].map(|()| gateway.prepare(&sms).unwrap());
+        let references = prepared.each_ref().map(|prepared| {
+            let of = |part: &SubmitSm| part.short_message().as_ref()[3];
+            assert_eq!(of(&prepared.parts[0]), of(&prepared.parts[1]));
+            of(&prepared.parts[0])
+        });
+        assert!(references.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
+        assert!(prepared.iter().all(|one| one.sha256() == prepared[0].sha256()));
+    }
 
     #[test]
     fn each_no_is_charged_to_whom_it_concerns() {

@@ -10,8 +10,9 @@ const PART: usize = 67;
 /// An SMS of more parts cannot be numbered.
 const PARTS_MAX: usize = 255;
 
-/// The user data of each part, with its header where there are several; nothing when there are too many.
-pub(super) fn divide(text: &str, reference: u8) -> Option<Vec<Vec<u8>>> {
+/// The user data of each part, with its header where there are several; nothing when there are too many. A phone joins the parts of one
+/// sender that have the same reference, so each message of several parts takes the next one.
+pub(super) fn divide(text: &str, next_reference: impl FnOnce() -> u8) -> Option<Vec<Vec<u8>>> {
     let units: Vec<u16> = text.encode_utf16().collect();
     if units.len() <= SINGLE {
         return Some(vec![bytes(&units)]);
@@ -29,6 +30,7 @@ pub(super) fn divide(text: &str, reference: u8) -> Option<Vec<Vec<u8>>> {
         rest = after;
     }
     let total = u8::try_from(parts.len()).ok().filter(|_| parts.len() <= PARTS_MAX)?;
+    let reference = next_reference();
     let with_header = |(number, part): (u8, &[u16])| {
         let header = [5, 0, 3, reference, total, number];
         header.into_iter().chain(bytes(part)).collect()
@@ -132,9 +134,9 @@ mod tests {
 
     #[test]
     fn seventy_characters_are_one_sms_and_one_more_are_two_with_headers() {
-        let one = divide(&"沈".repeat(70), 7).expect("it fits");
+        let one = divide(&"沈".repeat(70), || unreachable!("a single SMS needs none")).expect("it fits");
         assert_eq!((one.len(), one[0].len()), (1, 140));
-        let two = divide(&"沈".repeat(71), 7).expect("it fits");
+        let two = divide(&"沈".repeat(71), || 7).expect("it fits");
         assert_eq!(two.iter().map(Vec::len).collect::<Vec<_>>(), [140, 6 + 8]);
         assert_eq!(two[0][..6], [5, 0, 3, 7, 2, 1]);
         assert_eq!(two[1][..6], [5, 0, 3, 7, 2, 2]);
@@ -197,10 +199,10 @@ mod tests {
     #[test]
     fn a_character_of_two_units_is_never_divided() {
         let long = format!("{}𠮷{}", "沈".repeat(66), "沈".repeat(10));
-        let parts = divide(&long, 1).expect("it fits");
+        let parts = divide(&long, || 1).expect("it fits");
         assert_eq!(parts[0].len(), 6 + 66 * 2);
         let joined: String = parts.iter().map(|part| text(part, true, true)).collect();
         assert_eq!(joined, long);
-        assert_eq!(divide(&"沈".repeat(67 * 256), 1), None);
+        assert_eq!(divide(&"沈".repeat(67 * 256), || 1), None);
     }
 }
