@@ -24,7 +24,7 @@ use crate::engine::prepare::{context, queued};
 use crate::engine::{Engine, joining, replies};
 use crate::lifecycle::Beat;
 use crate::store::fate::{Moved, note_fate};
-use crate::store::inbound::{Inbound, MATCH_WITHIN, NewInbound, attempt_of, mark_handled};
+use crate::store::inbound::{Inbound, MATCH_WITHIN, NewInbound, attempt_of, mark_handled, may_be_about_another};
 use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, commit, events, instant_of, log_unreadable, reminders};
 
@@ -34,7 +34,7 @@ const BATCH: i64 = 200;
 const POLL: Duration = Duration::from_secs(5);
 /// A report whose message is not known yet is tried again so often.
 const AGAIN: SignedDuration = SignedDuration::from_secs(10);
-/// A message without a name of its own is the same when it comes again within this time.
+/// A report, and a message without a name of its own, is the same when it comes again within this time.
 const SAME_WITHIN_MS: i64 = 10 * 60 * 1000;
 const ACTOR: &str = "xixin";
 
@@ -93,6 +93,7 @@ pub async fn keep(engine: &Engine, gateway: &str, arrivals: &[Arrival], now: Tim
 
 /// Nothing for a report that says nothing yet.
 fn kept(gateway: &str, arrival: &Arrival, now: Timestamp) -> Option<NewInbound> {
+    let slot = now.as_millisecond().div_euclid(SAME_WITHIN_MS);
     let (id, kept) = match arrival {
         Arrival::Report(Report {
             reference,
@@ -107,13 +108,11 @@ fn kept(gateway: &str, arrival: &Arrival, now: Timestamp) -> Option<NewInbound> 
                 fate: fate.to_owned(),
                 code: code.clone(),
             };
-            (format!("sms:{gateway}:report:{name}:{fate}"), kept)
+            // A centre may begin its names anew. What comes again in a later slot finds its message moved already.
+            (format!("sms:{gateway}:report:{name}:{fate}:{slot}"), kept)
         }
         Arrival::Message(Incoming { from, text, id }) => {
-            let name = id.clone().unwrap_or_else(|| {
-                let slot = now.as_millisecond().div_euclid(SAME_WITHIN_MS);
-                format!("{slot}:{text}")
-            });
+            let name = id.clone().unwrap_or_else(|| format!("{slot}:{text}"));
             // Neither the number nor the text stands in a name that is kept.
             let name = hex::encode(Sha256::digest(format!("{from}\n{name}")));
             let kept = Kept::Message {
@@ -280,9 +279,9 @@ async fn report(
 ) -> Result<bool, StoreError> {
     let rules = engine.live.get();
     let mut tx = engine.store.begin().await?;
-    let found = attempt_of(&mut tx, &waiting.provider, reference, id).await?;
+    let is_stale = now.as_millisecond() - waiting.received_ms > MATCH_WITHIN.as_millis() as i64;
+    let found = attempt_of(&mut tx, waiting, reference, id).await?;
     let (Some((attempt, outcome)), Some(fate)) = (found, fate) else {
-        let is_stale = now.as_millisecond() - waiting.received_ms > MATCH_WITHIN.as_millis() as i64;
         if is_stale || fate.is_none() {
             info!("a report by {} is about no message of ours", waiting.provider);
             mark_handled(&mut tx, &waiting.id, now).await?;
@@ -293,6 +292,11 @@ async fn report(
     };
     // It came before the answer it follows from.
     if outcome == Fate::Attempting.name() {
+        return Ok(false);
+    }
+    // It tells nothing new of the one that is known by this name: a copy, or the first of one that is not known by it yet.
+    let is_news = Fate::parse(&outcome).is_some_and(|known| known.after(fate).is_some());
+    if !is_news && !is_stale && may_be_about_another(&mut tx, waiting).await? {
         return Ok(false);
     }
     if !mark_handled(&mut tx, &waiting.id, now).await? {

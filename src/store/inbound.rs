@@ -286,24 +286,38 @@ pub async fn mark_handled(tx: &mut Tx, id: &str, now: Timestamp) -> Result<bool,
     Ok(done.rows_affected() == 1)
 }
 
-/// The attempt that a report is about: by the gateway's name for it, else the last one under our own.
+/// The attempt that a report is about: by the gateway's name for it, else the last one under our own. A gateway may use its names again,
+/// so what began long before the report, or after it, is another message.
 pub async fn attempt_of(
     tx: &mut Tx,
-    gateway: &str,
+    report: &Inbound,
     reference: Option<&str>,
     reminder: Option<&str>,
 ) -> Result<Option<(String, String)>, StoreError> {
     const BY_REFERENCE: &str = "
         select id, outcome from attempts
         where gateway = $1 and reference = $2 and gateway is not null and reference is not null
+          and started_ms between $3 and $4
         order by started_ms desc limit 1";
     const BY_REMINDER: &str = "
-        select id, outcome from attempts where reminder_id = $2 and gateway = $1 order by started_ms desc limit 1";
+        select id, outcome from attempts
+        where reminder_id = $2 and gateway = $1 and started_ms between $3 and $4
+        order by started_ms desc limit 1";
+    let (first_ms, last_ms) = (
+        report.received_ms - REPORTED_WITHIN.as_millis() as i64,
+        report.received_ms + CLOCKS_APART.as_millis() as i64,
+    );
     // A message whose words had changed went once more under `ID-2`.
     let first = reminder.and_then(|name| Some(name.rsplit_once('-')?.0));
     for (sql, name) in [(BY_REFERENCE, reference), (BY_REMINDER, reminder), (BY_REMINDER, first)] {
         let Some(name) = name else { continue };
-        let found = query_as(sql).bind(gateway).bind(name).fetch_optional(&mut **tx).await;
+        let found = query_as(sql)
+            .bind(&report.provider)
+            .bind(name)
+            .bind(first_ms)
+            .bind(last_ms)
+            .fetch_optional(&mut **tx)
+            .await;
         if let Some(found) = found.during("find the message of a report")? {
             return Ok(Some(found));
         }
@@ -311,5 +325,26 @@ pub async fn attempt_of(
     Ok(None)
 }
 
+/// Whether a message whose name at the gateway is not known yet had begun when this report came: the report may be about that one.
+pub async fn may_be_about_another(tx: &mut Tx, report: &Inbound) -> Result<bool, StoreError> {
+    const SQL: &str = "
+        select count(*) from reminders join attempts on attempts.reminder_id = reminders.id
+        where reminders.state = 'attempting' and reminders.state in ('claimed', 'attempting') -- as the index has it
+          and attempts.outcome = 'attempting' and attempts.gateway = $1 and attempts.started_ms <= $2";
+    let count: i64 = query_scalar(SQL)
+        .bind(&report.provider)
+        .bind(report.received_ms + CLOCKS_APART.as_millis() as i64)
+        .fetch_one(&mut **tx)
+        .await
+        .during("look for messages under way")?;
+    Ok(count > 0)
+}
+
 /// How long a report is awaited that may have come before what it is about.
 pub const MATCH_WITHIN: SignedDuration = SignedDuration::from_hours(72);
+
+/// No report comes later than this after its message: centres try for a week at the most.
+const REPORTED_WITHIN: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// By so much the clock that saw a message leave and the one that saw its report come may differ.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(1);

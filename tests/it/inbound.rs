@@ -6,8 +6,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use xixin::channel::sms::{Arrival, Part};
+use xixin::channel::sms::{Arrival, Part, Report};
 use xixin::clock::Clock as _;
+use xixin::domain::delivery::Fate;
 use xixin::domain::ids::CaseId;
 use xixin::engine::inbound;
 
@@ -146,6 +147,23 @@ impl World {
             .await
     }
 
+    /// A report that names the message as the gateway does.
+    async fn reported(&self, reference: &str, fate: Fate) {
+        let report = Report {
+            reference: Some(reference.to_owned()),
+            id: None,
+            fate: Some(fate),
+            code: None,
+        };
+        self.arrives(&Arrival::Report(report), 0).await;
+    }
+
+    /// The gateway has given this name to an SMS.
+    async fn names(&self, id: &str, reference: &str) {
+        let sql = format!("update attempts set reference = '{reference}' where reminder_id = '{id}'");
+        self.hall.sql(&sql).await;
+    }
+
     async fn tasks(&self) -> Vec<String> {
         self.hall
             .column("select way || ' ' || reason_zh from reminders where state = 'task'")
@@ -262,6 +280,68 @@ async fn without_a_report_for_seventy_two_hours_it_is_unknown_and_a_late_one_sti
     assert!(world.tasks().await.is_empty(), "it is shown, and nothing more");
     world.told(&format!("ref={id}&status=DELIVRD")).await;
     assert_eq!(world.states(&id).await, ["delivered delivered"]);
+}
+
+#[tokio::test]
+async fn a_centre_that_uses_its_names_again_loses_no_report() {
+    let world = world().await;
+    let first = world.sms().await[0].clone();
+    world.names(&first, "7").await;
+    world.reported("7", Fate::Delivered).await;
+    visit(&world.hall, "周芸", "13900000002", "2026-03-06 09:00").await;
+    world.hall.run_until("2026-03-05 20:00").await;
+    let second = world.sms().await.pop().unwrap();
+    world.names(&second, "7").await;
+    assert_eq!(world.states(&second).await, ["accepted accepted"]);
+    world.reported("7", Fate::Delivered).await;
+    assert_eq!(world.states(&second).await, ["delivered delivered"]);
+    assert_eq!(world.states(&first).await, ["delivered delivered"]);
+}
+
+#[tokio::test]
+async fn a_report_under_a_name_that_is_used_again_waits_for_the_message_that_is_still_on_its_way() {
+    let world = world().await;
+    let first = world.sms().await[0].clone();
+    world.names(&first, "7").await;
+    world.reported("7", Fate::Delivered).await;
+    visit(&world.hall, "周芸", "13900000002", "2026-03-06 09:00").await;
+    world.hall.run_until("2026-03-05 20:00").await;
+    let second = world.sms().await.pop().unwrap();
+    let known = async |known: bool| {
+        let (state, reference) = if known {
+            ("accepted", "'7'")
+        } else {
+            ("attempting", "null")
+        };
+        for sql in [
+            format!("update reminders set state = '{state}' where id = '{second}'"),
+            format!("update attempts set outcome = '{state}', reference = {reference} where reminder_id = '{second}'"),
+        ] {
+            world.hall.sql(&sql).await;
+        }
+    };
+    // As if the centre had not answered yet.
+    known(false).await;
+    world.reported("7", Fate::Delivered).await;
+    assert_eq!(world.states(&second).await, ["attempting attempting"]);
+    known(true).await;
+    let later = world.hall.clock.now() + jiff::SignedDuration::from_secs(10);
+    inbound::step(&world.hall.app.engine, later).await.unwrap();
+    assert_eq!(world.states(&second).await, ["delivered delivered"]);
+}
+
+#[tokio::test]
+async fn a_report_moves_no_message_that_began_after_it() {
+    let world = world().await;
+    world.reported("7", Fate::Bounced).await;
+    visit(&world.hall, "周芸", "13900000002", "2026-03-06 09:00").await;
+    world.hall.run_until("2026-03-05 20:00").await;
+    let later = world.sms().await.pop().unwrap();
+    world.names(&later, "7").await;
+    inbound::step(&world.hall.app.engine, world.hall.clock.now())
+        .await
+        .unwrap();
+    assert_eq!(world.states(&later).await, ["accepted accepted"]);
 }
 
 #[tokio::test]
@@ -530,6 +610,32 @@ async fn an_answer_from_a_shared_telephone_belongs_to_the_last_sms_that_went_to_
         .await;
     for resident in [world.case().await.party.person, second.party.person] {
         assert!(store.people_of(&resident).await.unwrap().resident.unwrap().opted_out);
+    }
+}
+
+#[tokio::test]
+async fn an_opt_out_reaches_everybody_of_a_number_however_many_they_are_and_whatever_became_of_their_case() {
+    let world = world().await;
+    for number in 0..40 {
+        let case = json!({
+            "resident": { "name": format!("周芸{number}"), "phone": PHONE, "born": 1970 },
+            "matter": "hard_case", "request": "x", "owner": "lin", "unit": "taoranting-window",
+        });
+        let case = world.hall.take_in("lin", case).await;
+        if number % 2 == 0 {
+            let close = json!({ "do": "close", "as": "withdrawn", "reason": "居民撤回" });
+            world.hall.act("lin", &case, close).await.unwrap();
+        }
+    }
+    world
+        .told(&format!("mobile={PHONE}&content=%E9%80%80%E8%AE%A2&msg=m1"))
+        .await;
+    let store = &world.hall.app.engine.store;
+    let people = store.people_by_number(PHONE).await.unwrap();
+    assert_eq!(people.len(), 41);
+    for (person, _) in people {
+        let known = store.people_of(&person).await.unwrap();
+        assert!(known.resident.unwrap().opted_out, "{person}");
     }
 }
 
