@@ -90,6 +90,15 @@ impl Mail {
             &self.server
         }
     }
+
+    /// Where one of them is described.
+    pub fn key_of(&self, index: usize) -> String {
+        if self.server.is_empty() {
+            "mail.smtp".to_owned()
+        } else {
+            format!("mail.server[{index}]")
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -206,6 +215,8 @@ pub struct Retention {
     pub deliveries_days: u32,
     /// Since an inbound text or receipt that has been dealt with came.
     pub inbound_days: u32,
+    /// Since an SMS came from a number that no case knows, whether or not anybody has looked at it.
+    pub inbox_days: u32,
     /// Since somebody looked.
     pub access_days: u32,
     /// So long `sent.log` remembers what has left: older backups are not to be restored.

@@ -256,6 +256,7 @@ fn weigh_retention(periods: &Retention, wrong: Wrong<'_>) {
         ("closed_cases_days", periods.closed_cases_days, 30),
         ("deliveries_days", periods.deliveries_days, 30),
         ("inbound_days", periods.inbound_days, 30),
+        ("inbox_days", periods.inbox_days, 30),
         ("access_days", periods.access_days, 180),
         ("sent_log_days", periods.sent_log_days, 30),
     ] {

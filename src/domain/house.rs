@@ -76,6 +76,7 @@ pub enum Kept {
     ClosedCases,
     Deliveries,
     Inbound,
+    Inbox,
     Access,
 }
 
@@ -85,6 +86,7 @@ impl Kept {
             Self::ClosedCases => Said::new("办结的案件", "closed cases"),
             Self::Deliveries => Said::new("发送记录", "delivery records"),
             Self::Inbound => Said::new("收到的短信和回执", "inbound texts and receipts"),
+            Self::Inbox => Said::new("陌生号码的来信", "texts from strangers"),
             Self::Access => Said::new("查看记录", "records of views"),
         }
     }

@@ -39,19 +39,21 @@ pub struct Counts {
     pub closed_cases: u64,
     pub deliveries: u64,
     pub inbound: u64,
+    pub inbox: u64,
     pub access: u64,
 }
 
 impl Counts {
     pub fn total(&self) -> u64 {
-        self.closed_cases + self.deliveries + self.inbound + self.access
+        self.closed_cases + self.deliveries + self.inbound + self.inbox + self.access
     }
 
-    pub fn each(&self) -> [(Kept, u64); 4] {
+    pub fn each(&self) -> [(Kept, u64); 5] {
         [
             (Kept::ClosedCases, self.closed_cases),
             (Kept::Deliveries, self.deliveries),
             (Kept::Inbound, self.inbound),
+            (Kept::Inbox, self.inbox),
             (Kept::Access, self.access),
         ]
     }
@@ -63,6 +65,7 @@ pub fn days_of(periods: &Retention, kept: Kept) -> u32 {
         Kept::ClosedCases => periods.closed_cases_days,
         Kept::Deliveries => periods.deliveries_days,
         Kept::Inbound => periods.inbound_days,
+        Kept::Inbox => periods.inbox_days,
         Kept::Access => periods.access_days,
     }
 }
@@ -86,12 +89,13 @@ pub async fn preview(engine: &Engine, now: Timestamp) -> Result<Counts, StoreErr
         .store
         .old_cases(before(Kept::ClosedCases), "", PREVIEW_MAX)
         .await?;
-    let bounds = [Kept::Deliveries, Kept::Inbound, Kept::Access].map(before);
-    let [deliveries, inbound, access] = engine.store.old_rows(bounds, PREVIEW_MAX).await?;
+    let bounds = [Kept::Deliveries, Kept::Inbound, Kept::Inbox, Kept::Access].map(before);
+    let [deliveries, inbound, inbox, access] = engine.store.old_rows(bounds, PREVIEW_MAX).await?;
     Ok(Counts {
         closed_cases: cases.len() as u64,
         deliveries,
         inbound,
+        inbox,
         access,
     })
 }
@@ -143,6 +147,7 @@ pub async fn run(engine: &Engine, actor: &str, now: Timestamp) -> Result<Counts,
     };
     counts.deliveries = run_rows(engine, actor, Kept::Deliveries, now).await?;
     counts.inbound = run_rows(engine, actor, Kept::Inbound, now).await?;
+    counts.inbox = run_rows(engine, actor, Kept::Inbox, now).await?;
     counts.access = run_rows(engine, actor, Kept::Access, now).await?;
     Ok(counts)
 }
@@ -184,6 +189,10 @@ async fn run_rows(engine: &Engine, actor: &str, kept: Kept, now: Timestamp) -> R
             }
             Kept::Inbound => {
                 let gone = retention::take_inbound(&mut tx, before, BATCH).await?;
+                prove(engine, &mut tx, kept, &gone, actor, now).await?
+            }
+            Kept::Inbox => {
+                let gone = retention::take_strangers(&mut tx, before, BATCH).await?;
                 prove(engine, &mut tx, kept, &gone, actor, now).await?
             }
             Kept::Deliveries => {

@@ -98,6 +98,13 @@ const OLD_INBOUND: &str = "
     order by id
     limit $2";
 
+/// From numbers that no case knows, left to people; nobody has said that they are dealt with.
+const OLD_STRANGERS: &str = "
+    select id, provider, body from inbound
+    where handled_ms is null and look_ms is null and provider <> 'mail:returned' and received_ms < $1
+    order by id
+    limit $2";
+
 impl Store {
     /// The next of the closed cases whose period is over, by their numbers.
     pub async fn old_cases(&self, before: Timestamp, after: &str, limit: i64) -> Result<Vec<OldCase>, StoreError> {
@@ -110,41 +117,37 @@ impl Store {
             .during("find old cases")
     }
 
-    /// How many attempts, inbound texts and views would go, each at most `limit`.
+    /// How many attempts, inbound texts, texts of strangers and views would go, each at most `limit`.
     pub async fn old_rows(
         &self,
-        [attempts, inbound, access]: [Timestamp; 3],
+        [attempts, inbound, inbox, access]: [Timestamp; 4],
         limit: i64,
-    ) -> Result<[u64; 3], StoreError> {
+    ) -> Result<[u64; 4], StoreError> {
         const ACCESS: &str = "
             select count(*) from (
                 select 1 from events
                 where kind = 'access' and purge is null and form = 2 and at_ms < $1
                 limit $2) as old";
         let action = "count old records";
-        let found: Vec<(String, String, String)> = query_as(OLD_ATTEMPTS)
-            .bind(attempts.as_millisecond())
-            .bind(limit)
-            .fetch_all(self.reader())
-            .await
-            .during(action)?;
-        let texts: Vec<(String, String, String)> = query_as(OLD_INBOUND)
-            .bind(inbound.as_millisecond())
-            .bind(limit)
-            .fetch_all(self.reader())
-            .await
-            .during(action)?;
+        let mut rows = [0; 3];
+        let finds = [(OLD_ATTEMPTS, attempts), (OLD_INBOUND, inbound), (OLD_STRANGERS, inbox)];
+        for (count, (find, before)) in rows.iter_mut().zip(finds) {
+            let found: Vec<(String, String, String)> = query_as(find)
+                .bind(before.as_millisecond())
+                .bind(limit)
+                .fetch_all(self.reader())
+                .await
+                .during(action)?;
+            *count = found.len() as u64;
+        }
         let views: i64 = query_scalar(ACCESS)
             .bind(access.as_millisecond())
             .bind(limit)
             .fetch_one(self.reader())
             .await
             .during(action)?;
-        Ok([
-            found.len() as u64,
-            texts.len() as u64,
-            u64::try_from(views).unwrap_or(0),
-        ])
+        let [attempts, inbound, inbox] = rows;
+        Ok([attempts, inbound, inbox, u64::try_from(views).unwrap_or(0)])
     }
 }
 
@@ -243,11 +246,19 @@ pub async fn take_deliveries(tx: &mut Tx, before: Timestamp, limit: i64) -> Resu
     Ok(tally.gone())
 }
 
+const DELETE_INBOUND: &str = "delete from inbound where id in (select value from json_each($1))";
+
 /// Takes inbound texts and receipts that have been dealt with away, and mail that came back.
 pub async fn take_inbound(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<Gone, StoreError> {
-    let delete = "delete from inbound where id in (select value from json_each($1))";
     let mut tally = Tally::new();
-    take(tx, &mut tally, (OLD_INBOUND, delete), before, limit).await?;
+    take(tx, &mut tally, (OLD_INBOUND, DELETE_INBOUND), before, limit).await?;
+    Ok(tally.gone())
+}
+
+/// Takes SMS of unknown numbers away that were left to people.
+pub async fn take_strangers(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<Gone, StoreError> {
+    let mut tally = Tally::new();
+    take(tx, &mut tally, (OLD_STRANGERS, DELETE_INBOUND), before, limit).await?;
     Ok(tally.gone())
 }
 

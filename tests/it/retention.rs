@@ -180,6 +180,36 @@ async fn the_daily_run_happens_once_a_day_and_not_while_the_time_is_in_doubt() {
 }
 
 #[tokio::test]
+async fn what_strangers_wrote_goes_when_its_period_is_over_with_a_proof() {
+    let hall = Hall::open_with("2026-03-02 02:00", "[retention]\ninbox_days = 30\n").await;
+    let wrote = |id: &str, day: &str, looked: &str| {
+        let ms = at(&format!("{day} 09:00")).as_millisecond();
+        format!(
+            "insert into inbound (id, received_ms, provider, body, look_ms) values ('{id}', {ms}, 'x', '我是谁', {looked})"
+        )
+    };
+    hall.sql(&wrote("old", "2026-01-30", "null")).await;
+    hall.sql(&wrote("new", "2026-02-27", "null")).await;
+    hall.sql(&wrote("not handled yet", "2026-01-30", "9999999999999")).await;
+    let (engine, now) = (&hall.app.engine, at("2026-03-02 04:00"));
+    let counts = retention::preview(engine, now).await.unwrap();
+    assert_eq!((counts.inbox, counts.total()), (1, 1), "{counts:?}");
+    assert_eq!(retention::step(engine, now).await.unwrap(), counts);
+    assert_eq!(
+        hall.column("select id from inbound order by id").await,
+        ["new", "not handled yet"]
+    );
+    let proofs = hall.column("select proof from events where kind = 'proof'").await;
+    assert!(
+        proofs
+            .iter()
+            .any(|proof| proof.starts_with("purged texts_from_strangers 1 ")),
+        "{proofs:?}"
+    );
+    assert_eq!(verified(&hall).await, 0);
+}
+
+#[tokio::test]
 async fn views_lose_who_looked_and_a_change_to_what_is_left_is_found() {
     let hall = Installation::new();
     let case = r#"{"unit":"taoranting-window","matter":"hard_case","request":"x","resident":{"name":"沈小兰"}}"#;
