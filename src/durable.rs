@@ -4,7 +4,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
 
 /// For the owner's eyes only.
 pub(crate) const PRIVATE: u32 = 0o600;
@@ -43,10 +45,36 @@ pub(crate) fn make_once(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A name beside `path` that nobody else uses.
-pub(crate) fn aside(path: &Path) -> std::path::PathBuf {
+pub(crate) fn aside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", uuid::Uuid::now_v7().simple()));
+    name.push(format!(".{}", Uuid::now_v7().simple()));
     path.with_file_name(name)
+}
+
+/// A draft that was begun this long ago is nobody's any more.
+const DRAFT_S: u64 = 60;
+
+/// Takes the drafts of `path` away that a killed process has left. What cannot be taken away hurts nobody.
+pub(crate) fn clear_drafts(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let now = begun_s(Uuid::now_v7());
+    let is_stale = |file: &str| {
+        let id = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+        let id = id.filter(|id| id.len() == 32).and_then(|id| Uuid::try_parse(id).ok());
+        id.is_some_and(|id| begun_s(id) + DRAFT_S <= now)
+    };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_stale) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// When an id was made.
+fn begun_s(id: Uuid) -> u64 {
+    id.get_timestamp().map_or(u64::MAX / 2, |at| at.to_unix().0)
 }
 
 /// Makes the names in the directory of `path` durable.
@@ -80,6 +108,29 @@ mod tests {
         make_once(&path, b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(names(dir.path()), ["a.key"], "nothing else is left");
+    }
+
+    #[test]
+    fn what_a_killed_process_was_about_to_put_in_place_is_taken_away_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("chain.head");
+        let at = |seconds| Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0));
+        let long_ago = at(1_700_000_000).simple().to_string();
+        let fresh = aside(&path).file_name().unwrap().to_str().unwrap().to_owned();
+        let stays = [
+            fresh.as_str(),
+            "chain.head",
+            "chain.head.old",
+            "chain.head.00000000000040008000000000000000",
+            &format!("other.{long_ago}"),
+        ];
+        for name in stays.iter().chain([&format!("chain.head.{long_ago}").as_str()]) {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        clear_drafts(&path);
+        let mut stays = stays.map(std::ffi::OsString::from).to_vec();
+        stays.sort();
+        assert_eq!(names(dir.path()), stays);
     }
 
     #[test]

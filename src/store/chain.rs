@@ -171,10 +171,12 @@ impl Chain {
     /// For a database that is written: the key is made when there is none.
     pub(super) fn open(database: &Path) -> Result<Self, StoreError> {
         let chain = Self::look(database)?;
+        durable::clear_drafts(&chain.head_file());
+        durable::clear_drafts(&chain.key_file());
         if chain.key.is_some() {
             return Ok(chain);
         }
-        let path = chain.dir.join(KEY_FILE);
+        let path = chain.key_file();
         make_key(&path).map_err(|source| StoreError::ChainKey { path, source })?;
         Self::look(database)
     }
@@ -283,7 +285,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("xixin.db");
         assert!(!Chain::look(&database).unwrap().has_key());
+        let left_by_a_kill = dir.path().join("chain.head.018bcfe568007000b0fae3d7a8e0f7c1");
+        std::fs::write(&left_by_a_kill, "1 ab").unwrap();
         let chain = Chain::open(&database).unwrap();
+        assert!(!left_by_a_kill.exists());
         let head = Head {
             seq: 7,
             hash: "ab".repeat(32),
