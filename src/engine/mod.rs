@@ -90,7 +90,7 @@ pub struct Engine {
     /// What has left, outside the database.
     pub sent: Arc<SentLog>,
     ballast: Arc<Ballast>,
-    bell: Arc<bell::Bell>,
+    pub bell: Arc<bell::Bell>,
     pub guard: Arc<guard::Guard>,
     pub heartbeat: Arc<heartbeat::Heartbeat>,
     /// Held from counting a resident's messages of the day until the next attempts are recorded, so that two batches cannot both find

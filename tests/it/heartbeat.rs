@@ -1,5 +1,6 @@
 //! The canary: it goes the whole way, and only when it has got through the outside is told.
 
+use xixin::channel::alarm::Alarm;
 use xixin::engine::heartbeat;
 
 use crate::support::hall::Hall;
@@ -96,4 +97,21 @@ async fn old_canaries_are_cleared_away_and_a_restart_does_not_repeat_the_word() 
     assert_eq!(hall.column(kept).await, ["2"]);
     let orphans = "select cast(count(*) as text) from attempts where reminder_id not in (select id from reminders)";
     assert_eq!(hall.column(orphans).await, ["0"]);
+}
+
+#[tokio::test]
+async fn somebody_is_called_when_no_canary_gets_through_in_time() {
+    let settings = "[heartbeat]\nto = \"ops@example.org\"\nevery_minutes = 10\nlate_after_minutes = 25\n";
+    // A Sunday night: no digest, no case. Nothing is planned, so no canary leaves.
+    let hall = Hall::open_with("2026-03-01 01:00", settings).await;
+    let called_for = async |time: &str| {
+        hall.clock.set(at(&format!("2026-03-01 {time}")));
+        let engine = &hall.app.engine;
+        heartbeat::step(engine, hall.now()).await.unwrap();
+        let due = engine.bell.due(hall.now(), 60);
+        due.iter().map(|word| word.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(called_for("01:00").await, []);
+    assert_eq!(called_for("01:25").await, []);
+    assert_eq!(called_for("01:26").await, [Alarm::Canary]);
 }
