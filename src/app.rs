@@ -169,7 +169,7 @@ async fn open_alone(
 
 /// The rules by which a daemon works: channels opened, the generation noted.
 async fn rules_for_service(place: &Place, loaded: Loaded, texts: Texts, store: &Store) -> anyhow::Result<Rules> {
-    let channels = place.channels(&loaded.settings)?;
+    let channels = place.channels_of(&loaded)?;
     let generation = store.rules_generation(&loaded.fingerprint).await?;
     Ok(rules(loaded, texts, channels, generation))
 }

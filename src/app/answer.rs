@@ -35,9 +35,11 @@ impl App {
         let fresh = rules_for_service(&self.place, loaded, texts, &self.engine.store)
             .await
             .map_err(|error| {
-                let why = format!("{error:#}");
-                error!("the new rules cannot be put in force: {why}");
-                self.general(&why)
+                error.downcast().unwrap_or_else(|error| {
+                    let why = format!("{error:#}");
+                    error!("the new rules cannot be put in force: {why}");
+                    self.general(&why)
+                })
             })?;
         let (old, generation) = (self.engine.live.get(), fresh.generation);
         // Whoever mended a provider's settings wants it tried now.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::channel::Channels;
 use crate::channel::sms::{GatewayError, WebGateway};
 use crate::channel::verp::ReturnPath;
+use crate::channel::{ChannelError, Channels};
 use crate::config::problem::{Problem, Problems};
 use crate::config::settings::{Settings, SmsHttp};
 use crate::config::{self, HasText, Loaded};
@@ -44,9 +44,17 @@ impl Place {
     }
 
     /// The channels that the settings describe, with their secrets.
-    pub fn channels(&self, settings: &Settings) -> anyhow::Result<Channels> {
+    pub fn channels(&self, settings: &Settings) -> Result<Channels, ChannelError> {
         Channels::open(settings, &settings.state_dir, self.credentials().as_deref())
-            .context("渠道无法启用 / a channel cannot be set up")
+    }
+
+    /// The same for a configuration with its places: what cannot be set up is a problem of the setting that is to blame.
+    pub fn channels_of(&self, loaded: &Loaded) -> Result<Channels, Problems> {
+        self.channels(&loaded.settings).map_err(|error| {
+            let what = error.what().to_string();
+            let fix = "核对它,并让服务账户能读取 / check it, and that the account that xixin runs as can read it";
+            Problems::new(vec![loaded.setting_problem(&error.key, &what, fix)])
+        })
     }
 
     /// Where mail comes back to, for whoever reads what came.

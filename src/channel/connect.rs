@@ -31,22 +31,35 @@ use super::stream::{BeforeTls, Encrypted, Watched, Written};
 /// A mail server that cannot be used as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpError {
-    #[error("hello: \"{0}\" is not a host name; letters, digits, hyphens and dots are allowed")]
+    #[error("“{0}”不是主机名 / \"{0}\" is not a host name; letters, digits, hyphens and dots are allowed")]
     Hello(String),
-    #[error("user and password belong together; give both or neither")]
+    #[error("用户名和密码须同时填写 / user and password belong together; give both or neither")]
     HalfCredentials,
-    #[error("the password cannot be used")]
-    Password(#[source] SecretError),
+    #[error(transparent)]
+    Password(SecretError),
     #[error(
-        "tls = \"{0}\" could send the password readable to a server on another machine; use \"starttls\" or \"implicit\""
+        "tls = \"{0}\" 会把密码明文发给别的机器,请用 \"starttls\" 或 \"implicit\" / tls = \"{0}\" could send the password readable to a server on another machine; use \"starttls\" or \"implicit\""
     )]
     ReadablePassword(&'static str),
-    #[error("the certificate authorities of this machine cannot be read")]
+    #[error("本机的根证书无法读取 / the certificate authorities of this machine cannot be read")]
     Tls(#[source] smtp::Error),
-    #[error("ca: {path} cannot be read", path = path.display())]
+    #[error("证书文件 {path} 无法读取 / the certificates {path} cannot be read", path = path.display())]
     AuthorityFile { path: PathBuf, source: std::io::Error },
-    #[error("ca: {path} holds no certificate in PEM form", path = path.display())]
+    #[error("{path} 中没有 PEM 格式的证书 / {path} holds no certificate in PEM form", path = path.display())]
     Authority { path: PathBuf },
+}
+
+impl SmtpError {
+    /// The setting of the server that is to blame.
+    pub(super) fn key(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::HalfCredentials => "user",
+            Self::Password(_) => "password",
+            Self::ReadablePassword(_) | Self::Tls(_) => "tls",
+            Self::AuthorityFile { .. } | Self::Authority { .. } => "ca",
+        }
+    }
 }
 
 /// How one mail server is reached.

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::config::secret::SecretError;
 use crate::config::settings::{MailTransport, Settings, SmsTransport, Smtp};
+use crate::domain::text::Said;
 
 use build::WireMail;
 use email::{SmtpError, SmtpPool};
@@ -145,19 +146,49 @@ impl MailServer {
 
 /// A channel that cannot be set up as it is configured.
 #[derive(Debug, thiserror::Error)]
-pub enum ChannelError {
-    #[error("the mail server \"{name}\" cannot be used")]
-    Smtp { name: String, source: SmtpError },
-    #[error("mail.bounces.key cannot be used")]
-    BounceKey(#[source] SecretError),
-    #[error("sms.transport is \"http\", but there is no [sms.http]; describe the gateway there")]
-    NoGateway,
-    #[error("sms.http cannot be used")]
-    Gateway(#[from] GatewayError),
-    #[error("{place} cannot be used")]
-    Door { place: String, source: GatewayError },
-    #[error("sms.gateway.{name} cannot be used")]
-    NamedGateway { name: String, source: GatewayError },
+#[error("{key}")]
+pub struct ChannelError {
+    /// The setting that is to blame.
+    pub key: String,
+    source: Cause,
+}
+
+/// Each says in both languages what is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Cause {
+    Smtp(#[from] SmtpError),
+    Secret(#[from] SecretError),
+    Gateway(GatewayError),
+}
+
+impl From<GatewayError> for Cause {
+    fn from(error: GatewayError) -> Self {
+        match error {
+            GatewayError::Secret { cause, .. } => Self::Secret(cause),
+            other => Self::Gateway(other),
+        }
+    }
+}
+
+impl ChannelError {
+    fn new(key: &str, cause: impl Into<Cause>) -> Self {
+        Self {
+            key: key.to_owned(),
+            source: cause.into(),
+        }
+    }
+
+    /// What is wrong with the setting.
+    pub fn what(&self) -> Said {
+        let mut said = Said::parse(&self.source.to_string());
+        let mut cause = std::error::Error::source(&self.source);
+        while let Some(deeper) = cause {
+            said = Said::new(format!("{}: {deeper}", said.zh), format!("{}: {deeper}", said.en));
+            cause = deeper.source();
+        }
+        said
+    }
 }
 
 impl Channels {
@@ -182,14 +213,14 @@ impl Channels {
                 Some(MailChannel(vec![MailServer::Maildir(maildir)]))
             }
             MailTransport::Smtp => {
-                let open = |server: &Smtp| match SmtpPool::new(server, credentials) {
+                let open = |(index, server): (usize, &Smtp)| match SmtpPool::new(server, credentials) {
                     Ok(pool) => Ok(MailServer::Smtp(Box::new(pool))),
-                    Err(source) => Err(ChannelError::Smtp {
-                        name: server.name.clone(),
-                        source,
-                    }),
+                    Err(cause) => {
+                        let key = format!("{}.{}", settings.mail.key_of(index), cause.key());
+                        Err(ChannelError::new(&key, cause))
+                    }
                 };
-                let servers: Result<_, _> = settings.mail.servers().iter().map(open).collect();
+                let servers: Result<_, _> = settings.mail.servers().iter().enumerate().map(open).collect();
                 Some(MailChannel(servers?))
             }
         };
@@ -199,26 +230,24 @@ impl Channels {
                 state_dir.join(&settings.sms.file.dir),
             ))),
             SmsTransport::Http => {
-                let gateway = settings.sms.http.as_ref().ok_or(ChannelError::NoGateway)?;
-                Some(SmsGateway::Web(WebGateway::http(gateway, credentials)?))
+                let open = |gateway| WebGateway::http(gateway, credentials);
+                // Without a description of it, the settings are refused when they are read.
+                let gateway = settings.sms.http.as_ref().map(open).transpose();
+                let gateway =
+                    gateway.map_err(|cause| ChannelError::new(&format!("sms.http.{}", cause.key()), cause))?;
+                gateway.map(SmsGateway::Web)
             }
-            SmsTransport::Gateways => {
-                let gateways = Gateways::new(&settings.sms, credentials);
-                let gateways = gateways.map_err(|(name, source)| ChannelError::NamedGateway { name, source })?;
-                Some(SmsGateway::Several(gateways))
-            }
+            SmsTransport::Gateways => Some(SmsGateway::Several(Gateways::new(&settings.sms, credentials)?)),
         };
         let return_path = settings.mail.bounces.as_ref();
         let return_path = return_path
             .map(|bounces| ReturnPath::new(bounces, credentials))
             .transpose();
-        let door = Door::open(settings, credentials);
-        let door = door.map_err(|(place, source)| ChannelError::Door { place, source })?;
         Ok(Self {
             mail,
             sms,
-            return_path: return_path.map_err(ChannelError::BounceKey)?,
-            door,
+            return_path: return_path.map_err(|cause| ChannelError::new("mail.bounces.key", cause))?,
+            door: Door::open(settings, credentials)?,
         })
     }
 }

@@ -260,10 +260,8 @@ fn explain(error: &anyhow::Error) -> String {
         return problems.places();
     }
     let mut text = error.to_string();
-    if store_error(error).is_some_and(StoreError::is_busy) {
-        text = format!(
-            "数据库正忙,什么也没有写入,请稍后再试 / the database is busy and nothing was written; try again ({text})"
-        );
+    if let Some(said) = store_error(error).and_then(unwritten) {
+        text = format!("{said} ({text})");
     }
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
@@ -273,6 +271,19 @@ fn explain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// Why a database that is whole has taken nothing, and what to do.
+fn unwritten(error: &StoreError) -> Option<&'static str> {
+    if error.is_busy() {
+        Some("数据库正忙,什么也没有写入,请稍后再试 / the database is busy and nothing was written; try again")
+    } else if error.is_full() {
+        Some(
+            "磁盘已满,什么也没有写入,请腾出空间后再试 / the disk is full and nothing was written; make room and try again",
+        )
+    } else {
+        None
+    }
 }
 
 fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
@@ -319,4 +330,25 @@ fn rulebook(place: &Place) -> anyhow::Result<Rulebook> {
         return Ok(crate::config::shipped_rulebook());
     }
     Ok(place.load()?.0.rulebook)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_in_both_languages_and_what_to_do() {
+        let mut full = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let sql = "pragma max_page_count = 1; create table cases (id text)";
+        let source = sqlx::raw_sql(sql).execute(&mut full).await.unwrap_err();
+        let error = StoreError::Database {
+            action: "open cases",
+            source,
+        };
+        let told = explain(&DeskError::Store(error).into());
+        let expected = "磁盘已满,什么也没有写入,请腾出空间后再试 / the disk is full and nothing was written; make room and try again (cannot open cases): ";
+        assert!(told.starts_with(expected), "{told}");
+    }
 }

@@ -78,12 +78,12 @@ impl<'de> Deserialize<'de> for SecretSource {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error(
-        "credential \"{name}\" is asked for, but no credentials directory is set; start xixin from its systemd unit with LoadCredential={name}:…, or use {{ file = \"…\" }}"
+        "需要凭据“{name}”,但没有凭据目录;请由 systemd 单元启动并写 LoadCredential={name}:…,或改用 {{ file = \"…\" }} / credential \"{name}\" is asked for, but no credentials directory is set; start xixin from its systemd unit with LoadCredential={name}:…, or use {{ file = \"…\" }}"
     )]
     NoDirectory { name: String },
-    #[error("secret {path} cannot be read", path = path.display())]
+    #[error("密钥文件 {path} 无法读取 / the secret {path} cannot be read", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("secret {path} is empty", path = path.display())]
+    #[error("密钥文件 {path} 是空的 / the secret {path} is empty", path = path.display())]
     Empty { path: PathBuf },
 }
 

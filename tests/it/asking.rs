@@ -27,7 +27,7 @@ fn gateways(dir: &Path, text: &str) -> SmsGateway {
     };
     let loaded = place.load().unwrap_or_else(|problems| panic!("{problems}")).0;
     let gateways = Gateways::new(&loaded.settings.sms, None);
-    SmsGateway::Several(gateways.unwrap_or_else(|(name, error)| panic!("{name}: {error}")))
+    SmsGateway::Several(gateways.unwrap_or_else(|error| panic!("{error}: {}", error.what())))
 }
 
 fn aliyun(port: u16) -> String {

@@ -250,7 +250,7 @@ fn a_faulty_description_is_refused_before_the_first_message_and_names_its_key() 
     let mut settings = settings(1);
     settings.secrets = [("key".to_owned(), SecretSource::Credential("key".to_owned()))].into();
     assert!(
-        matches!(WebGateway::http(&settings, None).err(), Some(GatewayError::Secret { name, .. }) if name == "key")
+        matches!(WebGateway::http(&settings, None).err(), Some(GatewayError::Secret { key, .. }) if key == "secrets.key")
     );
 }
 

@@ -65,7 +65,7 @@ fn settings(dir: &Path, gateways: &str) -> Settings {
 fn gateways(gateways: &str) -> SmsGateway {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path(), gateways);
-    SmsGateway::Several(Gateways::new(&settings.sms, None).unwrap_or_else(|(name, error)| panic!("{name}: {error}")))
+    SmsGateway::Several(Gateways::new(&settings.sms, None).unwrap_or_else(|error| panic!("{error}: {}", error.what())))
 }
 
 async fn send(gateway: &SmsGateway) -> (Option<String>, Outcome) {

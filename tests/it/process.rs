@@ -337,6 +337,27 @@ fn a_port_in_use_is_a_clear_error_at_the_start() {
 }
 
 #[test]
+fn a_secret_that_is_not_there_is_a_problem_of_its_setting() {
+    let hall = Installation::new();
+    let daemon = hall.serve();
+    hall.write(
+        "conf.d/20-test.toml",
+        "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nuser = \"hall\"\n\npassword = { file = \"/nowhere/password\" }\n",
+    );
+    let told = "conf.d/20-test.toml:7:1: mail.smtp.password: 密钥文件 /nowhere/password 无法读取";
+    let reload = hall.run(&["ctl", "reload"]);
+    assert_eq!(reload.code, 78, "{reload:?}");
+    assert!((reload.out.clone() + &reload.err).contains(told), "{reload:?}");
+    let report = hall.run(&["doctor"]).out;
+    let line = "✗ channels: mail.smtp.password: 密钥文件 /nowhere/password 无法读取: No such file or directory (os error 2) / mail.smtp.password: the secret /nowhere/password cannot be read: No such file or directory (os error 2)";
+    assert!(report.lines().any(|found| found == line), "{report}");
+    drop(daemon);
+    let start = hall.run(&["serve"]);
+    assert_eq!(start.code, 78, "{start:?}");
+    assert!(start.err.contains(told), "{start:?}");
+}
+
+#[test]
 fn a_wrong_configuration_is_exit_78_with_every_problem() {
     let installation = Installation::new();
     installation.append("ladders.toml", MISTAKE);

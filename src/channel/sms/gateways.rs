@@ -14,9 +14,9 @@ use super::http::GatewayError;
 use super::smpp::{Arrived, SmppGateway};
 use super::web_gateway::WebGateway;
 use super::{Known, Question, Sms, Wire, WireSms, replaced};
-use crate::channel::Line;
 use crate::channel::build::BuildError;
 use crate::channel::outcome::{Blame, Fault, Outcome, Stage};
+use crate::channel::{ChannelError, Line};
 use crate::config::gateways::{Gateway as Settings, Kind};
 use crate::config::settings;
 use crate::domain::retry::PROVIDER_PAUSE_S;
@@ -71,7 +71,7 @@ pub struct Provider {
 
 impl Gateways {
     /// Sets all of them up; connects to none.
-    pub fn new(settings: &settings::Sms, credentials: Option<&Path>) -> Result<Self, (String, GatewayError)> {
+    pub fn new(settings: &settings::Sms, credentials: Option<&Path>) -> Result<Self, ChannelError> {
         let mut ordered: Vec<(&String, &Settings)> = settings.gateway.iter().collect();
         ordered.sort_by_key(|(name, gateway)| (gateway.order, name.as_str()));
         let mut list = Vec::with_capacity(ordered.len());
@@ -92,7 +92,10 @@ impl Gateways {
             list.push(Named {
                 name: name.as_str().into(),
                 is_reported: gateway.receipts,
-                adapter: adapter.map_err(|error| (name.clone(), error))?,
+                adapter: adapter.map_err(|cause| {
+                    let key = format!("sms.gateway.{name}.{}.{}", kind.name(), cause.key());
+                    ChannelError::new(&key, cause)
+                })?,
                 trust: Trust::default(),
                 pace: gateway.per_second.map(Pace::new),
             });

@@ -24,23 +24,32 @@ use crate::config::settings::{SmsHttp, SmsQuery};
 /// A gateway that cannot be used as it is described. Names the key below `sms.http`.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    #[error("method: \"{0}\" is not known; GET and POST are allowed")]
+    #[error("没有“{0}”这种方法,可用 GET 或 POST / \"{0}\" is not known; GET and POST are allowed")]
     Method(String),
-    #[error("{key}: {detail}")]
+    #[error("{detail}")]
     Template { key: String, detail: String },
     #[error(
-        "{key}: headers say it is JSON, but it is not for a text with quotes and line breaks; write {{{{ text|tojson }}}}, without quotes around it"
+        "请求头说是 JSON,但文字里有引号或换行时就不是;请写 {{{{ text|tojson }}}},外面不加引号 / headers say it is JSON, but it is not for a text with quotes and line breaks; write {{{{ text|tojson }}}}, without quotes around it"
     )]
     NotJson { key: String },
-    #[error("secrets.{name}")]
-    Secret { name: String, source: SecretError },
-    #[error("url: \"{0}\" is no address of the web; start it with https://")]
+    #[error("{cause}")]
+    Secret { key: String, cause: SecretError },
+    #[error("“{0}”不是网址,请以 https:// 开头 / \"{0}\" is no address of the web; start it with https://")]
     Url(String),
-    #[error("the HTTP client cannot be set up")]
+    #[error("HTTP 客户端无法启用 / the HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
 }
 
 impl GatewayError {
+    /// The setting of the gateway that is to blame.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Method(_) => "method",
+            Self::Template { key, .. } | Self::NotJson { key } | Self::Secret { key, .. } => key,
+            Self::Url(_) | Self::Client(_) => "url",
+        }
+    }
+
     pub(super) fn url(text: &str) -> Result<Url, Self> {
         let url = Url::parse(text)
             .ok()
@@ -78,7 +87,7 @@ impl HttpDialect {
 
         let mut secrets = Vec::with_capacity(settings.secrets.len());
         for (name, source) in &settings.secrets {
-            let secret = secret(name, source, credentials)?;
+            let secret = secret(&format!("secrets.{name}"), source, credentials)?;
             secrets.push((name.clone(), secret.expose_secret().to_owned()));
         }
         Ok(Self {

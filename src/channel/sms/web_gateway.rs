@@ -143,12 +143,12 @@ impl WebGateway {
 
 /// A secret of a gateway, named by its key in the settings when it cannot be read.
 pub(super) fn secret(
-    name: &str,
+    key: &str,
     source: &SecretSource,
     credentials: Option<&Path>,
 ) -> Result<SecretString, GatewayError> {
-    source.read(credentials).map_err(|source| GatewayError::Secret {
-        name: name.to_owned(),
-        source,
+    source.read(credentials).map_err(|cause| GatewayError::Secret {
+        key: key.to_owned(),
+        cause,
     })
 }

@@ -111,9 +111,10 @@ pub(super) async fn channels(place: &Place, settings: &Settings, findings: &mut 
     let channels = match place.channels(settings) {
         Ok(channels) => channels,
         Err(error) => {
+            let (key, what) = (&error.key, error.what());
             return findings.push(Finding::bad(
                 "channels",
-                Said::new("渠道无法启用", format!("{error:#}")),
+                Said::new(format!("{key}: {}", what.zh), format!("{key}: {}", what.en)),
                 Said::new(
                     "改正 xixin.toml;凭据只有 root 或服务自己能读",
                     "mend xixin.toml; credentials can be read by root and by the daemon only",

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::answer::{presentable, written};
 use super::arrival::{Arrival, Incoming};
-use super::http::GatewayError;
+use crate::channel::ChannelError;
 use crate::config::gateways::Kind;
 use crate::config::inbound::{Hook, Network};
 use crate::config::secret::SecretSource;
@@ -84,18 +84,16 @@ pub enum Unheard {
 
 impl Door {
     /// Nothing when no address listens.
-    pub fn open(settings: &Settings, credentials: Option<&Path>) -> Result<Option<Self>, (String, GatewayError)> {
+    pub fn open(settings: &Settings, credentials: Option<&Path>) -> Result<Option<Self>, ChannelError> {
         let inbound = &settings.inbound;
         let (Some(_), Some(secret)) = (inbound.listen, &inbound.secret) else {
             return Ok(None);
         };
-        let read = |key: &str, name: &str, source: &SecretSource| {
-            source.read(credentials).map_err(|source| {
-                let name = name.to_owned();
-                (key.to_owned(), GatewayError::Secret { name, source })
-            })
+        let read = |key: &str, source: &SecretSource| {
+            let read = source.read(credentials);
+            read.map_err(|cause| ChannelError::new(key, cause))
         };
-        let secret = read("inbound", "secret", secret)?;
+        let secret = read("inbound.secret", secret)?;
         let mut gateways = BTreeMap::new();
         for (name, gateway) in &settings.sms.gateway {
             let kind = match gateway.kinds().into_iter().next() {
@@ -109,11 +107,11 @@ impl Door {
                 // It calls over its own line.
                 Some(Kind::Smpp(_)) | None => continue,
             };
-            let place = format!("sms.gateway.{name}");
+            let place = format!("sms.gateway.{name}.webhook_key");
             let key = gateway
                 .webhook_key
                 .as_ref()
-                .map(|source| read(&place, "webhook_key", source))
+                .map(|source| read(&place, source))
                 .transpose()?;
             gateways.insert(name.clone(), Caller { kind, key });
         }
