@@ -17,6 +17,7 @@ mod channel_email;
 mod channel_pipelining;
 mod channel_sms;
 mod clock;
+mod command_fields;
 mod commands;
 mod commands_at_random;
 mod config;
