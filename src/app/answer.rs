@@ -9,7 +9,7 @@ use crate::app::{App, rules_for_service};
 use crate::config;
 use crate::config::problem::{Problem, Problems};
 use crate::control::{Answer, Request};
-use crate::domain::text::Said;
+use crate::domain::text::{Said, said};
 use crate::engine::status::status;
 use crate::engine::test_message::{Tested, send_test};
 use crate::lifecycle::notify;
@@ -25,9 +25,12 @@ impl App {
         let _turn = self.reloading.lock().await;
         // Reading and rendering every text takes a moment, and must not keep a loop from coming round.
         let place = self.place.clone();
-        let (loaded, texts) = tokio::task::spawn_blocking(move || place.load())
-            .await
-            .map_err(|_| self.general("the check itself failed, which is a fault of xixin; see the log"))??;
+        let (loaded, texts) = tokio::task::spawn_blocking(move || place.load()).await.map_err(|_| {
+            self.general(said!(
+                "检查本身出错,这是 xixin 的缺陷;请看日志",
+                "the check itself failed, which is a fault of xixin; see the log"
+            ))
+        })??;
         let refused = config::boot_only_changes(&self.settings, &loaded);
         if !refused.is_empty() {
             return Err(Problems::new(refused));
@@ -38,7 +41,7 @@ impl App {
                 error.downcast().unwrap_or_else(|error| {
                     let why = format!("{error:#}");
                     error!("the new rules cannot be put in force: {why}");
-                    self.general(&why)
+                    self.general(Said::parse(&why))
                 })
             })?;
         let (old, generation) = (self.engine.live.get(), fresh.generation);
@@ -55,7 +58,7 @@ impl App {
         Ok(generation)
     }
 
-    fn general(&self, what: &str) -> Problems {
+    fn general(&self, what: Said) -> Problems {
         Problems::new(vec![Problem::general(&self.place.config, what)])
     }
 

@@ -12,6 +12,7 @@ use crate::config::problem::{Problem, Problems};
 use crate::config::settings::{Settings, SmsHttp};
 use crate::config::{self, HasText, Loaded};
 use crate::domain::ids::TextId;
+use crate::domain::text::{Said, said};
 use crate::lock::DaemonLock;
 use crate::template::Texts;
 
@@ -51,9 +52,11 @@ impl Place {
     /// The same for a configuration with its places: what cannot be set up is a problem of the setting that is to blame.
     pub fn channels_of(&self, loaded: &Loaded) -> Result<Channels, Problems> {
         self.channels(&loaded.settings).map_err(|error| {
-            let what = error.what().to_string();
-            let fix = "核对它,并让服务账户能读取 / check it, and that the account that xixin runs as can read it";
-            Problems::new(vec![loaded.setting_problem(&error.key, &what, fix)])
+            let fix = said!(
+                "请核对,并让服务账户能读取",
+                "check it, and that the account that xixin runs as can read it"
+            );
+            Problems::new(vec![loaded.setting_problem(&error.key, error.what(), fix)])
         })
     }
 
@@ -183,7 +186,7 @@ fn gateway_problems(loaded: &Loaded, texts: &Texts) -> Vec<Problem> {
             .first()
             .map_or("", |kind| kind.name());
         let key = format!("sms.gateway.{}.{kind}.templates.{}", problem.gateway, problem.key);
-        problems.push(loaded.setting_problem(&key, &problem.what, &problem.fix));
+        problems.push(loaded.setting_problem(&key, problem.what, problem.fix));
     }
     problems.extend(config::unsayable(loaded));
     problems
@@ -198,14 +201,23 @@ fn request_problem(loaded: &Loaded, key: &str, gateway: &SmsHttp) -> Option<Prob
             } else {
                 "to, text, signature, id, nonce, now(\"%s\")"
             };
-            let fix = format!(
+            let fix = said!(
+                "可用: {values}, secret.名称,以及过滤器 md5, sha256, hmac_sha256, hmac_md5, base64, hex_to_base64, urlencode, tojson",
                 "allowed: {values}, secret.NAME and the filters md5, sha256, hmac_sha256, hmac_md5, base64, hex_to_base64, urlencode, tojson"
             );
-            Some(loaded.setting_problem(&format!("{key}.{part}"), &detail, &fix))
+            let Said { zh, en } = Said::parse(&detail);
+            let what = said!("模板有误: {zh}", "{en}");
+            Some(loaded.setting_problem(&format!("{key}.{part}"), what, fix))
         }
         Err(GatewayError::NotJson { key: part }) => {
-            let fix = "write {{ text|tojson }}, without quotes around it";
-            let what = "the headers say JSON, but with quotes and line breaks in the text it is none";
+            let fix = said!(
+                "请写 {{{{ text|tojson }}}},外面不加引号",
+                "write {{{{ text|tojson }}}}, without quotes around it"
+            );
+            let what = said!(
+                "请求头说是 JSON,但文字里有引号或换行时就不是",
+                "the headers say JSON, but with quotes and line breaks in the text it is none"
+            );
             Some(loaded.setting_problem(&format!("{key}.{part}"), what, fix))
         }
         Ok(_)

@@ -9,6 +9,7 @@ use super::decode::Document;
 use super::problem::Problem;
 use super::values::Days;
 use crate::domain::calendar::{CalendarSource, DayOverride};
+use crate::domain::text::said;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,16 +43,22 @@ impl CalendarFile {
         if self.source.trim().is_empty() {
             heard.push(doc.at(
                 "source",
-                "it is empty",
-                "name the notice, so that somebody can compare the days",
+                said!("它是空的", "it is empty"),
+                said!(
+                    "请写依据的通知,以便有人核对日期",
+                    "name the notice, so that somebody can compare the days"
+                ),
             ));
         }
         if let Some(Days(from, to)) = self.covers.filter(|covers| days_of(*covers) > COVERS_MAX_DAYS) {
-            let what = format!("{from}..{to} is longer than a year");
+            let what = said!("{from}..{to} 超过一年", "{from}..{to} is longer than a year");
             heard.push(doc.at(
                 "covers",
-                &what,
-                "allowed: the days that the notice settles, such as \"2026-01-01..2026-12-31\"",
+                what,
+                said!(
+                    "可用: 通知负责的日期,如 \"2026-01-01..2026-12-31\"",
+                    "allowed: the days that the notice settles, such as \"2026-01-01..2026-12-31\""
+                ),
             ));
         }
         let mut days = BTreeMap::new();
@@ -64,8 +71,7 @@ impl CalendarFile {
                     add(doc, &path, range, entry, &mut days, heard);
                 }
                 Err(wrong) => {
-                    let (what, allowed) = wrong.split_once("; ").unwrap_or((&wrong, ""));
-                    heard.push(doc.at(&path, what, allowed));
+                    heard.push(doc.at(&path, wrong.what, wrong.allowed));
                 }
             }
         }
@@ -79,14 +85,20 @@ impl CalendarFile {
 
 fn check_range(doc: &Document, path: &str, range: Days, covers: Option<Days>, heard: &mut Vec<Problem>) {
     if days_of(range) > RANGE_MAX_DAYS {
-        let fix = format!("allowed: up to {RANGE_MAX_DAYS} days; is the month right?");
-        heard.push(doc.at(path, &format!("it is {} days long", days_of(range)), &fix));
+        let fix = said!(
+            "可用: 最多{RANGE_MAX_DAYS}天;月份对吗?",
+            "allowed: up to {RANGE_MAX_DAYS} days; is the month right?"
+        );
+        heard.push(doc.at(path, said!("它长达{}天", "it is {} days long", days_of(range)), fix));
     }
     if let Some(covers) = covers {
         let beyond = days_of(Days(range.0, covers.0)).max(days_of(Days(covers.1, range.1))) - 1;
         if beyond > BEYOND_MAX_DAYS {
-            let what = format!("it lies {beyond} days outside what the file covers");
-            heard.push(doc.at(path, &what, "correct the date, or covers"));
+            let what = said!(
+                "它在本文件负责的日期之外{beyond}天",
+                "it lies {beyond} days outside what the file covers"
+            );
+            heard.push(doc.at(path, what, said!("请改正日期,或 covers", "correct the date, or covers")));
         }
     }
 }
@@ -102,8 +114,11 @@ fn add(
     if entry.name.trim().is_empty() {
         heard.push(doc.at(
             &format!("{path}.name"),
-            "it is empty",
-            "write what the day is called, such as \"春节\"",
+            said!("它是空的", "it is empty"),
+            said!(
+                "请写这一天叫什么,如“春节”",
+                "write what the day is called, such as \"春节\""
+            ),
         ));
     }
     let mut days_of_range = from.series(jiff::Span::new().days(1)).take_while(|day| *day <= to);
@@ -117,8 +132,8 @@ fn add(
     if let Some(day) = twice {
         heard.push(doc.at(
             path,
-            &format!("{day} is named twice in this file"),
-            "name each day once",
+            said!("{day} 在本文件中写了两次", "{day} is named twice in this file"),
+            said!("每天只写一次", "name each day once"),
         ));
     }
 }

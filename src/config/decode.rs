@@ -13,6 +13,7 @@ use toml::{Table, Value};
 use super::place::{self, Path, Step, dotted, line_and_column, put, take_out};
 use super::problem::Problem;
 use super::strict::{Fault, FaultKind, decode, empty};
+use crate::domain::text::{Said, said};
 
 /// More problems than these in one file say that it is another kind of file; the rest are told when these are mended.
 const FAULTS_MAX: usize = 50;
@@ -38,8 +39,8 @@ impl Document {
     }
 
     /// The file as TOML, or where it is not.
-    pub(super) fn parse(&self) -> Result<Table, Problem> {
-        self.text.parse().map_err(|error| self.syntax(&error))
+    pub(super) fn parse(&self) -> Result<Table, Box<Problem>> {
+        self.text.parse().map_err(|error| Box::new(self.syntax(&error)))
     }
 
     /// Decodes into `T`, telling all that is in the way.
@@ -47,7 +48,7 @@ impl Document {
         match self.parse() {
             Ok(table) => self.decode_table(table, heard),
             Err(problem) => {
-                heard.push(problem);
+                heard.push(*problem);
                 None
             }
         }
@@ -61,14 +62,14 @@ impl Document {
             replaced,
         } = look_through(Value::Table(table));
         for fault in faults {
-            heard.push(self.at(&dotted(&fault.path), &fault.what, &fault.allowed));
+            heard.push(self.at(&dotted(&fault.path), fault.unfit.what, fault.unfit.allowed));
         }
         self.replaced = replaced.iter().map(|path| dotted(path)).collect();
         value
     }
 
     /// A problem at a dotted path such as `ladder.x.rung[1].to[0]`; what is not there is shown at its nearest holder.
-    pub(super) fn at(&self, path: &str, what: &str, allowed: &str) -> Problem {
+    pub(super) fn at(&self, path: &str, what: Said, allowed: Said) -> Problem {
         let mut above = path;
         let offset = loop {
             if let Some(offset) = self.positions().get(above) {
@@ -113,18 +114,26 @@ impl Document {
     fn syntax(&self, error: &toml::de::Error) -> Problem {
         let offset = error.span().map_or(0, |span| span.start);
         let what = error.message().lines().collect::<Vec<_>>().join(", ");
-        self.place(offset, "", &what, "see https://toml.io for how TOML is written")
+        // The library speaks English only.
+        let what = said!("TOML 写法有误: {what}", "{what}");
+        self.place(
+            offset,
+            "",
+            what,
+            said!(
+                "TOML 的写法见 https://toml.io",
+                "see https://toml.io for how TOML is written"
+            ),
+        )
     }
 
-    fn place(&self, offset: usize, key: &str, what: &str, allowed: &str) -> Problem {
+    fn place(&self, offset: usize, key: &str, what: Said, allowed: Said) -> Problem {
         let (line, col) = line_and_column(&self.text, offset);
         Problem {
-            file: self.file.clone(),
             line,
             col,
             key: key.to_owned(),
-            what: what.to_owned(),
-            allowed: allowed.to_owned(),
+            ..Problem::of_file(&self.file, what, allowed)
         }
     }
 

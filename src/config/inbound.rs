@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use serde::de::Deserializer;
 
+use super::problem::Unfit;
 use super::secret::SecretSource;
+use super::values::read;
+use crate::domain::text::said;
 
 /// The listener for receipts and messages. Gateways call `/SECRET/NAME`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -83,10 +86,18 @@ impl Network {
 }
 
 impl FromStr for Network {
-    type Err = String;
+    type Err = Unfit;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no network; allowed: such as \"203.0.113.0/24\" or \"203.0.113.7\"");
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        let wrong = || {
+            Unfit::new(
+                said!("“{text}”不是网段", "\"{text}\" is no network"),
+                said!(
+                    "可用: 如 \"203.0.113.0/24\" 或 \"203.0.113.7\"",
+                    "allowed: such as \"203.0.113.0/24\" or \"203.0.113.7\""
+                ),
+            )
+        };
         let (address, bits) = text
             .split_once('/')
             .map_or((text, None), |(address, bits)| (address, Some(bits)));
@@ -110,7 +121,7 @@ impl fmt::Display for Network {
 
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        read(&String::deserialize(deserializer)?)
     }
 }
 

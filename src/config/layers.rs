@@ -15,6 +15,7 @@ use super::settings::Settings;
 use super::source::Source;
 use super::strict::{Fault, FaultKind, decode, empty};
 use super::weigh::weigh;
+use crate::domain::text::{Said, said};
 
 /// The shipped file is also the built-in default of every key.
 const DEFAULTS: &str = include_str!("../../config/xixin.toml");
@@ -66,8 +67,8 @@ pub(super) fn load(
         Err(error) => {
             heard.push(variable_problem(
                 "XIXIN__…",
-                &error.to_string(),
-                "mend or unset the variable",
+                Said::new(error.to_string(), error.to_string()),
+                said!("请改正或取消这个变量", "mend or unset the variable"),
             ));
             None
         }
@@ -109,7 +110,7 @@ impl Origin {
         last(key) >= last(other)
     }
 
-    pub(super) fn problem(&self, key: &str, what: &str, allowed: &str) -> Problem {
+    pub(super) fn problem(&self, key: &str, what: Said, allowed: Said) -> Problem {
         if let Some(name) = self.variables.get(key) {
             return variable_problem(name, what, allowed);
         }
@@ -121,14 +122,10 @@ impl Origin {
     }
 }
 
-fn variable_problem(name: &str, what: &str, allowed: &str) -> Problem {
+fn variable_problem(name: &str, what: Said, allowed: Said) -> Problem {
     Problem {
-        file: "environment".to_owned(),
-        line: 1,
-        col: 1,
         key: name.to_owned(),
-        what: what.to_owned(),
-        allowed: allowed.to_owned(),
+        ..Problem::of_file("environment", what, allowed)
     }
 }
 
@@ -168,7 +165,7 @@ fn check_files(
                 lay_over(&mut merged, table);
                 settings = document.decode_table(merged.clone(), &mut problems);
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
         heard.extend(
             problems
@@ -194,7 +191,7 @@ fn check_variables(files: Table, environment: &BTreeMap<String, String>, heard: 
     let mut merged = Value::Table(files);
     for (name, key, text) in variables(environment) {
         if let Err(fault) = lay_variable(&mut merged, &key, &text) {
-            heard.push(variable_problem(&name, &fault.what, &fault.allowed));
+            heard.push(variable_problem(&name, fault.unfit.what, fault.unfit.allowed));
         }
     }
     // What is missing beside one variable may stand in another, so it is looked for at the end.
@@ -202,7 +199,7 @@ fn check_variables(files: Table, environment: &BTreeMap<String, String>, heard: 
         && let Err(fault) = decode::<Settings>(&merged)
     {
         let name = format!("{PREFIX}{}__…", dotted(&fault.path).replace('.', "__").to_uppercase());
-        heard.push(variable_problem(&name, &fault.what, &fault.allowed));
+        heard.push(variable_problem(&name, fault.unfit.what, fault.unfit.allowed));
     }
 }
 

@@ -34,6 +34,7 @@ use crate::domain::calendar::Calendar;
 use crate::domain::ids::TextId;
 use crate::domain::ladder::{Audience, Way};
 use crate::domain::rulebook::Rulebook;
+use crate::domain::text::{Said, said};
 use decode::Document;
 use files::{LaddersFile, MatterFile};
 use layers::Origin;
@@ -65,7 +66,7 @@ pub struct Loaded {
 
 impl Loaded {
     /// A problem with a setting that only shows in use, at the place where it was written.
-    pub fn setting_problem(&self, key: &str, what: &str, allowed: &str) -> Problem {
+    pub fn setting_problem(&self, key: &str, what: Said, allowed: Said) -> Problem {
         self.origin.problem(key, what, allowed)
     }
 }
@@ -227,8 +228,8 @@ pub fn boot_only_changes(old: &Settings, new: &Loaded) -> Vec<Problem> {
         .into_iter()
         .filter(|(_, changed)| *changed)
         .map(|(key, _)| {
-            let fix = "restart xixin, or take the change back";
-            new.setting_problem(key, "it takes effect only at a start", fix)
+            let fix = said!("请重启 xixin,或改回原样", "restart xixin, or take the change back");
+            new.setting_problem(key, said!("须重启才生效", "it takes effect only at a start"), fix)
         })
         .collect()
 }
@@ -247,8 +248,10 @@ fn needs_directory(dir: &Path) -> Result<(), Problems> {
     if dir.is_dir() {
         return Ok(());
     }
-    let what = "没有这个配置目录 / there is no such configuration directory; name it with --config or XIXIN_CONFIG, or \
-                copy the shipped config/ there";
+    let what = said!(
+        "没有这个配置目录;请用 --config 或 XIXIN_CONFIG 指明,或把随附的 config/ 复制过去",
+        "there is no such configuration directory; name it with --config or XIXIN_CONFIG, or copy the shipped config/ there"
+    );
     Err(Problems::new(vec![Problem::general(dir, what)]))
 }
 
@@ -262,10 +265,16 @@ fn missing_texts(file: &Read<LaddersFile>, has_text: HasText<'_>, heard: &mut Ve
                 for way in rung.by.iter().filter(|way| **way != Way::Phone) {
                     if !has_text(&text, *way, *audience) {
                         let (to, by) = (audience.name(), way.name());
-                        let what = format!("there is no text \"{text}\" for {to} by {by}");
-                        let fix = "add it below templates/<lang>/, or name another text";
+                        let what = said!(
+                            "没有给 {to} 用 {by} 的文本“{text}”",
+                            "there is no text \"{text}\" for {to} by {by}"
+                        );
+                        let fix = said!(
+                            "请在 templates/<语言>/ 下加上,或改用别的文本",
+                            "add it below templates/<lang>/, or name another text"
+                        );
                         let path = format!("ladder.{name}.rung[{index}].text");
-                        heard.push(file.document.at(&path, &what, fix));
+                        heard.push(file.document.at(&path, what, fix));
                     }
                 }
             }
@@ -290,14 +299,17 @@ fn matter_files(source: Source<'_>, hash: &mut Sha256, heard: &mut Vec<Problem>)
     let before = heard.len();
     let names = source.list("matters", heard);
     if names.is_empty() && heard.len() == before {
-        heard.push(Problem {
-            file: "matters".to_owned(),
-            line: 1,
-            col: 1,
-            key: String::new(),
-            what: "there is no kind of matter: no case could be opened".to_owned(),
-            allowed: "add matters/NAME.toml, as in the shipped config/".to_owned(),
-        });
+        heard.push(Problem::of_file(
+            "matters",
+            said!(
+                "没有任何事项种类,无法立案",
+                "there is no kind of matter: no case could be opened"
+            ),
+            said!(
+                "请加上 matters/名称.toml,参照随附的 config/",
+                "add matters/NAME.toml, as in the shipped config/"
+            ),
+        ));
     }
     let mut files = Vec::new();
     for name in names {

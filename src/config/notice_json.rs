@@ -14,7 +14,7 @@ use super::place::line_and_column;
 use super::problem::{Problem, Problems};
 use super::text_of;
 use crate::domain::calendar::DayOverride;
-use crate::domain::text::{Said, clean_line, counted, weekday_words};
+use crate::domain::text::{Said, clean_line, counted, dated, said};
 
 /// A notice names about 35 days.
 const DAYS_MAX: usize = 100;
@@ -40,7 +40,11 @@ impl Notice {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut heard = Vec::new();
         if !path.exists() {
-            let missing = file_problem(&name, "there is no such file", "name a JSON file of holidays");
+            let missing = Problem::of_file(
+                &name,
+                said!("没有这个文件", "there is no such file"),
+                said!("请给出放假安排的 JSON 文件", "name a JSON file of holidays"),
+            );
             return Err(Problems::new(vec![missing]));
         }
         match text_of(folder.unwrap_or(Path::new(".")), &name, &mut heard) {
@@ -57,10 +61,10 @@ impl Notice {
             Problems::new(vec![Problem {
                 line: error.line().max(1),
                 col: error.column().max(1),
-                ..file_problem(
+                ..Problem::of_file(
                     name,
-                    &format!("it is no JSON: {what}"),
-                    "see the shape in xixin calendar --help",
+                    said!("这不是 JSON: {what}", "it is no JSON: {what}"),
+                    said!("格式见 xixin calendar --help", "see the shape in xixin calendar --help"),
                 )
             }])
         })?;
@@ -96,17 +100,7 @@ impl Notice {
         let year = self.year;
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let mut text = format!(
-            "# {year}年放假与调休安排 / Public holidays and make-up workdays of {year}.\n\
-             # 由 xixin calendar import 写入;只写与“周一至周五上班”不同的日子,或有名称的日子\n\
-             # / Written by xixin calendar import. Only days that differ from Monday-to-Friday, or have a name.\n\n\
-             # 本文件负责的日期,含首尾;此外的日期按推算并标“暂定”;没有通知时删去此行\n\
-             # / The days this file settles, both included; days outside are computed and marked provisional. Leave it out without a notice.\n\
-             covers = \"{year}-01-01..{year}-12-31\"\n\
-             # 依据,经人核对 / Where it comes from, compared by a person.\n\
-             source = {}\n\n\
-             # 日期,或“起..止” / A day, or from..to.\n\
-             [days]\n\
-             # name: 名称 / what the day is called;workday: 是否上班(调休上班为 true) / whether people work (true on make-up days)\n",
+            "# {year}年放假与调休安排 / Public holidays and make-up workdays of {year}.\n# 由 xixin calendar import 写入;只写与“周一至周五上班”不同的日子,或有名称的日子\n# / Written by xixin calendar import. Only days that differ from Monday-to-Friday, or have a name.\n\n# 本文件负责的日期,含首尾;此外的日期按推算并标“暂定”;没有通知时删去此行\n# / The days this file settles, both included; days outside are computed and marked provisional. Leave it out without a notice.\ncovers = \"{year}-01-01..{year}-12-31\"\n# 依据,经人核对 / Where it comes from, compared by a person.\nsource = {}\n\n# 日期,或“起..止” / A day, or from..to.\n[days]\n# name: 名称 / what the day is called;workday: 是否上班(调休上班为 true) / whether people work (true on make-up days)\n",
             quoted(&self.papers.join(" "))
         );
         for (from, to, day) in runs(&self.days) {
@@ -144,14 +138,22 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn notice(&mut self, root: &Value) -> Option<Notice> {
         for (path, offset) in std::mem::take(&mut self.places.twice) {
-            let problem = self.place(offset, &path, "the key is given twice", "give it once");
+            let problem = self.place(
+                offset,
+                &path,
+                said!("这个键写了两次", "the key is given twice"),
+                said!("请只写一次", "give it once"),
+            );
             self.heard.push(problem);
         }
         if !root.is_object() {
             self.say(
                 "",
-                "it is no object",
-                "write { \"year\": 2027, \"papers\": […], \"days\": […] }",
+                said!("这不是 JSON 对象", "it is no object"),
+                said!(
+                    "请写成 {{ \"year\": 2027, \"papers\": […], \"days\": […] }}",
+                    "write {{ \"year\": 2027, \"papers\": […], \"days\": […] }}"
+                ),
             );
             return None;
         }
@@ -176,53 +178,80 @@ impl Reading<'_> {
         let year = year.filter(|year| (1950..=2200).contains(year));
         if year.is_none() {
             let what = match value {
-                Value::Null => "it is missing".to_owned(),
-                other => format!("{} is no year", shown(other)),
+                Value::Null => said!("缺少这一项", "it is missing"),
+                other => is_none(other, ("年份", "year")),
             };
-            self.say("year", &what, "give the year of the notice as a number, such as 2027");
+            self.say(
+                "year",
+                what,
+                said!(
+                    "请写通知的年份,用数字,如 2027",
+                    "give the year of the notice as a number, such as 2027"
+                ),
+            );
         }
         year
     }
 
     fn papers(&mut self, value: &Value) -> Vec<String> {
-        let fix = "name the notices it comes from, so that somebody can compare the days";
+        let fix = said!(
+            "请写依据的通知,以便有人核对日期",
+            "name the notices it comes from, so that somebody can compare the days"
+        );
         let Some(list) = value.as_array().filter(|list| !list.is_empty()) else {
-            self.say("papers", "it names no notice", fix);
+            self.say("papers", said!("没有写任何通知", "it names no notice"), fix);
             return Vec::new();
         };
         if list.len() > PAPERS_MAX {
-            let what = format!("it names {} notices", list.len());
-            self.say("papers", &what, &format!("allowed: up to {PAPERS_MAX}"));
+            let what = said!("写了{}份通知", "it names {} notices", list.len());
+            self.say(
+                "papers",
+                what,
+                said!("可用: 最多{PAPERS_MAX}份", "allowed: up to {PAPERS_MAX}"),
+            );
         }
         let mut papers = Vec::new();
         for (index, paper) in list.iter().take(PAPERS_MAX).enumerate() {
             let path = format!("papers[{index}]");
             match paper.as_str().map(|text| clean_line(text, PAPER_MAX)) {
                 Some(Ok(text)) if !text.is_empty() => papers.push(text),
-                Some(Err(problem)) => self.say(&path, &problem.what().en, &problem.fix().en),
-                Some(Ok(_)) => self.say(&path, "it is empty", fix),
-                None => self.say(&path, &format!("{} is no text", shown(paper)), fix),
+                Some(Err(problem)) => self.say(&path, problem.what(), problem.fix()),
+                Some(Ok(_)) => self.say(&path, said!("它是空的", "it is empty"), fix.clone()),
+                None => self.say(&path, is_none(paper, ("文字", "text")), fix.clone()),
             }
         }
         papers
     }
 
     fn days(&mut self, value: &Value, year: Option<i16>) -> Option<BTreeMap<Date, DayOverride>> {
-        let fix = "write [{ \"name\": \"元旦\", \"date\": \"2027-01-01\", \"isOffDay\": true }, …]";
+        let fix = said!(
+            "请写成 [{{ \"name\": \"元旦\", \"date\": \"2027-01-01\", \"isOffDay\": true }}, …]",
+            "write [{{ \"name\": \"元旦\", \"date\": \"2027-01-01\", \"isOffDay\": true }}, …]"
+        );
         let Some(list) = value.as_array() else {
-            self.say("days", "there is no list of days", fix);
+            self.say("days", said!("没有日期列表", "there is no list of days"), fix);
             return None;
         };
         if list.is_empty() {
-            let what = "it names no day: the notice has not been published, it seems";
-            self.say("days", what, "fetch the file again when it has");
-        }
-        if list.len() > DAYS_MAX {
-            let what = format!("it names {} days", list.len());
+            let what = said!(
+                "没有任何日期: 通知似乎尚未发布",
+                "it names no day: the notice has not been published, it seems"
+            );
             self.say(
                 "days",
-                &what,
-                &format!("allowed: up to {DAYS_MAX}; a notice names about 35"),
+                what,
+                said!("请待发布后重新下载", "fetch the file again when it has"),
+            );
+        }
+        if list.len() > DAYS_MAX {
+            let what = said!("写了{}天", "it names {} days", list.len());
+            self.say(
+                "days",
+                what,
+                said!(
+                    "可用: 最多{DAYS_MAX}天;一份通知约35天",
+                    "allowed: up to {DAYS_MAX}; a notice names about 35"
+                ),
             );
             return None;
         }
@@ -231,7 +260,7 @@ impl Reading<'_> {
         for (index, entry) in list.iter().enumerate() {
             let path = format!("days[{index}]");
             if !entry.is_object() {
-                self.say(&path, &format!("{} is no day", shown(entry)), fix);
+                self.say(&path, is_none(entry, ("日期项", "day")), fix.clone());
                 continue;
             }
             let date = self.date(&path, &entry["date"], year);
@@ -239,8 +268,15 @@ impl Reading<'_> {
             let name = self.day_name(&path, &entry["name"], date, workday);
             let Some(date) = date else { continue };
             if let Some(before) = first.get(&date) {
-                let what = format!("{date} is named twice; the first time in days[{before}]");
-                self.say(&format!("{path}.date"), &what, "name each day once");
+                let what = said!(
+                    "{date} 写了两次;第一次在 days[{before}]",
+                    "{date} is named twice; the first time in days[{before}]"
+                );
+                self.say(
+                    &format!("{path}.date"),
+                    what,
+                    said!("每天只写一次", "name each day once"),
+                );
                 continue;
             }
             first.insert(date, index);
@@ -254,14 +290,21 @@ impl Reading<'_> {
                 .map_or(0, |span| usize::try_from(span.get_days()).unwrap_or(0))
                 + 1;
             if length > HOLIDAY_MAX_DAYS {
-                let what = format!("\"{}\" is {length} days long, {from} to {to}", day.name);
+                let what = said!(
+                    "“{}”长达{length}天,{from} 至 {to}",
+                    "\"{}\" is {length} days long, {from} to {to}",
+                    day.name
+                );
                 let path = first
                     .get(&from)
                     .map_or_else(String::new, |index| format!("days[{index}].date"));
                 self.say(
                     &path,
-                    &what,
-                    &format!("allowed: up to {HOLIDAY_MAX_DAYS} days; is the month right?"),
+                    what,
+                    said!(
+                        "可用: 最多{HOLIDAY_MAX_DAYS}天;月份对吗?",
+                        "allowed: up to {HOLIDAY_MAX_DAYS} days; is the month right?"
+                    ),
                 );
             }
         }
@@ -275,21 +318,31 @@ impl Reading<'_> {
         let date: Option<Date> = text.parse().ok().filter(|_| text.len() == 10);
         let Some(date) = date else {
             let what = match value {
-                Value::Null => "it is missing".to_owned(),
-                other => format!("{} is no date", shown(other)),
+                Value::Null => said!("缺少这一项", "it is missing"),
+                other => is_none(other, ("日期", "date")),
             };
-            self.say(&path, &what, "write an existing date such as \"2027-01-01\"");
+            self.say(
+                &path,
+                what,
+                said!(
+                    "请写存在的日期,如 \"2027-01-01\"",
+                    "write an existing date such as \"2027-01-01\""
+                ),
+            );
             return None;
         };
         if let Some(year) = year
             && date.year() != year
             && (date.year(), date.month()) != (year - 1, 12)
         {
-            let what = format!("{date} is not in {year}");
+            let what = said!("{date} 不在{year}年", "{date} is not in {year}");
             self.say(
                 &path,
-                &what,
-                "correct the date, or year; only the December before may be changed too",
+                what,
+                said!(
+                    "请改正日期或 year;此外只能改前一年的12月",
+                    "correct the date, or year; only the December before may be changed too"
+                ),
             );
             return None;
         }
@@ -300,39 +353,64 @@ impl Reading<'_> {
         let path = format!("{path}.isOffDay");
         let Some(off) = value.as_bool() else {
             let what = match value {
-                Value::Null => "it is missing".to_owned(),
-                other => format!("{} is neither true nor false", shown(other)),
+                Value::Null => said!("缺少这一项", "it is missing"),
+                other => {
+                    let Said { zh, en } = shown(other);
+                    said!("{zh}不是 true 或 false", "{en} is neither true nor false")
+                }
             };
             self.say(
                 &path,
-                &what,
-                "true on days off (放假), false on make-up workdays (上班)",
+                what,
+                said!(
+                    "放假写 true,调休上班写 false",
+                    "true on days off (放假), false on make-up workdays (上班)"
+                ),
             );
             return None;
         };
         if let Some(date) = date.filter(|date| !off && !is_weekend(*date)) {
-            let what = format!(
-                "{} is worked anyway: a make-up day falls on a weekend",
-                with_weekday(date)
+            let Said { zh, en } = dated(date);
+            let what = said!(
+                "{zh}本来就上班: 调休上班日在周末",
+                "{en} is worked anyway: a make-up day falls on a weekend"
             );
-            self.say(&path, &what, "correct the date, write true, or leave the day out");
+            self.say(
+                &path,
+                what,
+                said!(
+                    "请改正日期、改为 true,或删去这一天",
+                    "correct the date, write true, or leave the day out"
+                ),
+            );
         }
         Some(!off)
     }
 
     fn day_name(&mut self, path: &str, value: &Value, date: Option<Date>, workday: Option<bool>) -> Option<String> {
         let path = format!("{path}.name");
-        let fix = "write what the day is called, such as \"春节\"";
+        let fix = said!(
+            "请写这一天叫什么,如“春节”",
+            "write what the day is called, such as \"春节\""
+        );
         match value.as_str().map(|text| clean_line(text, NAME_MAX)) {
             Some(Ok(name)) if !name.is_empty() => return Some(name),
-            Some(Err(problem)) => self.say(&path, &problem.what().en, &problem.fix().en),
-            None if !value.is_null() => self.say(&path, &format!("{} is no text", shown(value)), fix),
+            Some(Err(problem)) => self.say(&path, problem.what(), problem.fix()),
+            None if !value.is_null() => self.say(&path, is_none(value, ("文字", "text")), fix),
             _ => match date.filter(|date| workday == Some(false) && is_weekend(*date)) {
                 Some(date) => {
-                    let what = format!("{} is off anyway, and has no name", with_weekday(date));
-                    self.say(&path, &what, "give the holiday it belongs to, or leave the day out");
+                    let Said { zh, en } = dated(date);
+                    let what = said!("{zh}本来就休息,又没有名称", "{en} is off anyway, and has no name");
+                    self.say(
+                        &path,
+                        what,
+                        said!(
+                            "请写它属于哪个假期,或删去这一天",
+                            "give the holiday it belongs to, or leave the day out"
+                        ),
+                    );
                 }
-                None => self.say(&path, "the day has no name", fix),
+                None => self.say(&path, said!("这一天没有名称", "the day has no name"), fix),
             },
         }
         None
@@ -357,8 +435,15 @@ impl Reading<'_> {
         for (month, day, name) in fixed {
             let missing = Date::new(year, month, day).ok().filter(|date| !is_off(date));
             if let Some(date) = missing {
-                let what = format!("{date} is a day off by law ({name}), and is missing");
-                self.say("days", &what, "add it with isOffDay: true");
+                let what = said!(
+                    "{date} 是法定假日({name}),却没有",
+                    "{date} is a day off by law ({name}), and is missing"
+                );
+                self.say(
+                    "days",
+                    what,
+                    said!("请加上,isOffDay: true", "add it with isOffDay: true"),
+                );
             }
         }
         // By the moon or the sun: their days move inside these bounds.
@@ -373,17 +458,24 @@ impl Reading<'_> {
             let range = days.range(bound(from)..=bound(to));
             let found = range.filter(|(_, day)| !day.workday && day.name.contains(name)).count();
             if found < at_least {
-                let what = format!(
-                    "{found} of the {at_least} or more days off of {name} are there, between {} and {}",
-                    bound(from),
-                    bound(to)
+                let (from, to) = (bound(from), bound(to));
+                let what = said!(
+                    "{name}放假应有{at_least}天或更多,{from} 到 {to} 之间只有{found}天",
+                    "{found} of the {at_least} or more days off of {name} are there, between {from} and {to}"
                 );
-                self.say("days", &what, "add the missing days with isOffDay: true");
+                self.say(
+                    "days",
+                    what,
+                    said!(
+                        "请加上缺少的日期,isOffDay: true",
+                        "add the missing days with isOffDay: true"
+                    ),
+                );
             }
         }
     }
 
-    fn say(&mut self, path: &str, what: &str, fix: &str) {
+    fn say(&mut self, path: &str, what: Said, fix: Said) {
         let mut above = path;
         let offset = loop {
             match (self.places.offsets.get(above), above.rfind(['.', '['])) {
@@ -396,13 +488,13 @@ impl Reading<'_> {
         self.heard.push(problem);
     }
 
-    fn place(&self, offset: usize, path: &str, what: &str, fix: &str) -> Problem {
+    fn place(&self, offset: usize, path: &str, what: Said, fix: Said) -> Problem {
         let (line, col) = line_and_column(self.text, offset);
         Problem {
             line,
             col,
             key: path.to_owned(),
-            ..file_problem(self.name, what, fix)
+            ..Problem::of_file(self.name, what, fix)
         }
     }
 }
@@ -444,32 +536,25 @@ fn remarks(year: i16, days: &BTreeMap<Date, DayOverride>) -> Vec<Said> {
     said
 }
 
-fn file_problem(name: &str, what: &str, fix: &str) -> Problem {
-    Problem {
-        file: name.to_owned(),
-        line: 1,
-        col: 1,
-        key: String::new(),
-        what: what.to_owned(),
-        allowed: fix.to_owned(),
-    }
-}
-
 fn is_weekend(day: Date) -> bool {
     matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday)
 }
 
-fn with_weekday(day: Date) -> String {
-    let (zh, en) = weekday_words(day.weekday());
-    format!("{day} ({zh} / {en})")
+/// A value that is not what it should be.
+fn is_none(value: &Value, (of_zh, of_en): (&str, &str)) -> Said {
+    let Said { zh, en } = shown(value);
+    said!("{zh}不是{of_zh}", "{en} is no {of_en}")
 }
 
 /// A value as it may be repeated in a message.
-fn shown(value: &Value) -> String {
+fn shown(value: &Value) -> Said {
     match value {
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-        Value::String(text) => format!("\"{}\"", crate::domain::text::shown(text)),
-        other => other.to_string(),
+        Value::Array(_) => said!("列表", "a list"),
+        Value::Object(_) => said!("对象", "an object"),
+        Value::String(text) => {
+            let text = crate::domain::text::shown(text);
+            said!("“{text}”", "\"{text}\"")
+        }
+        other => said!("{other} ", "{other}"),
     }
 }

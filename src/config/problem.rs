@@ -1,9 +1,11 @@
-//! What is wrong with a configuration: every problem, with its place and what is allowed.
+//! What is wrong with a configuration: every problem, with its place and what is allowed, in both languages.
 
 use std::fmt;
 use std::path::Path;
 
-/// One problem, shown as `file:line:col: key: what is wrong; what is allowed`.
+use crate::domain::text::{Said, said};
+
+/// One problem, shown as `file:line:col: key: 哪里不对;可用什么 / what is wrong; what is allowed`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Problem {
     /// Relative to the configuration directory.
@@ -12,25 +14,28 @@ pub struct Problem {
     pub col: usize,
     /// The dotted path of the key; empty when the file as a whole is meant.
     pub key: String,
-    pub what: String,
-    pub allowed: String,
+    pub what: Said,
+    pub allowed: Said,
 }
 
 impl Problem {
-    /// A problem of the configuration as a whole.
-    pub fn general(dir: &Path, what: &str) -> Self {
+    /// A problem of a file as a whole, or of the configuration.
+    pub fn of_file(file: &str, what: Said, allowed: Said) -> Self {
         Self {
-            file: dir.display().to_string(),
+            file: file.to_owned(),
             line: 1,
             col: 1,
             key: String::new(),
-            what: what.to_owned(),
-            allowed: String::new(),
+            what,
+            allowed,
         }
     }
-}
 
-impl Problem {
+    /// A problem of the configuration as a whole.
+    pub fn general(dir: &Path, what: Said) -> Self {
+        Self::of_file(&dir.display().to_string(), what, Said::default())
+    }
+
     /// Where it is, for a log: `what` may repeat a value, and values of people.toml are numbers and addresses.
     pub fn place(&self) -> String {
         let key = if self.key.is_empty() { "" } else { ": " };
@@ -44,10 +49,7 @@ impl fmt::Display for Problem {
         if !self.key.is_empty() {
             line.push_str(&format!("{}: ", self.key));
         }
-        line.push_str(&self.what);
-        if !self.allowed.is_empty() {
-            line.push_str(&format!("; {}", self.allowed));
-        }
+        line.push_str(&self.what.and(&self.allowed).to_string());
         f.write_str(&in_one_line(&line))
     }
 }
@@ -124,15 +126,47 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// `allowed: a, b, c`, led by a suggestion when one is near.
-pub fn allowed<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn allowed<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Said {
     let known: Vec<&str> = known.into_iter().collect();
-    let list = if known.is_empty() {
-        "nothing is defined".to_owned()
-    } else {
-        known.join(", ")
-    };
+    let list = known.join(", ");
     match nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"? allowed: {list}"),
-        None => format!("allowed: {list}"),
+        _ if known.is_empty() => said!("一个也没有定义", "nothing is defined"),
+        Some(near) => said!(
+            "是不是“{near}”? 可用: {list}",
+            "did you mean \"{near}\"? allowed: {list}"
+        ),
+        None => said!("可用: {list}", "allowed: {list}"),
+    }
+}
+
+/// A value that does not follow its grammar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    pub what: Said,
+    pub allowed: Said,
+}
+
+/// Between the parts of an `Unfit` on its way through serde, which takes a single text.
+const SEAM: char = '\u{1f}';
+
+impl Unfit {
+    pub(super) fn new(what: Said, allowed: Said) -> Self {
+        Self { what, allowed }
+    }
+
+    /// As a decoder can pass it on.
+    pub(super) fn sealed(&self) -> String {
+        let Self { what, allowed } = self;
+        let parts = [&what.zh, &what.en, &allowed.zh, &allowed.en];
+        parts.map(|part| part.replace(SEAM, "")).join(&SEAM.to_string())
+    }
+
+    /// What was sealed; any other text says the same in both languages.
+    pub(super) fn opened(text: &str) -> Self {
+        let parts: Vec<&str> = text.split(SEAM).collect();
+        match parts.as_slice() {
+            [zh, en, allowed_zh, allowed_en] => Self::new(Said::new(*zh, *en), Said::new(*allowed_zh, *allowed_en)),
+            _ => Self::new(Said::new(text, text), Said::default()),
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use super::problem::Unfit;
+use crate::domain::text::{Said, said};
 use crate::plain::short_text;
 
 /// `{ credential = "name" }` (read from `$CREDENTIALS_DIRECTORY/name`) or `{ file = "/path" }`.
@@ -17,8 +19,19 @@ pub enum SecretSource {
 
 const KEYS: &[&str] = &["credential", "file"];
 const WAYS: &str = "{ credential = \"NAME\" } or { file = \"/PATH\" }";
-const NOT_HERE: &str =
-    "the secret itself must not stand in the configuration; allowed: { credential = \"NAME\" } or { file = \"/PATH\" }";
+const WAYS_ZH: &str = "{ credential = \"名称\" } 或 { file = \"/路径\" }";
+
+/// What is wrong with a place for a secret, for a decoder.
+fn unfit<E: Error>(what: Said) -> E {
+    E::custom(Unfit::new(what, said!("可用: {WAYS_ZH}", "allowed: {WAYS}")).sealed())
+}
+
+fn not_here<E: Error>() -> E {
+    unfit(said!(
+        "密码等内容不能写在配置里",
+        "the secret itself must not stand in the configuration"
+    ))
+}
 
 /// By hand: what serde derives would repeat a password that somebody wrote here in its error, and so in the log.
 impl<'de> Deserialize<'de> for SecretSource {
@@ -29,7 +42,7 @@ impl<'de> Deserialize<'de> for SecretSource {
             type Value = SecretSource;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(WAYS)
+                write!(f, "{WAYS_ZH} / {WAYS}")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretSource, A::Error> {
@@ -41,32 +54,30 @@ impl<'de> Deserialize<'de> for SecretSource {
                         other => return Err(A::Error::unknown_field(other, KEYS)),
                     };
                     if found.replace(source).is_some() {
-                        return Err(A::Error::custom(format!(
-                            "there are two places for one secret; allowed: {WAYS}"
-                        )));
+                        return Err(unfit(said!("一个密钥写了两处", "there are two places for one secret")));
                     }
                 }
-                found.ok_or_else(|| A::Error::custom(format!("no place is given; allowed: {WAYS}")))
+                found.ok_or_else(|| unfit(said!("没有写明在哪里", "no place is given")))
             }
 
             fn visit_str<E: Error>(self, _: &str) -> Result<SecretSource, E> {
-                Err(E::custom(NOT_HERE))
+                Err(not_here())
             }
 
             fn visit_i64<E: Error>(self, _: i64) -> Result<SecretSource, E> {
-                Err(E::custom(NOT_HERE))
+                Err(not_here())
             }
 
             fn visit_u64<E: Error>(self, _: u64) -> Result<SecretSource, E> {
-                Err(E::custom(NOT_HERE))
+                Err(not_here())
             }
 
             fn visit_f64<E: Error>(self, _: f64) -> Result<SecretSource, E> {
-                Err(E::custom(NOT_HERE))
+                Err(not_here())
             }
 
             fn visit_bool<E: Error>(self, _: bool) -> Result<SecretSource, E> {
-                Err(E::custom(NOT_HERE))
+                Err(not_here())
             }
         }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::problem::{Problem, nearest};
+use super::problem::{Problem, allowed, nearest};
 use super::shipped;
+use crate::domain::text::{Said, said};
 
 /// A configuration file larger than this is something else.
 const FILE_MAX: u64 = 1024 * 1024;
@@ -61,7 +62,7 @@ impl Source<'_> {
             Self::Directory(dir) | Self::Edited { dir, .. } => match bytes(&dir.join(name)) {
                 Ok(bytes) => bytes,
                 Err((what, fix)) => {
-                    heard.push(problem(name, "", &what, fix));
+                    heard.push(problem(name, "", what, fix));
                     return None;
                 }
             },
@@ -88,12 +89,15 @@ impl Source<'_> {
                     .filter_map(|entry| entry.file_name().into_string().ok())
                     .collect(),
                 Err(error) => {
-                    let what = format!("the folder cannot be read ({})", error.kind());
+                    let what = said!("文件夹无法读取({})", "the folder cannot be read ({})", error.kind());
                     heard.push(problem(
                         folder,
                         "",
-                        &what,
-                        "every folder of the shipped config/ is needed",
+                        what,
+                        said!(
+                            "随附 config/ 中的文件夹都要有",
+                            "every folder of the shipped config/ is needed"
+                        ),
                     ));
                     Vec::new()
                 }
@@ -127,20 +131,20 @@ impl Source<'_> {
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
-            let (known, kind) = if entry.path().is_dir() {
-                (&FOLDERS[..], "folder")
-            } else {
-                (&FILES[..], "file")
-            };
+            let is_folder = entry.path().is_dir();
+            let known = if is_folder { &FOLDERS[..] } else { &FILES[..] };
             if known.contains(&name.as_str()) {
                 continue;
             }
-            let near = nearest(&name, known.iter().copied());
-            let meant = near.map_or_else(String::new, |near| format!("did you mean \"{near}\"? "));
+            let is_near = nearest(&name, known.iter().copied()).is_some();
             // Other folders may serve other programs; a `.toml` file here can only be meant for this one.
-            if near.is_some() && kind == "folder" || kind == "file" && name.ends_with(".toml") {
-                let fix = format!("{meant}allowed: {}", known.join(", "));
-                heard.push(problem(&name, "", &format!("nothing reads this {kind}"), &fix));
+            if is_folder && is_near || !is_folder && name.ends_with(".toml") {
+                let what = if is_folder {
+                    said!("没有谁读这个文件夹", "nothing reads this folder")
+                } else {
+                    said!("没有谁读这个文件", "nothing reads this file")
+                };
+                heard.push(problem(&name, "", what, allowed(&name, known.iter().copied())));
             }
         }
     }
@@ -194,49 +198,69 @@ fn is_readable(meta: &Metadata) -> bool {
     meta.is_file() && meta.len() <= FILE_MAX
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, (String, &'static str)> {
+fn bytes(path: &Path) -> Result<Vec<u8>, (Said, Said)> {
     match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return Err(("it is a directory".to_owned(), "a file is needed here")),
+        Ok(meta) if meta.is_dir() => {
+            return Err((
+                said!("这是一个目录", "it is a directory"),
+                said!("这里应是一个文件", "a file is needed here"),
+            ));
+        }
         // A pipe or a device would block or never end.
-        Ok(meta) if !meta.is_file() => return Err(("it is no ordinary file".to_owned(), "a file is needed here")),
+        Ok(meta) if !meta.is_file() => {
+            return Err((
+                said!("这不是普通文件", "it is no ordinary file"),
+                said!("这里应是一个文件", "a file is needed here"),
+            ));
+        }
         Ok(meta) if !is_readable(&meta) => {
-            return Err((format!("it is {} bytes long", meta.len()), "allowed: up to 1 MiB"));
+            return Err((
+                said!("它长达{}字节", "it is {} bytes long", meta.len()),
+                said!("可用: 最多 1 MiB", "allowed: up to 1 MiB"),
+            ));
         }
         _ => {}
     }
     std::fs::read(path).map_err(|error| {
-        let fix = "every file of the shipped config/ is needed, readable for the account that xixin runs as";
-        (format!("it cannot be read ({})", error.kind()), fix)
+        let fix = said!(
+            "随附 config/ 中的文件都要有,并能被服务账户读取",
+            "every file of the shipped config/ is needed, readable for the account that xixin runs as"
+        );
+        (said!("无法读取({})", "it cannot be read ({})", error.kind()), fix)
     })
 }
 
 /// The text, or what stands before the place where it cannot be read, and why.
-fn readable(bytes: Vec<u8>) -> Result<String, (String, &'static str, &'static str)> {
+fn readable(bytes: Vec<u8>) -> Result<String, (String, Said, Said)> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-        (before, "it is not UTF-8 from here on", "save the file as UTF-8")
+        (
+            before,
+            said!("从这里起不是 UTF-8", "it is not UTF-8 from here on"),
+            said!("请另存为 UTF-8", "save the file as UTF-8"),
+        )
     })?;
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     // Embeddings, overrides and isolates make a text read other than it is (Unicode Standard Annex 9).
     let hidden = |letter: char| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\0');
     match text.find(hidden) {
         Some(at) => {
-            let what = "a hidden character stands here (NUL, or one that turns the direction of writing)";
-            Err((text[..at].to_owned(), what, "delete it"))
+            let what = said!(
+                "这里有看不见的字符(NUL,或改变文字方向的字符)",
+                "a hidden character stands here (NUL, or one that turns the direction of writing)"
+            );
+            Err((text[..at].to_owned(), what, said!("请删去", "delete it")))
         }
         None => Ok(text),
     }
 }
 
-fn problem(file: &str, before: &str, what: &str, fix: &str) -> Problem {
+fn problem(file: &str, before: &str, what: Said, fix: Said) -> Problem {
     let (line, col) = super::place::line_and_column(before, before.len());
     Problem {
-        file: file.to_owned(),
         line,
         col,
-        key: String::new(),
-        what: what.to_owned(),
-        allowed: fix.to_owned(),
+        ..Problem::of_file(file, what, fix)
     }
 }

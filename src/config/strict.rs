@@ -9,15 +9,15 @@ use serde::forward_to_deserialize_any;
 use toml::{Table, Value};
 
 use super::place::{Path, Step};
-use super::problem::{allowed, nearest};
+use super::problem::{Unfit, allowed, nearest};
+use crate::domain::text::{Said, said};
 
 /// One entry that cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     /// The entry; for a missing one, the table that should hold it.
     pub path: Path,
-    pub what: String,
-    pub allowed: String,
+    pub unfit: Box<Unfit>,
     pub kind: FaultKind,
 }
 
@@ -36,11 +36,10 @@ pub(super) enum FaultKind {
 pub(super) struct Strict<'de>(pub &'de Value);
 
 impl Fault {
-    fn new(what: String, allowed: String, names: &'static [&'static str]) -> Self {
+    fn new(what: Said, allowed: Said, names: &'static [&'static str]) -> Self {
         Self {
             path: Vec::new(),
-            what,
-            allowed,
+            unfit: Box::new(Unfit::new(what, allowed)),
             kind: FaultKind::Wrong { names },
         }
     }
@@ -53,28 +52,25 @@ impl Fault {
 
 impl Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}; {}", self.what, self.allowed)
+        self.unfit.what.and(&self.unfit.allowed).fmt(f)
     }
 }
 
 impl std::error::Error for Fault {}
 
 impl de::Error for Fault {
-    /// Our own grammars say what is wrong and, after "; allowed: ", what is allowed.
     fn custom<T: Display>(message: T) -> Self {
         let message = message.to_string();
-        match message.split_once("; allowed: ") {
-            Some((what, fits)) => Self::new(what.to_owned(), format!("allowed: {fits}"), &[]),
-            None if message == "invalid socket address syntax" => {
-                let fix = "allowed: address:port, such as \"127.0.0.1:8787\"";
-                Self::new("it is no address to listen on".to_owned(), fix.to_owned(), &[])
-            }
-            None => Self::new(message, String::new(), &[]),
+        if message == "invalid socket address syntax" {
+            let what = said!("这不是监听地址", "it is no address to listen on");
+            return Self::new(what, socket_address(), &[]);
         }
+        let Unfit { what, allowed } = Unfit::opened(&message);
+        Self::new(what, allowed, &[])
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("{} does not fit here", shown(found)), plain(expected), &[])
+        Self::new(does_not_fit(found), plain(expected), &[])
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -82,11 +78,12 @@ impl de::Error for Fault {
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::new(format!("{length} entries do not fit here"), plain(expected), &[])
+        let what = said!("此处不能有{length}项", "{length} entries do not fit here");
+        Self::new(what, plain(expected), &[])
     }
 
     fn unknown_variant(name: &str, names: &'static [&'static str]) -> Self {
-        let what = format!("\"{name}\" is not known");
+        let what = said!("没有“{name}”", "\"{name}\" is not known");
         Self::new(what, allowed(name, names.iter().copied()), names)
     }
 
@@ -94,55 +91,80 @@ impl de::Error for Fault {
         let meant = nearest(name, names.iter().copied());
         Self {
             path: vec![Step::Key(name.to_owned())],
-            what: "unknown key".to_owned(),
-            allowed: allowed(name, names.iter().copied()),
             kind: FaultKind::Unknown { meant },
+            ..Self::new(
+                said!("没有这个键", "unknown key"),
+                allowed(name, names.iter().copied()),
+                &[],
+            )
         }
     }
 
     fn missing_field(name: &'static str) -> Self {
         Self {
-            path: Vec::new(),
-            what: format!("the key \"{name}\" is missing"),
-            allowed: format!("add {name} = …"),
             kind: FaultKind::Missing { name },
+            ..Self::new(
+                said!("缺少键“{name}”", "the key \"{name}\" is missing"),
+                said!("请加上 {name} = …", "add {name} = …"),
+                &[],
+            )
         }
     }
 
     fn duplicate_field(name: &'static str) -> Self {
-        Self::new(format!("\"{name}\" is given twice"), "give it once".to_owned(), &[])
+        let what = said!("“{name}”写了两次", "\"{name}\" is given twice");
+        Self::new(what, said!("请只写一次", "give it once"), &[])
     }
 }
 
 /// What was found, as people call it.
-fn shown(found: Unexpected<'_>) -> String {
-    match found {
-        Unexpected::Str(text) => format!("the text \"{text}\""),
-        Unexpected::Signed(number) => number.to_string(),
-        Unexpected::Float(number) => number.to_string(),
-        Unexpected::Bool(value) => value.to_string(),
-        Unexpected::Seq => "a list".to_owned(),
-        Unexpected::Map => "a table".to_owned(),
-        Unexpected::Other(other) => other.to_owned(),
-        other => other.to_string(),
+fn does_not_fit(found: Unexpected<'_>) -> Said {
+    let found = match found {
+        Unexpected::Str(text) => said!("文字“{text}”", "the text \"{text}\""),
+        Unexpected::Signed(number) => said!(" {number} ", "{number}"),
+        Unexpected::Float(number) => said!(" {number} ", "{number}"),
+        Unexpected::Bool(value) => said!(" {value} ", "{value}"),
+        Unexpected::Seq => said!("列表", "a list"),
+        Unexpected::Map => said!("表", "a table"),
+        Unexpected::Other(DATE) => said!("不带引号的日期", "{DATE}"),
+        other => said!(" {other} ", "{other}"),
+    };
+    let zh = format!("此处不能用{}", found.zh);
+    Said::new(zh.trim_end(), format!("{} does not fit here", found.en))
+}
+
+/// How a TOML date is called to serde.
+const DATE: &str = "a date without quotes";
+
+/// What was expected, as people call it. Our own grammars say it in both languages.
+fn plain(expected: &dyn Expected) -> Said {
+    let expected = expected.to_string();
+    match expected.as_str() {
+        "a string" => said!("可用: 带引号的文字", "allowed: text in quotes"),
+        "a boolean" => said!("可用: true 或 false", "allowed: true or false"),
+        "a sequence" => said!("可用: [ ] 中的列表", "allowed: a list in [ ]"),
+        "path string" => said!("可用: 带引号的路径", "allowed: a path in quotes"),
+        "socket address" => socket_address(),
+        "u16" => said!("可用: 0 到 65535 的整数", "allowed: a whole number from 0 to 65535"),
+        "u32" | "u64" | "usize" => {
+            said!("可用: 0 或更大的整数", "allowed: a whole number, 0 or more")
+        }
+        other if other.starts_with("struct ") || other == "a map" => said!(
+            "可用: 表,写在 {{ }} 里或 [标题] 下面",
+            "allowed: a table, in {{ }} or below a [header]"
+        ),
+        other => {
+            let Said { zh, en } = Said::parse(other);
+            said!("可用: {zh}", "allowed: {en}")
+        }
     }
 }
 
-/// What was expected, as people call it.
-fn plain(expected: &dyn Expected) -> String {
-    let expected = expected.to_string();
-    let words = match expected.as_str() {
-        "a string" => "text in quotes",
-        "a boolean" => "true or false",
-        "a sequence" => "a list in [ ]",
-        "path string" => "a path in quotes",
-        "socket address" => "address:port, such as \"127.0.0.1:8787\"",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" | "u64" | "usize" => "a whole number, 0 or more",
-        other if other.starts_with("struct ") || other == "a map" => "a table, in { } or below a [header]",
-        other => other,
-    };
-    format!("allowed: {words}")
+fn socket_address() -> Said {
+    said!(
+        "可用: 地址:端口,如 \"127.0.0.1:8787\"",
+        "allowed: address:port, such as \"127.0.0.1:8787\""
+    )
 }
 
 impl<'de> Strict<'de> {
@@ -152,7 +174,7 @@ impl<'de> Strict<'de> {
             Value::Integer(number) => Unexpected::Signed(*number),
             Value::Float(number) => Unexpected::Float(*number),
             Value::Boolean(value) => Unexpected::Bool(*value),
-            Value::Datetime(_) => Unexpected::Other("a date without quotes"),
+            Value::Datetime(_) => Unexpected::Other(DATE),
             Value::Array(_) => Unexpected::Seq,
             Value::Table(_) => Unexpected::Map,
         }
@@ -218,7 +240,7 @@ impl<'de> Deserializer<'de> for Strict<'de> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             _ => {
-                let what = format!("{} does not fit here", shown(self.unexpected()));
+                let what = does_not_fit(self.unexpected());
                 Err(Fault::new(what, allowed("", names.iter().copied()), names))
             }
         }
@@ -389,7 +411,11 @@ mod tests {
         ] {
             let value = Value::Table(text.parse().unwrap());
             let fault = decode::<Sample>(&value).unwrap_err();
-            let found = (dotted(&fault.path), fault.what.as_str(), fault.allowed.as_str());
+            let Unfit {
+                what: said,
+                allowed: fix,
+            } = *fault.unfit;
+            let found = (dotted(&fault.path), said.en.as_str(), fix.en.as_str());
             assert_eq!(found, (path.to_owned(), what, allowed), "{text}");
         }
     }

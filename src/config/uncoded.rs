@@ -7,7 +7,7 @@ use super::gateways::{Gateway, Kind};
 use super::problem::Problem;
 use super::settings::SmsTransport;
 use crate::domain::ladder::{Audience, Rung, Way};
-use crate::domain::text::Said;
+use crate::domain::text::{Said, said};
 
 /// A text to one kind of reader, named as templates of clouds are: `TEXT-READER`.
 type Read = (String, &'static str);
@@ -60,9 +60,15 @@ pub(crate) fn unsayable(loaded: &Loaded) -> Vec<Problem> {
     let only = rungs(loaded).filter(|rung| rung.by == [Way::Sms]);
     let unsayable: BTreeSet<Read> = only.flat_map(reads).filter(|read| lacking(gateways, read).1).collect();
     let problem = |(text, reader): Read| {
-        let what = format!("{text} goes to a {reader} by SMS only, and no gateway has a template for it");
-        let fix = format!("add a template {text} or {text}-{reader}, or another way to the rung");
-        loaded.setting_problem("sms.gateway", &what, &fix)
+        let what = said!(
+            "{text} 只用短信发给 {reader},但没有网关登记了它的模板",
+            "{text} goes to a {reader} by SMS only, and no gateway has a template for it"
+        );
+        let fix = said!(
+            "请登记模板 {text} 或 {text}-{reader},或给这一级加别的方式",
+            "add a template {text} or {text}-{reader}, or another way to the rung"
+        );
+        loaded.setting_problem("sms.gateway", what, fix)
     };
     unsayable.into_iter().map(problem).collect()
 }

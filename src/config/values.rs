@@ -7,8 +7,39 @@ use jiff::civil::{Date, Time};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use crate::domain::benefit::Fen;
+use super::problem::Unfit;
+use crate::domain::benefit::{Fen, NotMoney};
+use crate::domain::ladder::WhenError;
 use crate::domain::office::Window;
+use crate::domain::period::ParseError;
+use crate::domain::text::{Said, said};
+
+impl From<WhenError> for Unfit {
+    fn from(error: WhenError) -> Self {
+        Self::new(error.what, error.allowed)
+    }
+}
+
+impl From<ParseError> for Unfit {
+    fn from(error: ParseError) -> Self {
+        Self::new(error.said(), Said::default())
+    }
+}
+
+impl From<NotMoney> for Unfit {
+    fn from(error: NotMoney) -> Self {
+        Self::new(error.said().clone(), Said::default())
+    }
+}
+
+/// Reads a text by its grammar, for a decoder.
+pub(super) fn read<T, E>(text: &str) -> Result<T, E>
+where
+    T: FromStr<Err: Into<Unfit>>,
+    E: Error,
+{
+    text.parse().map_err(|error: T::Err| E::custom(error.into().sealed()))
+}
 
 /// A text that is parsed by its own grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +47,11 @@ pub(super) struct Parsed<T>(pub T);
 
 impl<'de, T> Deserialize<'de> for Parsed<T>
 where
-    T: FromStr,
-    T::Err: fmt::Display,
+    T: FromStr<Err: Into<Unfit>>,
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(D::Error::custom)
+        read(&text).map(Self)
     }
 }
 
@@ -36,7 +66,7 @@ impl<'de> Deserialize<'de> for Yuan {
             type Value = String;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount in yuan such as \"1800\" or \"1234.56\"")
+                f.write_str("金额(元),如 \"1800\" 或 \"1234.56\" / an amount in yuan such as \"1800\" or \"1234.56\"")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
@@ -48,7 +78,7 @@ impl<'de> Deserialize<'de> for Yuan {
             }
         }
         let text = deserializer.deserialize_any(Amount)?;
-        text.parse().map(Self).map_err(D::Error::custom)
+        read(&text).map(Self)
     }
 }
 
@@ -57,10 +87,18 @@ impl<'de> Deserialize<'de> for Yuan {
 pub(super) struct Clock(pub Time);
 
 impl FromStr for Clock {
-    type Err = String;
+    type Err = Unfit;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no time of day; allowed: 00:00 to 24:00, such as \"08:30\"");
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        let wrong = || {
+            Unfit::new(
+                said!("“{text}”不是时刻", "\"{text}\" is no time of day"),
+                said!(
+                    "可用: 00:00 到 24:00,如 \"08:30\"",
+                    "allowed: 00:00 to 24:00, such as \"08:30\""
+                ),
+            )
+        };
         let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
         let part = |part: &str| {
             if part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -80,7 +118,7 @@ impl FromStr for Clock {
 impl<'de> Deserialize<'de> for Clock {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+        read(&text)
     }
 }
 
@@ -89,10 +127,18 @@ impl<'de> Deserialize<'de> for Clock {
 pub(super) struct Hours(pub Window);
 
 impl FromStr for Hours {
-    type Err = String;
+    type Err = Unfit;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no opening window; allowed: from-to, such as \"09:00-12:00\"");
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        let wrong = || {
+            Unfit::new(
+                said!("“{text}”不是时段", "\"{text}\" is no opening window"),
+                said!(
+                    "可用: 起-止,如 \"09:00-12:00\"",
+                    "allowed: from-to, such as \"09:00-12:00\""
+                ),
+            )
+        };
         let (from, to) = text.split_once('-').ok_or_else(wrong)?;
         let clock = |part: &str| part.trim().parse::<Clock>().map_err(|_| wrong());
         let (Clock(from), Clock(to)) = (clock(from)?, clock(to)?);
@@ -107,7 +153,7 @@ impl FromStr for Hours {
 impl<'de> Deserialize<'de> for Hours {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+        read(&text)
     }
 }
 
@@ -116,10 +162,15 @@ impl<'de> Deserialize<'de> for Hours {
 pub(super) struct Day(pub Date);
 
 impl FromStr for Day {
-    type Err = String;
+    type Err = Unfit;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no date; allowed: a date such as 2026-02-14");
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        let wrong = || {
+            Unfit::new(
+                said!("“{text}”不是日期", "\"{text}\" is no date"),
+                said!("可用: 日期,如 2026-02-14", "allowed: a date such as 2026-02-14"),
+            )
+        };
         let day: Date = if text.len() == 10 {
             text.parse().map_err(|_| wrong())?
         } else {
@@ -135,12 +186,12 @@ impl FromStr for Day {
 
 impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_any(DateText("a date such as 2026-02-14"))?;
-        text.parse().map_err(D::Error::custom)
+        let text = deserializer.deserialize_any(DateText("日期,如 2026-02-14 / a date such as 2026-02-14"))?;
+        read(&text)
     }
 }
 
-/// A date as TOML writes it, or text; the field says what is expected.
+/// A date as TOML writes it, or text; the field says in both languages what is expected.
 struct DateText(&'static str);
 
 impl Visitor<'_> for DateText {
@@ -160,11 +211,17 @@ impl Visitor<'_> for DateText {
 pub(super) struct Days(pub Date, pub Date);
 
 impl FromStr for Days {
-    type Err = String;
+    type Err = Unfit;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Unfit> {
         let wrong = || {
-            format!("\"{text}\" is no range of days; allowed: a day or from..to, such as \"2026-02-15..2026-02-23\"")
+            Unfit::new(
+                said!("“{text}”不是一段日期", "\"{text}\" is no range of days"),
+                said!(
+                    "可用: 一天或 起..止,如 \"2026-02-15..2026-02-23\"",
+                    "allowed: a day or from..to, such as \"2026-02-15..2026-02-23\""
+                ),
+            )
         };
         let day = |part: &str| part.trim().parse::<Day>().map_err(|_| wrong());
         let (from, to) = match text.split_once("..") {
@@ -184,7 +241,9 @@ impl FromStr for Days {
 
 impl<'de> Deserialize<'de> for Days {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_any(DateText("a day or from..to, such as \"2026-02-15..2026-02-23\""))?;
-        text.parse().map_err(D::Error::custom)
+        let text = deserializer.deserialize_any(DateText(
+            "一天或 起..止,如 \"2026-02-15..2026-02-23\" / a day or from..to, such as \"2026-02-15..2026-02-23\"",
+        ))?;
+        read(&text)
     }
 }

@@ -11,32 +11,61 @@ use super::secret::SecretSource;
 use super::settings::{MailTransport, PersonalData, Retention, Settings, SmsTransport, Smtp, SmtpAuth, SmtpTls, zone};
 use super::weigh_sms::{weigh_inbound, weigh_sms};
 use crate::domain::ladder::Way;
+use crate::domain::text::{Said, said};
 
 /// Hears all of it, each where it was written.
 pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Problem>) {
-    let mut wrong = |key: &str, what: &str, allowed: &str| heard.push(origin.problem(key, what, allowed));
+    let mut wrong = |key: &str, what: Said, allowed: Said| heard.push(origin.problem(key, what, allowed));
     if zone(settings).is_none() {
-        let what = format!("there is no time zone \"{}\"", settings.zone);
-        wrong("zone", &what, "allowed: an IANA name, such as \"Asia/Shanghai\"");
+        let what = said!("没有时区“{}”", "there is no time zone \"{}\"", settings.zone);
+        wrong(
+            "zone",
+            what,
+            said!(
+                "可用: IANA 时区名,如 \"Asia/Shanghai\"",
+                "allowed: an IANA name, such as \"Asia/Shanghai\""
+            ),
+        );
     }
     let file = settings.database.strip_prefix("sqlite:").unwrap_or_default();
     if file.is_empty() || file.contains('?') {
-        let what = format!("\"{}\" is no database this version can open", settings.database);
-        wrong("database", &what, "allowed: \"sqlite:FILE\", relative to state_dir");
+        let what = said!(
+            "“{}”不是本版本能打开的数据库",
+            "\"{}\" is no database this version can open",
+            settings.database
+        );
+        wrong(
+            "database",
+            what,
+            said!(
+                "可用: \"sqlite:文件\",相对于 state_dir",
+                "allowed: \"sqlite:FILE\", relative to state_dir"
+            ),
+        );
     }
     if !settings.http.listen.ip().is_loopback() {
-        let what = format!("{} is not a loopback address", settings.http.listen.ip());
-        let fix = "allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse proxy in front for others";
-        wrong("http.listen", &what, fix);
+        let what = said!(
+            "{} 不是本机地址",
+            "{} is not a loopback address",
+            settings.http.listen.ip()
+        );
+        let fix = said!(
+            "可用: 127.0.0.1:端口 或 [::1]:端口;要让别的机器访问,请在前面放反向代理",
+            "allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse proxy in front for others"
+        );
+        wrong("http.listen", what, fix);
     }
     weigh_keys(&settings.personal_data, &mut wrong);
     let filter = &settings.log.filter;
     if filter.trim().is_empty() || tracing_subscriber::EnvFilter::try_new(filter).is_err() {
-        let what = format!("\"{filter}\" is no filter");
+        let what = said!("“{filter}”不是日志过滤规则", "\"{filter}\" is no filter");
         wrong(
             "log.filter",
-            &what,
-            "allowed: a level or target=level, such as \"info,xixin::engine=debug\"",
+            what,
+            said!(
+                "可用: 级别,或 模块=级别,如 \"info,xixin::engine=debug\"",
+                "allowed: a level or target=level, such as \"info,xixin::engine=debug\""
+            ),
         );
     }
     weigh_mail(settings, &mut wrong);
@@ -62,30 +91,53 @@ fn weigh_alarm(settings: &Settings, wrong: Wrong<'_>) {
         .first()
         .is_some_and(|program| !Path::new(program).is_absolute())
     {
-        let fix = "write the whole path, such as [\"/usr/local/bin/tell-operators\"]";
-        wrong("alarm.command", "the program is not named by its whole path", fix);
+        let fix = said!(
+            "请写完整路径,如 [\"/usr/local/bin/tell-operators\"]",
+            "write the whole path, such as [\"/usr/local/bin/tell-operators\"]"
+        );
+        wrong(
+            "alarm.command",
+            said!("程序没有写完整路径", "the program is not named by its whole path"),
+            fix,
+        );
     }
     if !alarm.url.is_empty() && !alarm.url.starts_with("http://") && !alarm.url.starts_with("https://") {
         wrong(
             "alarm.url",
-            "it is no web address",
-            "write it like https://HOST/PATH, or leave it empty",
+            said!("这不是网址", "it is no web address"),
+            said!(
+                "请写成 https://主机/路径,或留空",
+                "write it like https://HOST/PATH, or leave it empty"
+            ),
         );
     }
     if !alarm.mail_to.is_empty() && !plausible_email(&alarm.mail_to) {
-        let what = format!("\"{}\" is no e-mail address", alarm.mail_to);
+        let what = said!("“{}”不是邮箱地址", "\"{}\" is no e-mail address", alarm.mail_to);
         wrong(
             "alarm.mail_to",
-            &what,
-            "write it like name@example.org, or leave it empty",
+            what,
+            said!(
+                "请写成 name@example.org,或留空",
+                "write it like name@example.org, or leave it empty"
+            ),
         );
     } else if !alarm.mail_to.is_empty() && settings.mail.transport == MailTransport::None {
-        let fix = "set up mail.transport, or leave it empty";
-        wrong("alarm.mail_to", "mail is switched off, so no alarm would arrive", fix);
+        let fix = said!(
+            "请设置 mail.transport,或留空",
+            "set up mail.transport, or leave it empty"
+        );
+        wrong(
+            "alarm.mail_to",
+            said!(
+                "邮件已关闭,告警发不出去",
+                "mail is switched off, so no alarm would arrive"
+            ),
+            fix,
+        );
     }
 }
 
-pub(super) type Wrong<'a> = &'a mut dyn FnMut(&str, &str, &str);
+pub(super) type Wrong<'a> = &'a mut dyn FnMut(&str, Said, Said);
 
 fn weigh_keys(keys: &PersonalData, wrong: Wrong<'_>) {
     check_secret("personal_data.key", keys.key.as_ref(), wrong);
@@ -93,8 +145,8 @@ fn weigh_keys(keys: &PersonalData, wrong: Wrong<'_>) {
         let key = format!("personal_data.old_keys[{index}]");
         check_secret(&key, Some(old), wrong);
         if Some(old) == keys.key.as_ref() {
-            let fix = "name the key of before, or take it out";
-            wrong(&key, "it is the present key", fix);
+            let fix = said!("请写以前的密钥,或删去这一项", "name the key of before, or take it out");
+            wrong(&key, said!("这就是现用的密钥", "it is the present key"), fix);
         }
     }
 }
@@ -106,20 +158,27 @@ fn weigh_mail(settings: &Settings, wrong: Wrong<'_>) {
         ("mail.reply_to", mail.reply_to.as_ref()),
     ] {
         if let Some(address) = address.filter(|address| !plausible_email(address)) {
-            let what = format!("\"{address}\" is no e-mail address");
-            wrong(key, &what, "write it like name@example.org");
+            let what = said!("“{address}”不是邮箱地址", "\"{address}\" is no e-mail address");
+            wrong(
+                key,
+                what,
+                said!("请写成 name@example.org", "write it like name@example.org"),
+            );
         }
     }
     if let Some((what, fix)) = check_line(&mail.from_name) {
-        wrong("mail.from_name", &what, &fix);
+        wrong("mail.from_name", what, fix);
     }
     check_folder("mail.maildir.dir", &mail.maildir.dir, wrong);
     if let Some(bounces) = &mail.bounces {
         let local = bounces.address.split('@').next().unwrap_or_default();
         if !plausible_email(&bounces.address) || local.len() > RETURN_NAME_MAX || local.contains('+') {
-            let what = format!("\"{}\" can take no token", bounces.address);
-            let fix = "write it like name@example.org, with at most 24 letters and no + before the @";
-            wrong("mail.bounces.address", &what, fix);
+            let what = said!("“{}”后面加不了标记", "\"{}\" can take no token", bounces.address);
+            let fix = said!(
+                "请写成 name@example.org,@ 之前最多24个字符且不含 +",
+                "write it like name@example.org, with at most 24 letters and no + before the @"
+            );
+            wrong("mail.bounces.address", what, fix);
         }
         check_secret("mail.bounces.key", Some(&bounces.key), wrong);
     }
@@ -138,8 +197,16 @@ fn weigh_servers(settings: &Settings, origin: &Origin, wrong: Wrong<'_>) {
         let at = format!("mail.server[{index}]");
         weigh_server(&at, server, used, origin, wrong);
         if !names.insert(server.name.as_str()) {
-            let what = format!("another mail server is called \"{}\" as well", server.name);
-            wrong(&format!("{at}.name"), &what, "give each a name of its own");
+            let what = said!(
+                "还有一台邮件服务器也叫“{}”",
+                "another mail server is called \"{}\" as well",
+                server.name
+            );
+            wrong(
+                &format!("{at}.name"),
+                what,
+                said!("每台请用不同的名称", "give each a name of its own"),
+            );
         }
     }
 }
@@ -148,43 +215,81 @@ fn weigh_server(at: &str, server: &Smtp, used: bool, origin: &Origin, wrong: Wro
     let key = |name: &str| format!("{at}.{name}");
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if server.name.is_empty() || server.name.len() > 30 || !server.name.bytes().all(plain) {
-        let what = format!("\"{}\" is no name of a server", server.name);
-        wrong(&key("name"), &what, "allowed: 1 to 30 of a-z, 0-9 and -");
+        let what = said!("“{}”不是服务器名称", "\"{}\" is no name of a server", server.name);
+        wrong(
+            &key("name"),
+            what,
+            said!("可用: 1到30个 a-z、0-9 和 -", "allowed: 1 to 30 of a-z, 0-9 and -"),
+        );
     }
     check_range(&key("port"), u64::from(server.port), 1, 65_535, wrong);
     check_range(&key("connections"), server.connections as u64, 1, 50, wrong);
     check_range(&key("timeout_s"), server.timeout_s, 1, 600, wrong);
     check_range(&key("dot_timeout_s"), server.dot_timeout_s, 1, 1800, wrong);
     if used && server.host.trim().is_empty() {
-        let fix = "give its name, such as \"mail.example.org\"";
-        wrong(&key("host"), "no mail server is named", fix);
+        let fix = said!(
+            "请写主机名,如 \"mail.example.org\"",
+            "give its name, such as \"mail.example.org\""
+        );
+        wrong(&key("host"), said!("没有写邮件服务器", "no mail server is named"), fix);
     }
     if let Some((what, fix)) = server.hello.as_deref().and_then(check_line) {
-        wrong(&key("hello"), &what, &fix);
+        wrong(&key("hello"), what, fix);
     }
     weigh_login(at, server, origin, wrong);
     let here = is_this_machine(&server.host);
     match (server.tls, server.password.is_some()) {
         (SmtpTls::None, true) if !here => {
-            let fix = "allowed with a password: \"implicit\" or \"starttls\"";
-            wrong(&key("tls"), "the password would cross the network unencrypted", fix);
+            let fix = said!(
+                "有密码时可用: \"implicit\" 或 \"starttls\"",
+                "allowed with a password: \"implicit\" or \"starttls\""
+            );
+            wrong(
+                &key("tls"),
+                said!(
+                    "密码会不加密地经过网络",
+                    "the password would cross the network unencrypted"
+                ),
+                fix,
+            );
         }
         (SmtpTls::Opportunistic, true) => {
-            let fix = "allowed with a password: \"implicit\" or \"starttls\"";
-            let what = "whoever hides the server's offer of encryption would read the password";
+            let fix = said!(
+                "有密码时可用: \"implicit\" 或 \"starttls\"",
+                "allowed with a password: \"implicit\" or \"starttls\""
+            );
+            let what = said!(
+                "有人隐去服务器的加密提议,就能读到密码",
+                "whoever hides the server's offer of encryption would read the password"
+            );
             wrong(&key("tls"), what, fix);
         }
         (SmtpTls::None, false) if used && !here && !origin.is_meant_for(&key("tls"), &key("host")) => {
-            let fix =
-                "write tls beside it: \"implicit\", \"starttls\", or \"none\" where the network itself is trusted";
-            let what = "nothing says how mail to another machine is encrypted";
+            let fix = said!(
+                "请在旁边写 tls: \"implicit\"、\"starttls\",或网络本身可信时写 \"none\"",
+                "write tls beside it: \"implicit\", \"starttls\", or \"none\" where the network itself is trusted"
+            );
+            let what = said!(
+                "没有写明发往另一台机器的邮件如何加密",
+                "nothing says how mail to another machine is encrypted"
+            );
             wrong(&key("host"), what, fix);
         }
         _ => {}
     }
     if server.ca.is_some() && server.tls == SmtpTls::None {
-        let fix = "leave it out, or use \"implicit\" or \"starttls\"";
-        wrong(&key("ca"), "without encryption there is nobody to vouch for", fix);
+        let fix = said!(
+            "请删去,或改用 \"implicit\" 或 \"starttls\"",
+            "leave it out, or use \"implicit\" or \"starttls\""
+        );
+        wrong(
+            &key("ca"),
+            said!(
+                "不加密就没有要验明的对方",
+                "without encryption there is nobody to vouch for"
+            ),
+            fix,
+        );
     }
 }
 
@@ -194,11 +299,22 @@ fn weigh_login(at: &str, server: &Smtp, origin: &Origin, wrong: Wrong<'_>) {
     let pair_is_whole = !origin.has_replaced(&key("user")) && !origin.has_replaced(&key("password"));
     if pair_is_whole && server.user.is_some() != server.password.is_some() {
         let half = if server.user.is_some() { "user" } else { "password" };
-        wrong(&key(half), "user and password belong together", "give both, or neither");
+        wrong(
+            &key(half),
+            said!("用户名和密码须同时填写", "user and password belong together"),
+            said!("请都写,或都不写", "give both, or neither"),
+        );
     }
     if pair_is_whole && server.auth != SmtpAuth::Auto && server.user.is_none() {
-        let fix = "give user and password, or leave auth out";
-        wrong(&key("auth"), "it says how to log in, but not as whom", fix);
+        let fix = said!(
+            "请写 user 和 password,或删去 auth",
+            "give user and password, or leave auth out"
+        );
+        wrong(
+            &key("auth"),
+            said!("写了如何登录,却没写以谁登录", "it says how to log in, but not as whom"),
+            fix,
+        );
     }
     check_secret(&key("password"), server.password.as_ref(), wrong);
 }
@@ -224,26 +340,43 @@ fn weigh_heartbeat(settings: &Settings, wrong: Wrong<'_>) {
         None => false,
     };
     if heartbeat.way().is_some() && !is_number && !plausible_email(&heartbeat.to) {
-        let what = format!("\"{}\" is no address", heartbeat.to);
+        let what = said!("“{}”不是地址", "\"{}\" is no address", heartbeat.to);
         wrong(
             "heartbeat.to",
-            &what,
-            "allowed: an e-mail address, the digits of a number, or \"\" for no canary",
+            what,
+            said!(
+                "可用: 邮箱地址、手机号数字,或 \"\" 表示不自检",
+                "allowed: an e-mail address, the digits of a number, or \"\" for no canary"
+            ),
         );
     } else if is_off {
-        let fix = "set up mail.transport or sms.transport, or give \"\" for no canary";
-        wrong("heartbeat.to", "the way to it is switched off", fix);
+        let fix = said!(
+            "请设置 mail.transport 或 sms.transport,或写 \"\" 表示不自检",
+            "set up mail.transport or sms.transport, or give \"\" for no canary"
+        );
+        wrong(
+            "heartbeat.to",
+            said!("通往它的渠道已关闭", "the way to it is switched off"),
+            fix,
+        );
     }
     if let Some(url) = &heartbeat.url
         && !url.starts_with("http://")
         && !url.starts_with("https://")
     {
-        wrong("heartbeat.url", "it is no address of the web", "start it with https://");
-    } else if heartbeat.url.is_some() && heartbeat.to.is_empty() {
-        let fix = "give heartbeat.to, or leave url out";
         wrong(
             "heartbeat.url",
-            "it is called when the canary has left, and there is none",
+            said!("这不是网址", "it is no address of the web"),
+            said!("请以 https:// 开头", "start it with https://"),
+        );
+    } else if heartbeat.url.is_some() && heartbeat.to.is_empty() {
+        let fix = said!("请写 heartbeat.to,或删去 url", "give heartbeat.to, or leave url out");
+        wrong(
+            "heartbeat.url",
+            said!(
+                "自检信息发出后才访问它,但没有自检信息",
+                "it is called when the canary has left, and there is none"
+            ),
             fix,
         );
     }
@@ -262,24 +395,34 @@ fn weigh_retention(periods: &Retention, wrong: Wrong<'_>) {
     ] {
         if days != 0 && !(least..=LONGEST).contains(&days) {
             let (what, fix) = (
-                format!("{days} is out of range"),
-                format!("allowed: {least} to {LONGEST}, or 0 to keep them for ever"),
+                said!("{days} 超出范围", "{days} is out of range"),
+                said!(
+                    "可用: {least} 到 {LONGEST},或 0 表示一直保存",
+                    "allowed: {least} to {LONGEST}, or 0 to keep them for ever"
+                ),
             );
-            wrong(&format!("retention.{key}"), &what, &fix);
+            wrong(&format!("retention.{key}"), what, fix);
         }
     }
 }
 
 pub(super) fn check_range(key: &str, value: u64, low: u64, high: u64, wrong: Wrong<'_>) {
     if !(low..=high).contains(&value) {
-        let (what, fix) = (format!("{value} is out of range"), format!("allowed: {low} to {high}"));
-        wrong(key, &what, &fix);
+        let (what, fix) = (
+            said!("{value} 超出范围", "{value} is out of range"),
+            said!("可用: {low} 到 {high}", "allowed: {low} to {high}"),
+        );
+        wrong(key, what, fix);
     }
 }
 
 pub(super) fn check_folder(key: &str, folder: &Path, wrong: Wrong<'_>) {
     if folder.as_os_str().is_empty() {
-        wrong(key, "no folder is named", "give a folder, relative to state_dir");
+        wrong(
+            key,
+            said!("没有写文件夹", "no folder is named"),
+            said!("请写文件夹,相对于 state_dir", "give a folder, relative to state_dir"),
+        );
     }
 }
 
@@ -288,7 +431,10 @@ pub(super) fn check_secret(key: &str, secret: Option<&SecretSource>, wrong: Wron
     if let Some(SecretSource::Credential(name)) = secret
         && (name.is_empty() || name.starts_with('.') || name.contains('/'))
     {
-        let fix = "allowed: the name given in LoadCredential=, or { file = \"/path\" }";
-        wrong(key, "it is no name of a credential", fix);
+        let fix = said!(
+            "可用: LoadCredential= 中的名称,或 {{ file = \"/路径\" }}",
+            "allowed: the name given in LoadCredential=, or {{ file = \"/path\" }}"
+        );
+        wrong(key, said!("这不是凭据名称", "it is no name of a credential"), fix);
     }
 }

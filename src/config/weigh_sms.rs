@@ -4,25 +4,30 @@ use super::gateways::{Gateway, Kind};
 use super::rules::check_line;
 use super::settings::{Settings, SmsHttp, SmsQuery, SmsSuccess, SmsTransport};
 use super::weigh::{Wrong, check_folder, check_range, check_secret};
+use crate::domain::text::{Said, said};
 
 pub(super) fn weigh_sms(settings: &Settings, wrong: Wrong<'_>) {
     let sms = &settings.sms;
     if let Some((what, fix)) = signature_problem(&sms.signature) {
-        wrong("sms.signature", &what, fix);
+        wrong("sms.signature", what, fix);
     }
     check_folder("sms.file.dir", &sms.file.dir, wrong);
     match &sms.http {
         Some(gateway) => weigh_http("sms.http", gateway, wrong),
         None if sms.transport == SmsTransport::Http => {
-            wrong("sms.transport", "\"http\" needs a gateway", "describe it in [sms.http]");
+            wrong(
+                "sms.transport",
+                said!("\"http\" 需要一个网关", "\"http\" needs a gateway"),
+                said!("请在 [sms.http] 中说明", "describe it in [sms.http]"),
+            );
         }
         None => {}
     }
     if sms.transport == SmsTransport::Gateways && sms.gateway.is_empty() {
         wrong(
             "sms.transport",
-            "\"gateways\" needs a gateway",
-            "describe one in [sms.gateway.NAME]",
+            said!("\"gateways\" 需要网关", "\"gateways\" needs a gateway"),
+            said!("请在 [sms.gateway.名称] 中说明", "describe one in [sms.gateway.NAME]"),
         );
     }
     for (name, gateway) in &sms.gateway {
@@ -34,8 +39,15 @@ fn weigh_gateway(name: &str, gateway: &Gateway, wrong: Wrong<'_>) {
     let key = format!("sms.gateway.{name}");
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
     if name.is_empty() || name.len() > 32 || !name.bytes().all(is_plain) {
-        let what = format!("\"{name}\" is no name of a gateway");
-        wrong(&key, &what, "allowed: 1 to 32 of a-z, 0-9, _ and -");
+        let what = said!("“{name}”不是网关名称", "\"{name}\" is no name of a gateway");
+        wrong(
+            &key,
+            what,
+            said!(
+                "可用: 1到32个 a-z、0-9、_ 和 -",
+                "allowed: 1 to 32 of a-z, 0-9, _ and -"
+            ),
+        );
     }
     if let Some(per_second) = gateway.per_second {
         check_range(&format!("{key}.per_second"), u64::from(per_second), 1, 10_000, wrong);
@@ -45,14 +57,21 @@ fn weigh_gateway(name: &str, gateway: &Gateway, wrong: Wrong<'_>) {
     if kinds.len() != 1 {
         let found: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
         let what = if found.is_empty() {
-            "it does not say how to talk to the gateway".to_owned()
+            said!("没有写明网关用什么方式", "it does not say how to talk to the gateway")
         } else {
-            format!("it describes several gateways in one: {}", found.join(", "))
+            said!(
+                "一个网关里写了几种: {}",
+                "it describes several gateways in one: {}",
+                found.join(", ")
+            )
         };
         wrong(
             &key,
-            &what,
-            "give exactly one table of http, aliyun, tencent, kannel, smpp",
+            what,
+            said!(
+                "请只写 http、aliyun、tencent、kannel、smpp 中的一个表",
+                "give exactly one table of http, aliyun, tencent, kannel, smpp"
+            ),
         );
     }
     for kind in kinds {
@@ -64,14 +83,27 @@ pub(super) fn weigh_inbound(settings: &Settings, wrong: Wrong<'_>) {
     let inbound = &settings.inbound;
     check_secret("inbound.secret", inbound.secret.as_ref(), wrong);
     if inbound.listen.is_some() && inbound.secret.is_none() {
-        let fix = "add secret = { credential = \"NAME\" } with a long random text";
-        wrong("inbound.listen", "whoever finds the address could report anything", fix);
+        let fix = said!(
+            "请加上 secret = {{ credential = \"名称\" }},内容为一长串随机字符",
+            "add secret = {{ credential = \"NAME\" }} with a long random text"
+        );
+        wrong(
+            "inbound.listen",
+            said!(
+                "谁找到这个地址,谁就能随意上报",
+                "whoever finds the address could report anything"
+            ),
+            fix,
+        );
     }
     if inbound.listen.is_some() && inbound.allow.is_empty() {
         wrong(
             "inbound.allow",
-            "nobody may call",
-            "allowed: networks such as \"203.0.113.0/24\"",
+            said!("没有谁可以访问", "nobody may call"),
+            said!(
+                "可用: 网段,如 \"203.0.113.0/24\"",
+                "allowed: networks such as \"203.0.113.0/24\""
+            ),
         );
     }
     if let (Some(listen), true) = (inbound.listen, inbound.listen == Some(settings.http.listen))
@@ -79,8 +111,8 @@ pub(super) fn weigh_inbound(settings: &Settings, wrong: Wrong<'_>) {
     {
         wrong(
             "inbound.listen",
-            "http.listen has the same address",
-            "give another port",
+            said!("与 http.listen 的地址相同", "http.listen has the same address"),
+            said!("请换一个端口", "give another port"),
         );
     }
 }
@@ -89,14 +121,24 @@ pub(super) fn weigh_inbound(settings: &Settings, wrong: Wrong<'_>) {
 fn weigh_hook(key: &str, gateway: &Gateway, wrong: Wrong<'_>) {
     check_secret(&format!("{key}.webhook_key"), gateway.webhook_key.as_ref(), wrong);
     if let (Some(_), None) = (&gateway.hook, &gateway.http) {
-        let fix = "leave it out; it belongs to a gateway of kind http";
-        wrong(&format!("{key}.hook"), "the calls of this kind are known", fix);
+        let fix = said!(
+            "请删去;只有 http 类的网关才写它",
+            "leave it out; it belongs to a gateway of kind http"
+        );
+        wrong(
+            &format!("{key}.hook"),
+            said!("这类网关的回调格式是已知的", "the calls of this kind are known"),
+            fix,
+        );
     }
     if gateway.receipts && gateway.http.is_some() && gateway.hook.as_ref().is_none_or(|hook| hook.reports.is_none()) {
-        let fix = "describe its reports in hook.reports, or leave receipts out";
+        let fix = said!(
+            "请在 hook.reports 中说明回执,或删去 receipts",
+            "describe its reports in hook.reports, or leave receipts out"
+        );
         wrong(
             &format!("{key}.receipts"),
-            "nothing says what its reports look like",
+            said!("没有写明回执的格式", "nothing says what its reports look like"),
             fix,
         );
     }
@@ -111,18 +153,21 @@ fn weigh_hook(key: &str, gateway: &Gateway, wrong: Wrong<'_>) {
         ];
         pointers.extend(named.map(|(name, pointer)| (format!("{key}.hook.reports.{name}"), pointer)));
         if reports.reference.is_none() && reports.id.is_none() {
-            let fix = "give reference or id, or both";
+            let fix = said!("请写 reference 或 id,或都写", "give reference or id, or both");
             wrong(
                 &format!("{key}.hook.reports"),
-                "nothing says which SMS a report is about",
+                said!("没有写明回执说的是哪条短信", "nothing says which SMS a report is about"),
                 fix,
             );
         }
         if reports.delivered.iter().any(|value| reports.failed.contains(value)) {
-            let fix = "let each value mean one of them";
+            let fix = said!("每个值只能表示一种", "let each value mean one of them");
             wrong(
                 &format!("{key}.hook.reports.failed"),
-                "a value means both delivered and failed",
+                said!(
+                    "有一个值既表示送达又表示失败",
+                    "a value means both delivered and failed"
+                ),
                 fix,
             );
         }
@@ -138,8 +183,12 @@ fn weigh_hook(key: &str, gateway: &Gateway, wrong: Wrong<'_>) {
     }
     for (key, pointer) in pointers {
         if let Some(pointer) = pointer.filter(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
-            let what = format!("\"{pointer}\" is no JSON pointer");
-            wrong(&key, &what, "allowed: a path such as \"/data/code\"");
+            let what = said!("“{pointer}”不是 JSON 指针", "\"{pointer}\" is no JSON pointer");
+            wrong(
+                &key,
+                what,
+                said!("可用: 路径,如 \"/data/code\"", "allowed: a path such as \"/data/code\""),
+            );
         }
     }
 }
@@ -196,8 +245,15 @@ fn weigh_kind(key: &str, kind: Kind<'_>, wrong: Wrong<'_>) {
                 ("from", &settings.from, 20),
             ] {
                 if text.len() > most || !text.is_ascii() {
-                    let what = format!("\"{text}\" does not fit into SMPP");
-                    wrong(&at(name), &what, &format!("allowed: at most {most} plain characters"));
+                    let what = said!("“{text}”不合 SMPP 的格式", "\"{text}\" does not fit into SMPP");
+                    wrong(
+                        &at(name),
+                        what,
+                        said!(
+                            "可用: 最多 {most} 个英文字符",
+                            "allowed: at most {most} plain characters"
+                        ),
+                    );
                 }
             }
         }
@@ -210,8 +266,8 @@ fn check_words(words: &[(String, &String)], wrong: Wrong<'_>) {
         if text.trim().is_empty() || check_line(text).is_some() {
             wrong(
                 key,
-                "it is empty or has more than one line",
-                "give it as the provider shows it",
+                said!("它是空的,或不止一行", "it is empty or has more than one line"),
+                said!("请照服务商给出的填写", "give it as the provider shows it"),
             );
         }
     }
@@ -219,24 +275,30 @@ fn check_words(words: &[(String, &String)], wrong: Wrong<'_>) {
 
 fn check_signature(key: &str, signature: Option<&str>, wrong: Wrong<'_>) {
     if let Some((what, fix)) = signature.and_then(signature_problem) {
-        wrong(key, &what, fix);
+        wrong(key, what, fix);
     }
 }
 
 fn check_codes<'a>(key: &str, codes: impl Iterator<Item = (&'a String, &'a String)>, wrong: Wrong<'_>) {
     for (name, code) in codes {
         if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            let what = format!("\"{code}\" is no code of a template");
-            let fix = "allowed: the code of the approved template, such as \"SMS_123456789\"";
-            wrong(&format!("{key}.templates.{name}.code"), &what, fix);
+            let what = said!("“{code}”不是模板编号", "\"{code}\" is no code of a template");
+            let fix = said!(
+                "可用: 已审核模板的编号,如 \"SMS_123456789\"",
+                "allowed: the code of the approved template, such as \"SMS_123456789\""
+            );
+            wrong(&format!("{key}.templates.{name}.code"), what, fix);
         }
     }
 }
 
 fn check_url(key: &str, url: &str, wrong: Wrong<'_>) {
     if !url.starts_with("http://") && !url.starts_with("https://") {
-        let fix = "start it with https:// (or http:// inside the hall)";
-        wrong(key, "it is no address of the web", fix);
+        let fix = said!(
+            "请以 https:// 开头(内网可用 http://)",
+            "start it with https:// (or http:// inside the hall)"
+        );
+        wrong(key, said!("这不是网址", "it is no address of the web"), fix);
     }
 }
 
@@ -256,8 +318,15 @@ fn weigh_http(key: &str, gateway: &SmsHttp, wrong: Wrong<'_>) {
     weigh_success(&at("success"), success, wrong);
     check_pointers(&[(at("reference"), gateway.reference.as_ref())], wrong);
     if !gateway.errors.is_empty() && success.pointer.is_none() {
-        let fix = "add success.pointer = \"/…\", where the answer carries its code";
-        wrong(&at("errors"), "nothing says where the code stands", fix);
+        let fix = said!(
+            "请加上 success.pointer = \"/…\",指向应答中的代码",
+            "add success.pointer = \"/…\", where the answer carries its code"
+        );
+        wrong(
+            &at("errors"),
+            said!("没有写明代码在应答的哪里", "nothing says where the code stands"),
+            fix,
+        );
     }
 }
 
@@ -275,12 +344,29 @@ fn weigh_query(key: &str, query: &SmsQuery, wrong: Wrong<'_>) {
     ];
     check_pointers(&pointers, wrong);
     if query.list.is_some() && query.id.is_none() {
-        let fix = "add id = \"/…\", where each SMS of the list carries our id";
-        wrong(&at("list"), "nothing says which SMS of the list is ours", fix);
+        let fix = said!(
+            "请加上 id = \"/…\",指向列表中每条短信里我方的编号",
+            "add id = \"/…\", where each SMS of the list carries our id"
+        );
+        wrong(
+            &at("list"),
+            said!(
+                "没有写明列表中哪条短信是我方的",
+                "nothing says which SMS of the list is ours"
+            ),
+            fix,
+        );
     }
     if query.shows_all && query.list.is_none() {
-        let fix = "add list = \"/…\", or leave shows_all out";
-        wrong(&at("shows_all"), "there is no list that could show all", fix);
+        let fix = said!(
+            "请加上 list = \"/…\",或删去 shows_all",
+            "add list = \"/…\", or leave shows_all out"
+        );
+        wrong(
+            &at("shows_all"),
+            said!("没有可以列出全部的列表", "there is no list that could show all"),
+            fix,
+        );
     }
     let meanings = [&query.taken, &query.delivered, &query.failed, &query.absent];
     let mut values: Vec<&String> = meanings.into_iter().flatten().collect();
@@ -288,49 +374,93 @@ fn weigh_query(key: &str, query: &SmsQuery, wrong: Wrong<'_>) {
     values.sort();
     values.dedup();
     if values.len() < count {
-        let fix = "let each value stand in one of taken, delivered, failed and absent";
-        wrong(&at("status"), "a value of it means several things", fix);
+        let fix = said!(
+            "每个值只能写在 taken、delivered、failed、absent 之一",
+            "let each value stand in one of taken, delivered, failed and absent"
+        );
+        wrong(
+            &at("status"),
+            said!("它的一个值表示了几种意思", "a value of it means several things"),
+            fix,
+        );
     }
     if count == 0 {
-        let fix = "give values of taken, delivered, failed or absent";
-        wrong(&at("status"), "no value of it means anything", fix);
+        let fix = said!(
+            "请写 taken、delivered、failed 或 absent 的值",
+            "give values of taken, delivered, failed or absent"
+        );
+        wrong(
+            &at("status"),
+            said!("它的值没有一个有意思", "no value of it means anything"),
+            fix,
+        );
     }
 }
 
 fn weigh_success(key: &str, success: &SmsSuccess, wrong: Wrong<'_>) {
     let at = |name: &str| format!("{key}.{name}");
     if success.status.is_empty() || !success.status.iter().all(|status| (100..=599).contains(status)) {
-        let fix = "allowed: at least one HTTP status, such as [200]";
-        wrong(&at("status"), "no answer could count as success", fix);
+        let fix = said!(
+            "可用: 至少一个 HTTP 状态码,如 [200]",
+            "allowed: at least one HTTP status, such as [200]"
+        );
+        wrong(
+            &at("status"),
+            said!("没有哪种应答能算成功", "no answer could count as success"),
+            fix,
+        );
     }
     check_pointers(&[(at("pointer"), success.pointer.as_ref())], wrong);
     if success.equals.is_some() && success.pointer.is_none() {
-        let fix = "add pointer = \"/…\", where the answer carries that value";
-        wrong(&at("equals"), "nothing says what should equal it", fix);
+        let fix = said!(
+            "请加上 pointer = \"/…\",指向应答中的该值",
+            "add pointer = \"/…\", where the answer carries that value"
+        );
+        wrong(
+            &at("equals"),
+            said!("没有写明什么应与它相等", "nothing says what should equal it"),
+            fix,
+        );
     }
 }
 
 fn check_pointers(pointers: &[(String, Option<&String>)], wrong: Wrong<'_>) {
     for (key, pointer) in pointers {
         if let Some(pointer) = pointer.filter(|pointer| !pointer.starts_with('/')) {
-            let what = format!("\"{pointer}\" is no JSON pointer");
-            wrong(key, &what, "allowed: a path such as \"/data/code\"");
+            let what = said!("“{pointer}”不是 JSON 指针", "\"{pointer}\" is no JSON pointer");
+            wrong(
+                key,
+                what,
+                said!("可用: 路径,如 \"/data/code\"", "allowed: a path such as \"/data/code\""),
+            );
         }
     }
 }
 
 fn check_method(key: &str, method: &str, wrong: Wrong<'_>) {
     if !["GET", "POST"].contains(&method) {
-        wrong(key, &format!("\"{method}\" is no method"), "allowed: GET, POST");
+        wrong(
+            key,
+            said!("没有“{method}”这种方法", "\"{method}\" is no method"),
+            said!("可用: GET, POST", "allowed: GET, POST"),
+        );
     }
 }
 
 /// What is wrong with the signature of an SMS, and what is allowed.
-pub(super) fn signature_problem(signature: &str) -> Option<(String, &'static str)> {
+pub(super) fn signature_problem(signature: &str) -> Option<(Said, Said)> {
     let sound = !signature.is_empty()
         && signature.chars().count() <= 30
         && !signature.contains(['【', '】'])
         && check_line(signature).is_none();
-    let fix = "allowed: 1 to 30 characters, without the brackets 【】";
-    (!sound).then(|| (format!("\"{signature}\" is no signature"), fix))
+    let fix = said!(
+        "可用: 1到30个字,不带括号【】",
+        "allowed: 1 to 30 characters, without the brackets 【】"
+    );
+    (!sound).then(|| {
+        (
+            said!("“{signature}”不是短信签名", "\"{signature}\" is no signature"),
+            fix,
+        )
+    })
 }

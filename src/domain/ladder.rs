@@ -23,6 +23,7 @@ pub use crate::domain::case::ItemKind;
 use crate::domain::ids::{LadderId, RungName, TextId};
 use crate::domain::milestone::Milestone;
 use crate::domain::org::Role;
+use crate::domain::text::{Said, said};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ladder {
@@ -257,20 +258,25 @@ pub enum Step {
 /// A `when` that does not follow the grammar: what is wrong, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhenError {
-    pub what: String,
-    pub allowed: String,
+    pub what: Said,
+    pub allowed: Said,
 }
 
 impl fmt::Display for WhenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; allowed: {}", self.what, self.allowed)
+        self.what.and(&self.allowed).fmt(f)
     }
 }
 
 impl std::error::Error for WhenError {}
 
-const SHAPE: &str = "\"<n> (minutes|hours|days|workdays|weeks|months) (before|after) <milestone>\", \"on <milestone>\", \
-                     or \"every (day|workday|<n> hours) from <one of these> [at most <n> times]\"";
+fn shape() -> Said {
+    said!(
+        "可用: \"<n> (minutes|hours|days|workdays|weeks|months) (before|after) <时点>\"、\"on <时点>\",或 \"every (day|workday|<n> hours) from <以上之一> [at most <n> times]\"",
+        "allowed: \"<n> (minutes|hours|days|workdays|weeks|months) (before|after) <milestone>\", \"on <milestone>\", or \"every (day|workday|<n> hours) from <one of these> [at most <n> times]\""
+    )
+}
+
 /// Nothing is reminded of further away than this many units: 50 years of days.
 const MAX_AMOUNT: i32 = 18_300;
 
@@ -293,13 +299,19 @@ fn parse_every(words: &[&str]) -> Result<When, WhenError> {
         [n, "hours" | "hour", rest @ ..] => (Step::Hours(parse_count(n, 1, 8_760)?), rest),
         _ => {
             return Err(wrong(
-                "after \"every\" comes a step",
-                "\"day\", \"workday\" or \"<n> hours\"",
+                said!("“every”之后应是间隔", "after \"every\" comes a step"),
+                said!(
+                    "可用: \"day\"、\"workday\" 或 \"<n> hours\"",
+                    "allowed: \"day\", \"workday\" or \"<n> hours\""
+                ),
             ));
         }
     };
     let ["from", rest @ ..] = rest else {
-        return Err(wrong("after the step comes \"from\"", SHAPE));
+        return Err(wrong(
+            said!("间隔之后应是“from”", "after the step comes \"from\""),
+            shape(),
+        ));
     };
     let (from, at_most) = match rest {
         [from @ .., "at", "most", n, "times" | "time"] => (from, Some(parse_count(n, 1, 1_000)?)),
@@ -325,7 +337,12 @@ fn parse_point(words: &[&str]) -> Result<Point, WhenError> {
             let amount = match *side {
                 "before" => -amount,
                 "after" => amount,
-                other => return Err(wrong(&format!("\"{other}\" is no side"), "before, after")),
+                other => {
+                    return Err(wrong(
+                        said!("“{other}”不是方向", "\"{other}\" is no side"),
+                        said!("可用: before, after", "allowed: before, after"),
+                    ));
+                }
             };
             Ok(Point {
                 amount,
@@ -333,8 +350,11 @@ fn parse_point(words: &[&str]) -> Result<Point, WhenError> {
                 milestone: parse_milestone(milestone)?,
             })
         }
-        [] => Err(wrong("a time is missing", SHAPE)),
-        other => Err(wrong(&format!("\"{}\" is no time", other.join(" ")), SHAPE)),
+        [] => Err(wrong(said!("缺少时间", "a time is missing"), shape())),
+        other => {
+            let text = other.join(" ");
+            Err(wrong(said!("“{text}”不是时间", "\"{text}\" is no time"), shape()))
+        }
     }
 }
 
@@ -342,8 +362,11 @@ fn parse_count(text: &str, min: u32, max: u32) -> Result<u32, WhenError> {
     match text.parse::<u32>() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
         _ => Err(wrong(
-            &format!("\"{text}\" is no number"),
-            &format!("a whole number from {min} to {max}"),
+            said!("“{text}”不是数字", "\"{text}\" is no number"),
+            said!(
+                "可用: {min} 到 {max} 的整数",
+                "allowed: a whole number from {min} to {max}"
+            ),
         )),
     }
 }
@@ -358,8 +381,11 @@ fn parse_unit(text: &str) -> Result<StepUnit, WhenError> {
         "month" | "months" => StepUnit::Months,
         _ => {
             return Err(wrong(
-                &format!("\"{text}\" is no unit"),
-                "minutes, hours, days, workdays, weeks, months",
+                said!("“{text}”不是单位", "\"{text}\" is no unit"),
+                said!(
+                    "可用: minutes, hours, days, workdays, weeks, months",
+                    "allowed: minutes, hours, days, workdays, weeks, months"
+                ),
             ));
         }
     })
@@ -372,15 +398,16 @@ fn parse_milestone(text: &str) -> Result<Milestone, WhenError> {
         .find(|milestone| milestone.name() == text)
         .ok_or_else(|| {
             let names: Vec<&str> = Milestone::ALL.iter().map(|milestone| milestone.name()).collect();
-            wrong(&format!("\"{text}\" is no milestone"), &names.join(", "))
+            let names = names.join(", ");
+            wrong(
+                said!("“{text}”不是时点", "\"{text}\" is no milestone"),
+                said!("可用: {names}", "allowed: {names}"),
+            )
         })
 }
 
-fn wrong(what: &str, allowed: &str) -> WhenError {
-    WhenError {
-        what: what.to_owned(),
-        allowed: allowed.to_owned(),
-    }
+fn wrong(what: Said, allowed: Said) -> WhenError {
+    WhenError { what, allowed }
 }
 
 #[cfg(test)]
@@ -441,7 +468,7 @@ mod tests {
             ("99999 days before end", "\"99999\" is no number"),
         ] {
             assert_eq!(
-                text.parse::<When>().map_err(|error| error.what),
+                text.parse::<When>().map_err(|error| error.what.en),
                 Err(what.to_owned()),
                 "{text}"
             );

@@ -6,7 +6,7 @@ use jiff::civil::{Date, Time, Weekday};
 use serde::{Deserialize, Serialize};
 
 /// The same thing said in Chinese and in English.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Said {
     pub zh: String,
@@ -41,6 +41,14 @@ impl Said {
         }
     }
 }
+
+/// `said!("没有“{name}”", "there is no \"{name}\"")`: a `Said` of two formats that take the same arguments.
+macro_rules! said {
+    ($zh:literal, $en:literal $(, $arg:expr)* $(,)?) => {
+        $crate::domain::text::Said::new(format!($zh $(, $arg)*), format!($en $(, $arg)*))
+    };
+}
+pub(crate) use said;
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -372,6 +380,12 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
+
+/// 2026-02-14(周六) / 2026-02-14 (Saturday)
+pub fn dated(day: Date) -> Said {
+    let (zh, en) = weekday_words(day.weekday());
+    said!("{day}({zh})", "{day} ({en})")
+}
 
 pub fn weekday_words(weekday: Weekday) -> (&'static str, &'static str) {
     match weekday {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 
 use super::files::{Part, Slot};
+use super::samples::Samples;
 use super::source::{mobile_number, own_line_tags, words_in_tags};
 use super::values::{Message, Reader};
 use super::{FUEL, SMS_MAX, TEXT_MAX, blocks, brief, full, one_line, samples, sms_line, value};
@@ -15,7 +16,7 @@ use crate::domain::digest::Digest;
 use crate::domain::notice::Sheet;
 use crate::domain::person::Language;
 use crate::domain::recount::Letter;
-use crate::domain::text::{TELLING, day_words};
+use crate::domain::text::{Said, TELLING, day_words, said};
 
 /// Names that no text may use, whatever values there are: a guess at one of them deserves a plain answer.
 const PRIVATE: [&str; 24] = [
@@ -66,8 +67,13 @@ const SAMPLES_FUEL: u64 = 2 * FUEL;
 const FUNCTIONS: [&str; 4] = ["range", "dict", "namespace", "loop"];
 
 /// Compiles a template into the environment, or says everything that is wrong with it.
-pub(super) fn source(environment: &mut Environment<'static>, slot: &Slot, source: &str) -> Result<(), Vec<Problem>> {
-    let file = File { slot, source };
+pub(super) fn source(
+    environment: &mut Environment<'static>,
+    slot: &Slot,
+    source: &str,
+    samples: &Samples,
+) -> Result<(), Vec<Problem>> {
+    let file = File { slot, source, samples };
     if let Err(error) = environment.add_template_owned(slot.path(), own_line_tags(source)) {
         return Err(vec![file.failure(&error)]);
     }
@@ -117,16 +123,18 @@ pub(super) fn notice_values(sheet: &Sheet, language: Language) -> Value {
 struct File<'a> {
     slot: &'a Slot,
     source: &'a str,
+    samples: &'a Samples,
 }
 
 impl File<'_> {
     /// Words and signs that must not stand in the template itself.
     fn literals(&self) -> Vec<Problem> {
         let mut found = Vec::new();
-        let mut refuse = |words: &[&str], what: &str, fix: &str| {
+        let mut refuse = |words: &[&str], what: Said, fix: Said| {
             for word in words {
                 if let Some(at) = self.source.find(word) {
-                    found.push(self.at(at, &format!("\"{word}\" {what}"), fix));
+                    let what = Said::new(format!("“{word}”{}", what.zh), format!("\"{word}\" {}", what.en));
+                    found.push(self.at(at, what, fix.clone()));
                 }
             }
         };
@@ -134,32 +142,49 @@ impl File<'_> {
             if *part == Part::Sms {
                 refuse(
                     &["【", "】"],
-                    "is for the signature, which the channel adds",
-                    "write 「」, or nothing",
+                    said!(
+                        "用于签名,由渠道自动加上",
+                        "is for the signature, which the channel adds"
+                    ),
+                    said!("请写「」,或不写", "write 「」, or nothing"),
                 );
-                refuse(&["★"], "is refused by gateways", "leave it out");
+                refuse(
+                    &["★"],
+                    said!("会被网关拒绝", "is refused by gateways"),
+                    said!("请删去", "leave it out"),
+                );
                 refuse(
                     &BANNED,
-                    "is refused by gateways",
-                    "use a neutral word, such as 证明补办",
+                    said!("会被网关拒绝", "is refused by gateways"),
+                    said!("请用中性的词,如“证明补办”", "use a neutral word, such as 证明补办"),
                 );
             }
             if *part == Part::Sms || *part == Part::Subject {
                 refuse(
                     &TELLING,
-                    "gives a private matter away",
-                    "use a neutral word, or leave it out",
+                    said!("会泄露私事", "gives a private matter away"),
+                    said!("请用中性的词,或删去", "use a neutral word, or leave it out"),
                 );
             }
             if *reader != Reader::Staff {
                 refuse(
                     &CHEERFUL,
-                    "hurts in a house of mourning",
-                    "write calmly; these texts go to bereaved households too",
+                    said!("会伤害丧亲的人", "hurts in a house of mourning"),
+                    said!(
+                        "请写得平静;这些文字也会发给丧亲家庭",
+                        "write calmly; these texts go to bereaved households too"
+                    ),
                 );
                 if let Some(at) = mobile_number(self.source) {
-                    let what = "a personal mobile number stands here";
-                    found.push(self.at(at, what, "give the hall's line: {{ hall_phone }}"));
+                    let what = said!("这里有个人手机号", "a personal mobile number stands here");
+                    found.push(self.at(
+                        at,
+                        what,
+                        said!(
+                            "请写大厅电话: {{{{ hall_phone }}}}",
+                            "give the hall's line: {{{{ hall_phone }}}}"
+                        ),
+                    ));
                 }
             }
         }
@@ -167,8 +192,11 @@ impl File<'_> {
             if word == "autoescape" {
                 found.push(self.at(
                     range.start,
-                    "\"autoescape\" would switch the escaping off",
-                    "leave it out",
+                    said!(
+                        "\"autoescape\" 会关掉转义",
+                        "\"autoescape\" would switch the escaping off"
+                    ),
+                    said!("请删去", "leave it out"),
                 ));
             }
         }
@@ -194,17 +222,26 @@ impl File<'_> {
         let at = place.map_or(0, |(_, range)| range.start);
         let what = match self.slot {
             Slot::Text { part: Part::Sms, .. } if is_sensitive(name) => {
-                format!("\"{name}\" is sensitive: an SMS may not say it")
+                said!(
+                    "“{name}”涉及隐私: 短信不能写",
+                    "\"{name}\" is sensitive: an SMS may not say it"
+                )
             }
             Slot::Text {
                 part: Part::Subject, ..
             } if is_sensitive(name) || name == "greeting" => {
-                format!("\"{name}\" is sensitive: a subject may not say it")
+                said!(
+                    "“{name}”涉及隐私: 主题不能写",
+                    "\"{name}\" is sensitive: a subject may not say it"
+                )
             }
-            _ if PRIVATE.contains(&name) => format!("\"{name}\" is private: no message may say it"),
-            _ => format!("there is no value \"{name}\""),
+            _ if PRIVATE.contains(&name) => said!(
+                "“{name}”是个人信息: 任何信息都不能写",
+                "\"{name}\" is private: no message may say it"
+            ),
+            _ => said!("没有值“{name}”", "there is no value \"{name}\""),
         };
-        self.at(at, &what, &problem::allowed(name, known.iter().map(String::as_str)))
+        self.at(at, what, problem::allowed(name, known.iter().map(String::as_str)))
     }
 
     /// The values a template of this kind is given.
@@ -282,27 +319,27 @@ impl File<'_> {
             Slot::Text {
                 language, reader, part, ..
             } => {
-                let values = |message: &Message| match part {
-                    Part::Sms | Part::Subject => brief(message, *language),
-                    Part::Body | Part::Html => full(message, *language),
-                };
-                Message::samples(*reader).iter().map(values).collect()
+                let sampled = self.samples.of(*reader, *language);
+                match part {
+                    Part::Sms | Part::Subject => sampled.brief.clone(),
+                    Part::Body | Part::Html => sampled.full.clone(),
+                }
             }
         }
     }
 
     /// What is wrong with a filled text.
     fn result(&self, text: &str) -> Option<Problem> {
-        let say = |what: String, fix: &str| Some(self.at(0, &what, fix));
+        let say = |what: Said, fix: Said| Some(self.at(0, what, fix));
         if text.trim().is_empty() {
             return say(
-                "the text comes out empty".to_owned(),
-                "it has to say something with every sample",
+                said!("填好后是空的", "the text comes out empty"),
+                said!("用每个样例填写都要有内容", "it has to say something with every sample"),
             );
         }
         if text.len() > TEXT_MAX {
-            let what = format!("the text comes out with {} bytes", text.len());
-            return say(what, &format!("allowed: up to {TEXT_MAX}"));
+            let what = said!("填好后有{}字节", "the text comes out with {} bytes", text.len());
+            return say(what, said!("可用: 最多 {TEXT_MAX}", "allowed: up to {TEXT_MAX}"));
         }
         match self.slot {
             Slot::Text {
@@ -312,8 +349,8 @@ impl File<'_> {
             } => {
                 let found = sms_line(text, *language).chars().count();
                 if found > SMS_MAX {
-                    let what = format!("the SMS comes out with {found} characters");
-                    return say(what, &format!("allowed: up to {SMS_MAX}"));
+                    let what = said!("短信填好后有{found}个字", "the SMS comes out with {found} characters");
+                    return say(what, said!("可用: 最多{SMS_MAX}个", "allowed: up to {SMS_MAX}"));
                 }
             }
             Slot::Text {
@@ -323,8 +360,11 @@ impl File<'_> {
             | Slot::CalendarChanged(Part::Subject) => {
                 let found = one_line(text).chars().count();
                 if found > SUBJECT_MAX {
-                    let what = format!("the subject comes out with {found} characters");
-                    return say(what, &format!("allowed: up to {SUBJECT_MAX}"));
+                    let what = said!(
+                        "主题填好后有{found}个字",
+                        "the subject comes out with {found} characters"
+                    );
+                    return say(what, said!("可用: 最多{SUBJECT_MAX}个", "allowed: up to {SUBJECT_MAX}"));
                 }
             }
             _ => {}
@@ -333,43 +373,51 @@ impl File<'_> {
     }
 
     fn failure(&self, error: &Error) -> Problem {
-        let what = match error.detail() {
+        // The engine speaks English only.
+        let why = match error.detail() {
             Some(detail) => format!("{}: {detail}", error.kind()),
             None => error.kind().to_string(),
         };
-        let allowed = "see the values and the examples in templates/README.md";
-        self.in_line(error.line().unwrap_or(1), &what, allowed)
+        let what = said!("模板有误: {why}", "{why}");
+        let allowed = said!(
+            "可用的值和例子见 templates/README.md",
+            "see the values and the examples in templates/README.md"
+        );
+        self.in_line(error.line().unwrap_or(1), what, allowed)
     }
 
     fn endless(&self, line: usize) -> Problem {
-        let what = "the template does too much work, or makes too long a text on the way";
-        let fix = "take loops within loops out, and texts that grow in a loop";
+        let what = said!(
+            "模板运算太多,或中途文字太长",
+            "the template does too much work, or makes too long a text on the way"
+        );
+        let fix = said!(
+            "请去掉循环里的循环,以及在循环中越变越长的文字",
+            "take loops within loops out, and texts that grow in a loop"
+        );
         self.in_line(line, what, fix)
     }
 
     /// The engine gives a line; the column is where the first tag of that line begins.
-    fn in_line(&self, line: usize, what: &str, allowed: &str) -> Problem {
+    fn in_line(&self, line: usize, what: Said, allowed: Said) -> Problem {
         let text = self.source.lines().nth(line - 1).unwrap_or("");
         let tag = ["{{", "{%", "{#"].iter().filter_map(|tag| text.find(tag)).min();
         let col = text[..tag.unwrap_or(0)].chars().count() + 1;
         self.problem(line, col, what, allowed)
     }
 
-    fn at(&self, offset: usize, what: &str, allowed: &str) -> Problem {
+    fn at(&self, offset: usize, what: Said, allowed: Said) -> Problem {
         let before = &self.source[..offset];
         let line = before.matches('\n').count() + 1;
         let col = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
         self.problem(line, col, what, allowed)
     }
 
-    fn problem(&self, line: usize, col: usize, what: &str, allowed: &str) -> Problem {
+    fn problem(&self, line: usize, col: usize, what: Said, allowed: Said) -> Problem {
         Problem {
-            file: format!("templates/{}", self.slot.path()),
             line,
             col,
-            key: String::new(),
-            what: what.to_owned(),
-            allowed: allowed.to_owned(),
+            ..Problem::of_file(&format!("templates/{}", self.slot.path()), what, allowed)
         }
     }
 }

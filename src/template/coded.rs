@@ -2,14 +2,18 @@
 //!
 //! Parameters are filled from the same small ring of values as an SMS, so a cloud learns no more than the phone shows.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use minijinja::Value;
 
+use super::samples::Samples;
 use super::values::{Message, Reader};
 use super::{BANNED, Texts, brief, one_line, value};
 use crate::config::gateways::{Gateway, Mapping, mappings};
 use crate::domain::ids::TextId;
+use crate::domain::person::Language;
+use crate::domain::text::{Said, said};
 
 /// A message as the approved template of one cloud and what fills its parameters, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +31,8 @@ pub struct CodedProblem {
     /// The key of the template.
     pub key: String,
     pub param: String,
-    pub what: String,
-    pub fix: String,
+    pub what: Said,
+    pub fix: Said,
 }
 
 /// The text of a test message, whose parameters are fixed words.
@@ -52,7 +56,7 @@ impl Texts {
             .filter_map(|mapping| match fill(mapping) {
                 Ok(coded) => Some(coded),
                 Err(what) => {
-                    tracing::warn!("text {text} cannot go by gateway {}: {what}", mapping.gateway);
+                    tracing::warn!("text {text} cannot go by gateway {}: {}", mapping.gateway, what.en);
                     None
                 }
             })
@@ -71,6 +75,7 @@ impl Texts {
     /// Fills every parameter with every sample; says what is unknown or too long.
     pub fn coded_problems(&self, gateways: &BTreeMap<String, Gateway>) -> Vec<CodedProblem> {
         let mut problems = Vec::new();
+        let samples = LazyCell::new(Samples::new);
         for mapping in mappings(gateways) {
             let readers = Reader::ALL.into_iter().filter(|reader| {
                 let named = Reader::ALL
@@ -82,45 +87,60 @@ impl Texts {
                 self.fill_params(&mapping, &value(BTreeMap::<String, String>::new()))
                     .err()
             } else {
-                let mut samples = readers.flat_map(Message::samples);
-                samples.find_map(|sample| self.fill_params(&mapping, &brief(&sample, sample.language)).err())
+                let mut values = readers.flat_map(|reader| &samples.of(reader, Language::Chinese).brief);
+                values.find_map(|values| self.fill_params(&mapping, values).err())
             };
-            problems.extend(found);
+            problems.extend(found.map(|problem| *problem));
         }
         problems
     }
 
-    fn fill_params(&self, mapping: &Mapping<'_>, values: &Value) -> Result<Coded, CodedProblem> {
+    fn fill_params(&self, mapping: &Mapping<'_>, values: &Value) -> Result<Coded, Box<CodedProblem>> {
         let mut params = Vec::with_capacity(mapping.params.len());
         for (name, source) in &mapping.params {
-            let wrong = |what: String, fix: &str| CodedProblem {
-                gateway: mapping.gateway.to_owned(),
-                key: mapping.key.to_owned(),
-                param: name.clone(),
-                what: format!("parameter {name}: {what}"),
-                fix: fix.to_owned(),
+            let wrong = |what: Said, fix: Said| {
+                Box::new(CodedProblem {
+                    gateway: mapping.gateway.to_owned(),
+                    key: mapping.key.to_owned(),
+                    param: name.clone(),
+                    what: Said::new(
+                        format!("参数 {name}: {}", what.zh),
+                        format!("parameter {name}: {}", what.en),
+                    ),
+                    fix,
+                })
             };
             let filled = self.environment.render_named_str("parameter", source, values.clone());
             // Only the kind of the error: its detail can repeat a value.
             let filled = filled.map_err(|error| {
                 wrong(
-                    format!("it cannot be filled ({})", error.kind()),
-                    "allowed: the values of an SMS, such as {{ greeting }}, {{ day }}, {{ hall_phone }}",
+                    said!("无法填写({})", "it cannot be filled ({})", error.kind()),
+                    said!(
+                        "可用: 短信的值,如 {{{{ greeting }}}}、{{{{ day }}}}、{{{{ hall_phone }}}}",
+                        "allowed: the values of an SMS, such as {{{{ greeting }}}}, {{{{ day }}}}, {{{{ hall_phone }}}}"
+                    ),
                 )
             })?;
             let filled = one_line(&filled);
             let found = filled.chars().count();
             if found > mapping.param_max {
-                let what = format!("it has {found} characters, the cloud takes {}", mapping.param_max);
+                let what = said!(
+                    "有{found}个字,云平台只收{}个",
+                    "it has {found} characters, the cloud takes {}",
+                    mapping.param_max
+                );
                 return Err(wrong(
                     what,
-                    "use a shorter value, or raise param_max when the cloud allows more",
+                    said!(
+                        "请用短些的值,或在云平台允许时调高 param_max",
+                        "use a shorter value, or raise param_max when the cloud allows more"
+                    ),
                 ));
             }
             if let Some(word) = BANNED.iter().find(|word| filled.contains(**word)) {
                 return Err(wrong(
-                    format!("\"{word}\" is refused by gateways"),
-                    "use a neutral word",
+                    said!("“{word}”会被网关拒绝", "\"{word}\" is refused by gateways"),
+                    said!("请用中性的词", "use a neutral word"),
                 ));
             }
             params.push((name.clone(), filled));

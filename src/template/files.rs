@@ -12,6 +12,7 @@ use crate::domain::plan::decide::CALL_TASK;
 
 use super::LAYOUT;
 use super::values::Reader;
+use crate::domain::text::{Said, said};
 
 /// What a template makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,11 +189,14 @@ impl Walk<'_> {
         let entries = match fs::read_dir(self.dir.join(folder)) {
             Ok(entries) => entries,
             Err(error) => {
-                let what = format!("the folder cannot be read ({})", error.kind());
+                let what = said!("文件夹无法读取({})", "the folder cannot be read ({})", error.kind());
                 self.heard.push(at_file(
                     folder,
                     what,
-                    "a folder is needed here, as in the shipped config/",
+                    said!(
+                        "这里应是一个文件夹,参照随附的 config/",
+                        "a folder is needed here, as in the shipped config/"
+                    ),
                 ));
                 return None;
             }
@@ -211,8 +215,8 @@ impl Walk<'_> {
         let allowed = problem::allowed(name, known.iter().copied());
         self.heard.push(at_file(
             path,
-            format!("nothing called \"{name}\" belongs here"),
-            &allowed,
+            said!("这里不应有“{name}”", "nothing called \"{name}\" belongs here"),
+            allowed,
         ));
     }
 }
@@ -225,15 +229,15 @@ fn is_name(name: &str) -> bool {
 /// What has to be there: the frame, the digest, the letter on moved dates, the notice sheet, the text that xixin sends by itself; and of every text the same files
 /// in every language, a subject with every body.
 fn missing(found: &BTreeMap<Slot, String>, heard: &mut Vec<Problem>) {
-    let mut need: BTreeSet<(Slot, &'static str)> = BTreeSet::new();
-    let shipped = "copy it from the shipped config/";
-    need.insert((Slot::Layout, shipped));
-    need.extend(Part::LETTER.map(|part| (Slot::Digest(part), shipped)));
-    need.extend(Part::PLAIN_LETTER.map(|part| (Slot::CalendarChanged(part), shipped)));
+    let mut need: BTreeSet<(Slot, Said)> = BTreeSet::new();
+    let shipped = || said!("请从随附的 config/ 复制", "copy it from the shipped config/");
+    need.insert((Slot::Layout, shipped()));
+    need.extend(Part::LETTER.map(|part| (Slot::Digest(part), shipped())));
+    need.extend(Part::PLAIN_LETTER.map(|part| (Slot::CalendarChanged(part), shipped())));
     for language in Language::ALL {
-        need.extend(Part::SHEET.map(|part| (Slot::Notice(language, part), shipped)));
+        need.extend(Part::SHEET.map(|part| (Slot::Notice(language, part), shipped())));
         let call_task = |part| Slot::text(language, &TextId::from(CALL_TASK), Reader::Staff, part);
-        need.extend([Part::Subject, Part::Body, Part::Sms].map(|part| (call_task(part), shipped)));
+        need.extend([Part::Subject, Part::Body, Part::Sms].map(|part| (call_task(part), shipped())));
     }
     for slot in found.keys() {
         let Slot::Text { text, reader, part, .. } = slot else {
@@ -241,12 +245,20 @@ fn missing(found: &BTreeMap<Slot, String>, heard: &mut Vec<Problem>) {
         };
         for language in Language::ALL {
             let beside = |part| Slot::text(language, text, *reader, part);
-            need.insert((beside(*part), "every language needs the same files"));
+            need.insert((
+                beside(*part),
+                said!("每种语言都要有同样的文件", "every language needs the same files"),
+            ));
             match part {
-                Part::Subject => drop(need.insert((beside(Part::Body), "a subject needs a body"))),
+                Part::Subject => {
+                    need.insert((beside(Part::Body), said!("有主题就要有正文", "a subject needs a body")));
+                }
                 Part::Body | Part::Html => {
-                    need.insert((beside(Part::Subject), "a mail needs a subject"));
-                    need.insert((beside(Part::Body), "a mail needs its plain text"));
+                    need.insert((beside(Part::Subject), said!("邮件要有主题", "a mail needs a subject")));
+                    need.insert((
+                        beside(Part::Body),
+                        said!("邮件要有纯文本正文", "a mail needs its plain text"),
+                    ));
                 }
                 Part::Sms => {}
             }
@@ -255,19 +267,11 @@ fn missing(found: &BTreeMap<Slot, String>, heard: &mut Vec<Problem>) {
     let mut told = BTreeSet::new();
     for (slot, why) in need {
         if !found.contains_key(&slot) && told.insert(slot.clone()) {
-            heard.push(at_file(&slot.path(), "the file is missing".to_owned(), why));
+            heard.push(at_file(&slot.path(), said!("缺少这个文件", "the file is missing"), why));
         }
     }
 }
 
-fn at_file(path: &str, what: String, allowed: &str) -> Problem {
-    let file = format!("templates/{path}");
-    Problem {
-        file: file.trim_end_matches('/').to_owned(),
-        line: 1,
-        col: 1,
-        key: String::new(),
-        what,
-        allowed: allowed.to_owned(),
-    }
+fn at_file(path: &str, what: Said, allowed: Said) -> Problem {
+    Problem::of_file(format!("templates/{path}").trim_end_matches('/'), what, allowed)
 }

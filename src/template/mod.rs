@@ -40,14 +40,15 @@ use crate::domain::notice::Sheet;
 use crate::domain::person::Language;
 use crate::domain::recount::Letter;
 use files::{Part, Slot};
+use samples::Samples;
 
 /// Longest SMS without its signature, in characters; gateways refuse longer ones.
 pub const SMS_MAX: usize = 500;
 /// Work one rendering may do. A unit is an instruction, or 64 bytes that a template makes or writes, so it bounds the memory as well
 /// (to 32 MB). The longest digest takes less than half of it, any other text less than a hundredth.
 const FUEL: u64 = 500_000;
-/// Longest text that comes out, in bytes; the longest digest takes a third of it.
-const TEXT_MAX: usize = 1 << 20;
+/// Longest text that comes out, in bytes; the longest digest takes an eighth of it.
+const TEXT_MAX: usize = 4 << 20;
 const LAYOUT: &str = "layout.html";
 /// Between the two languages of a plain mail.
 const RULE: &str = "\n────────────────────\n\n";
@@ -98,8 +99,9 @@ impl Texts {
             whole: BTreeSet::new(),
             sums: sums(&sources),
         };
+        let samples = Samples::new();
         for (slot, source) in &sources {
-            match check::source(&mut texts.environment, slot, source) {
+            match check::source(&mut texts.environment, slot, source, &samples) {
                 Ok(()) => drop(texts.whole.insert(slot.clone())),
                 Err(found) => problems.extend(found),
             }

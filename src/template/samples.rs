@@ -1,6 +1,8 @@
 //! Invented values that every template is rendered with when it is loaded: full ones, bare ones, and every case in between that a text
 //! may tell apart.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::date;
 use minijinja::{Value, context};
@@ -37,6 +39,38 @@ const TWISTS: [Twist; 6] = [
 ];
 const KINDS: [ItemKind; 11] = ItemKind::ALL;
 
+/// The values of every sample message. They are the same for all templates of a reader and a language, so a load makes them once.
+pub(super) struct Samples(BTreeMap<(Reader, Language), Sampled>);
+
+/// For one reader in one language.
+pub(super) struct Sampled {
+    /// What an SMS and a subject are given.
+    pub(super) brief: Vec<Value>,
+    /// What a body is given.
+    pub(super) full: Vec<Value>,
+}
+
+impl Samples {
+    pub(super) fn new() -> Self {
+        let mut all = BTreeMap::new();
+        for reader in Reader::ALL {
+            let messages = Message::samples(reader);
+            for language in Language::ALL {
+                let sampled = Sampled {
+                    brief: messages.iter().map(|message| super::brief(message, language)).collect(),
+                    full: messages.iter().map(|message| super::full(message, language)).collect(),
+                };
+                all.insert((reader, language), sampled);
+            }
+        }
+        Self(all)
+    }
+
+    pub(super) fn of(&self, reader: Reader, language: Language) -> &Sampled {
+        &self.0[&(reader, language)]
+    }
+}
+
 impl Message {
     /// One message with every value.
     pub(super) fn sample() -> Self {
@@ -44,7 +78,7 @@ impl Message {
     }
 
     /// Every kind of item, with every twist, with and without the values that may be missing.
-    pub(super) fn samples(reader: Reader) -> Vec<Self> {
+    fn samples(reader: Reader) -> Vec<Self> {
         let mut samples = Vec::new();
         for kind in KINDS {
             for twist in TWISTS {

@@ -8,6 +8,7 @@ use xixin::store::commit;
 
 use crate::support::daemon::{Installation, names};
 use crate::support::hall::{Hall, Left};
+use crate::support::in_english;
 use crate::support::intake::resident;
 use crate::support::rulebook::{at, day};
 
@@ -54,7 +55,7 @@ fn told(change: impl FnOnce(&mut Value)) -> Vec<String> {
 fn told_of(text: &str) -> Vec<String> {
     match Notice::parse("n.json", text) {
         Ok(_) => Vec::new(),
-        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        Err(problems) => problems.iter().map(in_english).collect(),
     }
 }
 
@@ -109,8 +110,8 @@ fn every_problem_of_a_file_is_told_at_once_with_its_place() {
             "n.json:6:11: days[1].date: 2027-01-01 is named twice; the first time in days[0]; name each day once",
             "n.json:8:35: days[3].isOffDay: \"no\" is neither true nor false; true on days off (放假), false on make-up workdays (上班)",
             "n.json:10:11: days[5].date: \"2027-02-30\" is no date; write an existing date such as \"2027-01-01\"",
-            "n.json:11:47: days[6].name: 2027-02-07 (周日 / Sunday) is off anyway, and has no name; give the holiday it belongs to, or leave the day out",
-            "n.json:14:35: days[9].isOffDay: 2027-02-10 (周三 / Wednesday) is worked anyway: a make-up day falls on a weekend; correct the date, write true, or leave the day out",
+            "n.json:11:47: days[6].name: 2027-02-07 (Sunday) is off anyway, and has no name; give the holiday it belongs to, or leave the day out",
+            "n.json:14:35: days[9].isOffDay: 2027-02-10 (Wednesday) is worked anyway: a make-up day falls on a weekend; correct the date, write true, or leave the day out",
         ]
     );
 }
@@ -466,7 +467,7 @@ fn a_notice_that_leaves_a_window_alone_is_refused_with_the_day() {
     assert_eq!(ran.code, 78);
     assert!(
         ran.out
-            .contains("rota.taoranting-2027: nobody is on duty on 2027-01-31 (周日 / Sunday), a make-up workday"),
+            .contains("nobody is on duty on 2027-01-31 (Sunday), a make-up workday"),
         "{}",
         ran.out
     );
@@ -498,7 +499,7 @@ fn check_needs_no_installation_and_tells_what_a_file_brings() {
     std::fs::write(&file, b"{\"year\": \xff}").unwrap();
     let (code, out) = run(&["calendar", "check", file.to_str().unwrap()]);
     assert_eq!(code, Some(1));
-    assert!(out.contains("n.json:1:10: it is not UTF-8 from here on"), "{out}");
+    assert!(out.contains("n.json:1:10: 从这里起不是 UTF-8"), "{out}");
     std::fs::write(&file, "x".repeat(1024 * 1024 + 1)).unwrap();
     let (_, out) = run(&["calendar", "check", file.to_str().unwrap()]);
     assert!(out.contains("it is 1048577 bytes long; allowed: up to 1 MiB"), "{out}");

@@ -219,7 +219,7 @@ fn a_faulty_description_is_refused_before_the_first_message_and_names_its_key() 
         change(&mut settings);
         WebGateway::http(&settings, None)
             .err()
-            .map(|error| error.to_string())
+            .map(|error| format!("{}: {error}", error.key()))
             .unwrap()
     };
     type Change = fn(&mut SmsHttp);

@@ -16,6 +16,7 @@ use xixin::config::{FILES, Loaded, boot_only_changes, load, remarks, shipped_rul
 use xixin::domain::calendar::Certainty;
 use xixin::domain::rulebook::Loss;
 
+use crate::support::in_english;
 use crate::support::shipped::write_rules;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
@@ -54,7 +55,7 @@ impl Copy {
 }
 
 fn lines(problems: &Problems) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
+    problems.iter().map(in_english).collect()
 }
 
 fn shipped(name: &str) -> &'static str {
@@ -328,10 +329,7 @@ fn what_is_needed_only_at_a_start_is_refused_at_a_reload_by_name() {
          [reload]\nwatch = true\n[log]\nformat = \"json\"\nfilter = \"debug\"\n[mail]\nfrom_name = \"may change\"\n",
     );
     let after = copy.load().unwrap();
-    let refused: Vec<String> = boot_only_changes(&before, &after)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let refused: Vec<String> = boot_only_changes(&before, &after).iter().map(in_english).collect();
     let line = |at: &str, key: &str| {
         format!(
             "conf.d/10-new.toml:{at}: {key}: it takes effect only at a start; restart xixin, or take the change back"
@@ -419,11 +417,8 @@ fn file_full_of_mistakes_is_told_of_soon_and_in_part() {
 #[test]
 fn missing_directory_is_told_with_what_to_do() {
     let problems = load(Path::new("/nowhere/xixin"), &BTreeMap::new(), &|_, _, _| true).unwrap_err();
-    let line = lines(&problems).remove(0);
-    assert!(
-        line.starts_with("/nowhere/xixin:1:1: 没有这个配置目录") && line.contains("--config"),
-        "{line}"
-    );
+    let told = "/nowhere/xixin:1:1: 没有这个配置目录;请用 --config 或 XIXIN_CONFIG 指明";
+    assert!(problems.to_string().starts_with(told), "{problems}");
 }
 
 #[test]
@@ -528,7 +523,9 @@ fn check_prints_every_problem_and_exits_78_or_says_what_was_read() {
     let (code, said) = check(copy.dir(), &[]);
     assert_eq!(code, 78);
     assert!(
-        said.contains("schedule.toml:6:1: digest.att: unknown key; did you mean \"at\"? allowed: at, when_empty\n"),
+        said.contains(
+            "schedule.toml:6:1: digest.att: 没有这个键;是不是“at”? 可用: at, when_empty / unknown key; did you mean \"at\"? allowed: at, when_empty\n"
+        ),
         "{said}"
     );
     assert!(said.ends_with("1 problems in the configuration\n"), "{said}");

@@ -45,8 +45,8 @@ fn known_keys(name: &str, text: &str) -> BTreeSet<String> {
     let problems = load(folder.path(), &BTreeMap::new(), &|_, _, _| true).unwrap_err();
     let told = problems
         .iter()
-        .filter(|problem| problem.file == name && problem.what == "unknown key");
-    let lists = told.filter_map(|problem| problem.allowed.split("allowed: ").last());
+        .filter(|problem| problem.file == name && problem.what.en == "unknown key");
+    let lists = told.filter_map(|problem| problem.allowed.en.split("allowed: ").last());
     lists.flat_map(|list| list.split(", ").map(str::to_owned)).collect()
 }
 

@@ -86,7 +86,7 @@ fn somebody_on_duty_who_has_left_is_told_once_with_the_days() {
     let told = edited("people.toml", "# leaves = 2027-06-30", "leaves = 2026-12-29").unwrap_err();
     assert_eq!(told.len(), 2, "{told:#?}");
     assert!(
-        told[0].contains("\"lin\" is on duty on 2 days from 2026-12-30 (周三 / Wednesday) through 2026-12-31 (周四 / Thursday), but has left by then"),
+        told[0].contains("\"lin\" is on duty on 2 days from 2026-12-30 (Wednesday) through 2026-12-31 (Thursday), but has left by then"),
         "{}",
         told[0]
     );

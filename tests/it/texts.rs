@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use xixin::clock::Clock as _;
-use xixin::config::problem::Problem;
 use xixin::domain::ladder::{Audience, Way};
 use xixin::domain::notice::sheet;
 use xixin::domain::person::Language;
@@ -15,6 +14,7 @@ use xixin::engine::digest_content;
 use xixin::template::{Brief, Detail, Message, Reader, Texts, Words};
 
 use crate::support::hall::{Hall, Left, copy_dir, shipped};
+use crate::support::in_english;
 
 /// Compares with a file that a person has read. `XIXIN_GOLDEN=write cargo test` writes it anew, to be read again.
 fn golden(name: &str, found: &str) {
@@ -440,7 +440,7 @@ fn with_template(path: &str, text: Option<&str>) -> (Texts, Vec<String>) {
         None => std::fs::remove_file(file).unwrap(),
     }
     let (texts, problems) = Texts::load(&templates);
-    (texts, problems.iter().map(Problem::to_string).collect())
+    (texts, problems.iter().map(in_english).collect())
 }
 
 #[test]
@@ -548,7 +548,7 @@ const MISTAKES: [(&str, &str, &str); 30] = [
     ),
     (
         "both/digest/body.txt",
-        "{% set text = namespace(long=staff_name) %}{% for n in range(18) %}{% set text.long = text.long ~ text.long %}{% endfor %}\
+        "{% set text = namespace(long=staff_name) %}{% for n in range(19) %}{% set text.long = text.long ~ text.long %}{% endfor %}\
          {{ text.long }}",
         "1:1: the text comes out with ",
     ),

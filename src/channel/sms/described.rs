@@ -61,7 +61,9 @@ impl Described {
                 .map_err(|error| wrong(error.to_string()))?
                 .undeclared_variables(true);
             if let Some(name) = names.iter().filter(|name| !knows(name)).min() {
-                return Err(wrong(format!("\"{name}\" is no value of an SMS")));
+                return Err(wrong(format!(
+                    "“{name}”不是短信的值 / \"{name}\" is no value of an SMS"
+                )));
             }
         }
         let prepared = self.render(environment, sample).map_err(|error| match error {

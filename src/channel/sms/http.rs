@@ -42,7 +42,7 @@ pub enum GatewayError {
 
 impl GatewayError {
     /// The setting of the gateway that is to blame.
-    pub(crate) fn key(&self) -> &str {
+    pub fn key(&self) -> &str {
         match self {
             Self::Method(_) => "method",
             Self::Template { key, .. } | Self::NotJson { key } | Self::Secret { key, .. } => key,
@@ -139,7 +139,8 @@ impl HttpDialect {
         };
         Err(GatewayError::Template {
             key: key.to_owned(),
-            detail: "with \"&\" in the text it has other parameters; write {{ text|urlencode }}".to_owned(),
+            detail: "文字中有“&”时参数就变了,请写 {{ text|urlencode }} / with \"&\" in the text it has other parameters; write {{ text|urlencode }}"
+                .to_owned(),
         })
     }
 }

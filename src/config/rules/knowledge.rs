@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Heard, Names, Read, check_id, check_known, check_once, check_text, check_words};
+use super::{Heard, Kind, Names, Read, check_id, check_known, check_once, check_text, check_words};
 use crate::config::decode::Document;
 use crate::config::files::{KnowledgeFile, NoteEntry};
 use crate::domain::ids::{MatterId, NoteId, StaffId};
 use crate::domain::knowledge::{Knowledge, Note, PeriodReview, REVIEW_UNITS};
 use crate::domain::period::{Period, PeriodUnit};
-use crate::domain::text::{Said, clean_text};
+use crate::domain::text::{Said, clean_text, said};
 
 /// Longest text of a note, in characters.
 const TEXT_MAX: usize = 4_000;
@@ -30,7 +30,7 @@ pub(in crate::config) fn knowledge(
     }
     let periods = read.value.periods.as_ref().map(|entry| {
         check_review(doc, "periods.review", entry.review.0, heard);
-        check_known(doc, "periods.keeper", "member of staff", &entry.keeper, staff, heard);
+        check_known(doc, "periods.keeper", Kind::Staff, &entry.keeper, staff, heard);
         PeriodReview {
             review: entry.review.0,
             keeper: StaffId::from(entry.keeper.as_str()),
@@ -59,13 +59,13 @@ fn check(doc: &Document, name: &str, entry: &NoteEntry, staff: &Names, matters: 
     check_lines(doc, &at("text"), &entry.text, heard);
     check_text(doc, &at("source"), &entry.source, heard);
     check_review(doc, &at("review"), entry.review.0, heard);
-    check_known(doc, &at("keeper"), "member of staff", &entry.keeper, staff, heard);
+    check_known(doc, &at("keeper"), Kind::Staff, &entry.keeper, staff, heard);
     check_once(doc, &at("matters"), &entry.matters, heard);
     for (index, matter) in entry.matters.iter().enumerate() {
         check_known(
             doc,
             &format!("{}[{index}]", at("matters")),
-            "matter",
+            Kind::Matter,
             matter,
             matters,
             heard,
@@ -77,9 +77,13 @@ fn check_lines(doc: &Document, path: &str, text: &Said, heard: Heard<'_>) {
     for (key, text) in [("zh", &text.zh), ("en", &text.en)] {
         let path = format!("{path}.{key}");
         match clean_text(text, TEXT_MAX) {
-            Ok(text) if text.is_empty() => heard.push(doc.at(&path, "it is empty", "write what people should read")),
+            Ok(text) if text.is_empty() => heard.push(doc.at(
+                &path,
+                said!("它是空的", "it is empty"),
+                said!("请写给人看的文字", "write what people should read"),
+            )),
             Ok(_) => {}
-            Err(problem) => heard.push(doc.at(&path, &problem.what().en, &problem.fix().en)),
+            Err(problem) => heard.push(doc.at(&path, problem.what(), problem.fix())),
         }
     }
 }
@@ -92,7 +96,14 @@ fn check_review(doc: &Document, path: &str, review: Period, heard: Heard<'_>) {
         _ => 366,
     };
     if !REVIEW_UNITS.contains(&review.unit) || !(1..=in_a_year * REVIEW_MAX_YEARS).contains(&review.n) {
-        let fix = format!("allowed: days, weeks, months or years, up to {REVIEW_MAX_YEARS} years, such as \"12m\"");
-        heard.push(doc.at(path, &format!("\"{review}\" does not fit here"), &fix));
+        let fix = said!(
+            "可用: 日、周、月或年,最多{REVIEW_MAX_YEARS}年,如 \"12m\"",
+            "allowed: days, weeks, months or years, up to {REVIEW_MAX_YEARS} years, such as \"12m\""
+        );
+        heard.push(doc.at(
+            path,
+            said!("此处不能用“{review}”", "\"{review}\" does not fit here"),
+            fix,
+        ));
     }
 }

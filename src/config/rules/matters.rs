@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Heard, Names, Read, check_id, check_known, check_once, check_range, check_text, check_words};
+use super::{Heard, Kind, Names, Read, check_id, check_known, check_once, check_range, check_text, check_words};
 use crate::config::decode::Document;
 use crate::config::files::{MatterFile, StepEntry};
 use crate::domain::command::STEPS_MAX;
 use crate::domain::ids::{BenefitId, MatterId, OfficeId, PeriodId};
 use crate::domain::rulebook::{Material, Matter, StepPreset};
-use crate::domain::text::Said;
+use crate::domain::text::{Said, said};
 
 /// Words that SMS gateways refuse.
 pub const BANNED: [&str; 4] = ["殡葬", "医疗", "党政", "代办证件"];
@@ -48,14 +48,21 @@ pub(in crate::config) fn matters(
         check_public_name(doc, &entry.public_name, heard);
         check_once(doc, "deadlines", &entry.deadlines, heard);
         for (index, period) in entry.deadlines.iter().enumerate() {
-            check_known(doc, &format!("deadlines[{index}]"), "period", period, periods, heard);
+            check_known(
+                doc,
+                &format!("deadlines[{index}]"),
+                Kind::Period,
+                period,
+                periods,
+                heard,
+            );
         }
         check_once(doc, "agencies", &entry.agencies, heard);
         for (index, office) in entry.agencies.iter().enumerate() {
-            check_known(doc, &format!("agencies[{index}]"), "office", office, offices, heard);
+            check_known(doc, &format!("agencies[{index}]"), Kind::Office, office, offices, heard);
         }
         if let Some(office) = &entry.office {
-            check_known(doc, "office", "office", office, offices, heard);
+            check_known(doc, "office", Kind::Office, office, offices, heard);
         }
         for (index, material) in entry.material.iter().enumerate() {
             check_words(doc, &format!("material[{index}].name"), &material.name, heard);
@@ -72,14 +79,18 @@ pub(in crate::config) fn matters(
             check_text(doc, &format!("suits[{index}]"), tag, heard);
         }
         if let Some(benefit) = &entry.benefit {
-            check_known(doc, "benefit", "benefit", benefit, benefits, heard);
+            check_known(doc, "benefit", Kind::Benefit, benefit, benefits, heard);
         }
         if entry.step.len() > STEPS_MAX {
-            let what = format!("{} steps are more than a plan may have", entry.step.len());
+            let what = said!(
+                "{}个步骤超过方案的上限",
+                "{} steps are more than a plan may have",
+                entry.step.len()
+            );
             heard.push(doc.at(
                 &format!("step[{STEPS_MAX}]"),
-                &what,
-                &format!("allowed: up to {STEPS_MAX}"),
+                what,
+                said!("可用: 最多{STEPS_MAX}个", "allowed: up to {STEPS_MAX}"),
             ));
         }
         for (index, step) in entry.step.iter().enumerate() {
@@ -134,40 +145,65 @@ fn check_step(doc: &Document, index: usize, step: &StepEntry, offices: &Names, h
     check_words(doc, &at("name"), &step.name, heard);
     check_range(doc, &at("takes_days"), step.takes_days, (0, 250), heard);
     match (&step.office, &step.agency) {
-        (Some(office), _) => check_known(doc, &at("office"), "office", office, offices, heard),
+        (Some(office), _) => check_known(doc, &at("office"), Kind::Office, office, offices, heard),
         (None, Some(agency)) => check_text(doc, &at("agency"), agency, heard),
         (None, None) if doc.is_whole(&format!("step[{index}]")) => {
-            let fix = "give office = \"…\", a name in agencies.toml, or agency = \"…\"";
-            heard.push(doc.at(&format!("step[{index}]"), "nobody does this step", fix));
+            let fix = said!(
+                "请写 office = \"…\"(agencies.toml 中的名称)或 agency = \"…\"",
+                "give office = \"…\", a name in agencies.toml, or agency = \"…\""
+            );
+            heard.push(doc.at(
+                &format!("step[{index}]"),
+                said!("这一步没有人办", "nobody does this step"),
+                fix,
+            ));
         }
         (None, None) => {}
     }
     let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
     for (place, before) in step.after.iter().enumerate() {
         if !(1..number).contains(before) {
-            let what = format!("step {number} cannot come after step {before}");
+            let what = said!(
+                "第{number}步不能在第{before}步之后",
+                "step {number} cannot come after step {before}"
+            );
             let fix = if number == 1 {
-                "delete this line: the first step waits for none".to_owned()
+                said!(
+                    "请删去此行: 第一步不等任何步骤",
+                    "delete this line: the first step waits for none"
+                )
             } else {
-                format!("allowed: 1 to {}, the steps above it", number - 1)
+                said!(
+                    "可用: 1 到 {},即上面的步骤",
+                    "allowed: 1 to {}, the steps above it",
+                    number - 1
+                )
             };
-            heard.push(doc.at(&format!("step[{index}].after[{place}]"), &what, &fix));
+            heard.push(doc.at(&format!("step[{index}].after[{place}]"), what, fix));
         }
     }
 }
 
 fn check_public_name(doc: &Document, name: &Said, heard: Heard<'_>) {
-    let fix = "use a neutral name, such as 证明补办 / re-issue of a certificate";
+    let fix = said!(
+        "请用中性的名称,如“证明补办”",
+        "use a neutral name, such as 证明补办 / re-issue of a certificate"
+    );
     for word in BANNED.iter().filter(|word| name.zh.contains(**word)) {
-        let what = format!("SMS gateways ban the word \"{word}\"");
-        heard.push(doc.at("public_name.zh", &what, fix));
+        let what = said!("短信网关禁用“{word}”一词", "SMS gateways ban the word \"{word}\"");
+        heard.push(doc.at("public_name.zh", what, fix.clone()));
     }
-    let told = |word: &str| format!("residents' messages may not tell \"{word}\" to whoever looks at the phone");
+    let told = |word: &str| {
+        said!(
+            "给居民的信息不能让看到手机的人知道“{word}”",
+            "residents' messages may not tell \"{word}\" to whoever looks at the phone"
+        )
+    };
     if let Some(word) = TELLING_ZH.iter().find(|word| name.zh.contains(**word)) {
-        heard.push(doc.at("public_name.zh", &told(word), fix));
+        heard.push(doc.at("public_name.zh", told(word), fix.clone()));
     }
     let english = name.en.to_lowercase();
     if let Some(word) = TELLING_EN.iter().find(|word| english.contains(**word)) {
-        heard.push(doc.at("public_name.en", &told(word), fix));
+        heard.push(doc.at("public_name.en", told(word), fix));
     }
 }

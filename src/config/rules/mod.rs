@@ -33,7 +33,7 @@ use super::files::LaddersFile;
 use super::problem::{Problem, allowed};
 use crate::domain::ids::LadderId;
 use crate::domain::ladder::{ItemKind, Ladder};
-use crate::domain::text::{Said, clean_line};
+use crate::domain::text::{Said, clean_line, said};
 
 /// A file that decoded, with stand-ins for its wrong entries, and the document for places.
 pub(super) struct Read<T> {
@@ -68,8 +68,15 @@ fn check_id(doc: &Document, path: &str, id: &str, heard: Heard<'_>) {
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-');
     if !fine {
-        let what = format!("\"{id}\" is no name");
-        heard.push(doc.at(path, &what, "allowed: a-z, 0-9, _ and -, up to 40 characters"));
+        let what = said!("“{id}”不是名称", "\"{id}\" is no name");
+        heard.push(doc.at(
+            path,
+            what,
+            said!(
+                "可用: a-z、0-9、_ 和 -,最多40个字符",
+                "allowed: a-z, 0-9, _ and -, up to 40 characters"
+            ),
+        ));
     }
 }
 
@@ -81,26 +88,56 @@ fn check_words(doc: &Document, path: &str, words: &Said, heard: Heard<'_>) {
 
 fn check_text(doc: &Document, path: &str, text: &str, heard: Heard<'_>) {
     if let Some((what, fix)) = check_line(text) {
-        heard.push(doc.at(path, &what, &fix));
+        heard.push(doc.at(path, what, fix));
     }
 }
 
 /// What is wrong with a line that people will read, and how to mend it.
-pub(super) fn check_line(text: &str) -> Option<(String, String)> {
+pub(super) fn check_line(text: &str) -> Option<(Said, Said)> {
     match clean_line(text, LINE_MAX) {
-        Ok(text) if text.is_empty() => Some(("it is empty".to_owned(), "write what people should read".to_owned())),
+        Ok(text) if text.is_empty() => Some((
+            said!("它是空的", "it is empty"),
+            said!("请写给人看的文字", "write what people should read"),
+        )),
         Ok(_) => None,
-        Err(problem) => Some((problem.what().en, problem.fix().en)),
+        Err(problem) => Some((problem.what(), problem.fix())),
+    }
+}
+
+/// What a name is looked up among.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Benefit,
+    Ladder,
+    Matter,
+    Office,
+    Period,
+    Staff,
+    Unit,
+}
+
+impl Kind {
+    fn said(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Benefit => ("报销种类", "benefit"),
+            Self::Ladder => ("梯级", "ladder"),
+            Self::Matter => ("事项", "matter"),
+            Self::Office => ("外单位", "office"),
+            Self::Period => ("期限种类", "period"),
+            Self::Staff => ("工作人员", "member of staff"),
+            Self::Unit => ("单位", "unit"),
+        }
     }
 }
 
 /// Complains of a name that is not among the known ones.
-fn check_known(doc: &Document, path: &str, what: &str, name: &str, known: &Names, heard: Heard<'_>) {
+fn check_known(doc: &Document, path: &str, kind: Kind, name: &str, known: &Names, heard: Heard<'_>) {
     if let Names(Some(known)) = known
         && !known.contains(name)
     {
         let allowed = allowed(name, known.iter().map(String::as_str));
-        heard.push(doc.at(path, &format!("there is no {what} \"{name}\""), &allowed));
+        let (zh, en) = kind.said();
+        heard.push(doc.at(path, said!("没有{zh}“{name}”", "there is no {en} \"{name}\""), allowed));
     }
 }
 
@@ -127,19 +164,30 @@ impl Ladders {
 
 /// Complains of a ladder that is not there or belongs to another kind of item.
 fn check_ladder(doc: &Document, path: &str, name: &str, kind: ItemKind, ladders: &Ladders, heard: Heard<'_>) {
-    check_known(doc, path, "ladder", name, &ladders.names, heard);
+    check_known(doc, path, Kind::Ladder, name, &ladders.names, heard);
     if let Some(ladder) = ladders.whole.get(name).filter(|ladder| ladder.item != kind) {
-        let what = format!("ladder \"{name}\" is for item = \"{}\"", ladder.item.name());
-        let fix = format!("a ladder for item = \"{}\" is needed here", kind.name());
-        heard.push(doc.at(path, &what, &fix));
+        let what = said!(
+            "梯级“{name}”用于 item = \"{}\"",
+            "ladder \"{name}\" is for item = \"{}\"",
+            ladder.item.name()
+        );
+        let fix = said!(
+            "这里要用 item = \"{}\" 的梯级",
+            "a ladder for item = \"{}\" is needed here",
+            kind.name()
+        );
+        heard.push(doc.at(path, what, fix));
     }
 }
 
 /// Complains of a number outside of a range, both ends included.
 fn check_range(doc: &Document, path: &str, value: u32, (low, high): (u32, u32), heard: Heard<'_>) {
     if !(low..=high).contains(&value) {
-        let (what, fix) = (format!("{value} is out of range"), format!("allowed: {low} to {high}"));
-        heard.push(doc.at(path, &what, &fix));
+        let (what, fix) = (
+            said!("{value} 超出范围", "{value} is out of range"),
+            said!("可用: {low} 到 {high}", "allowed: {low} to {high}"),
+        );
+        heard.push(doc.at(path, what, fix));
     }
 }
 
@@ -147,8 +195,12 @@ fn check_range(doc: &Document, path: &str, value: u32, (low, high): (u32, u32), 
 fn check_once(doc: &Document, path: &str, list: &[String], heard: Heard<'_>) {
     for (index, name) in list.iter().enumerate() {
         if list[..index].contains(name) && doc.is_whole(path) {
-            let what = format!("\"{name}\" is named twice");
-            heard.push(doc.at(&format!("{path}[{index}]"), &what, "name each only once"));
+            let what = said!("“{name}”写了两次", "\"{name}\" is named twice");
+            heard.push(doc.at(
+                &format!("{path}[{index}]"),
+                what,
+                said!("每个只写一次", "name each only once"),
+            ));
         }
     }
 }
@@ -160,7 +212,14 @@ fn check_phone(doc: &Document, path: &str, phone: &str, heard: Heard<'_>) {
             .bytes()
             .all(|byte| byte.is_ascii_digit() || b"- +".contains(&byte));
     if !fine {
-        let what = format!("\"{phone}\" is no phone number");
-        heard.push(doc.at(path, &what, "allowed: digits and hyphens, such as \"010-00000000\""));
+        let what = said!("“{phone}”不是电话号码", "\"{phone}\" is no phone number");
+        heard.push(doc.at(
+            path,
+            what,
+            said!(
+                "可用: 数字和连字符,如 \"010-00000000\"",
+                "allowed: digits and hyphens, such as \"010-00000000\""
+            ),
+        ));
     }
 }

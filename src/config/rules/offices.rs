@@ -10,6 +10,7 @@ use crate::config::files::{AgenciesFile, OfficeEntry, Week};
 use crate::config::values::{Days, Hours};
 use crate::domain::ids::OfficeId;
 use crate::domain::office::{Office, OfficeDays, Window};
+use crate::domain::text::said;
 
 pub(in crate::config) fn offices(read: &Read<AgenciesFile>, heard: Heard<'_>) -> BTreeMap<OfficeId, Office> {
     let doc = &read.document;
@@ -58,8 +59,12 @@ fn extra(doc: &Document, path: &str, entry: &OfficeEntry, heard: Heard<'_>) -> B
         let at = |key: &str| format!("{path}.extra[{index}].{key}");
         let windows = open_windows(doc, &at("hours"), &day.hours, heard);
         if extra.insert(day.day.0, windows).is_some() && doc.is_whole(&format!("{path}.extra")) {
-            let what = format!("{} is named twice", day.day.0);
-            heard.push(doc.at(&at("day"), &what, "write all windows of a day in one entry"));
+            let what = said!("{} 写了两次", "{} is named twice", day.day.0);
+            heard.push(doc.at(
+                &at("day"),
+                what,
+                said!("同一天的时段请写在一项里", "write all windows of a day in one entry"),
+            ));
         }
     }
     extra
@@ -76,8 +81,11 @@ fn office_days(doc: &Document, path: &str, entry: &OfficeEntry, heard: Heard<'_>
         (None, None, Some(week)) => OfficeDays::Weekly(week_windows(doc, path, week, heard)),
         _ => {
             if doc.is_whole(path) {
-                let fix = "give hours (every workday), hours and saturday, or week (its own weekdays)";
-                heard.push(doc.at(path, "its opening hours are not clear", fix));
+                let fix = said!(
+                    "请写 hours(每个工作日)、hours 加 saturday,或 week(逐日)",
+                    "give hours (every workday), hours and saturday, or week (its own weekdays)"
+                );
+                heard.push(doc.at(path, said!("开放时间没有写清", "its opening hours are not clear"), fix));
             }
             OfficeDays::Workdays(Vec::new())
         }
@@ -106,7 +114,11 @@ fn week_windows(doc: &Document, path: &str, week: &Week, heard: Heard<'_>) -> [V
     ];
     let path = format!("{path}.week");
     if days.iter().all(Vec::is_empty) {
-        heard.push(doc.at(&path, "it never opens", "give at least one weekday its hours"));
+        heard.push(doc.at(
+            &path,
+            said!("它从不开放", "it never opens"),
+            said!("请至少给一天写上时间", "give at least one weekday its hours"),
+        ));
     }
     days
 }
@@ -114,8 +126,11 @@ fn week_windows(doc: &Document, path: &str, week: &Week, heard: Heard<'_>) -> [V
 /// Windows where an empty list would say that it never opens.
 fn open_windows(doc: &Document, path: &str, hours: &[Hours], heard: Heard<'_>) -> Vec<Window> {
     if hours.is_empty() {
-        let fix = "give at least one window, such as [\"09:00-12:00\", \"13:30-17:00\"]";
-        heard.push(doc.at(path, "it never opens", fix));
+        let fix = said!(
+            "请至少写一个时段,如 [\"09:00-12:00\", \"13:30-17:00\"]",
+            "give at least one window, such as [\"09:00-12:00\", \"13:30-17:00\"]"
+        );
+        heard.push(doc.at(path, said!("它从不开放", "it never opens"), fix));
     }
     windows(doc, path, hours, heard)
 }
@@ -126,8 +141,11 @@ fn windows(doc: &Document, path: &str, hours: &[Hours], heard: Heard<'_>) -> Vec
     for (index, pair) in windows.windows(2).enumerate() {
         if pair[1].from < pair[0].to && doc.is_whole(path) {
             let path = format!("{path}[{}]", index + 1);
-            let fix = "write windows in order and apart, such as [\"09:00-12:00\", \"13:30-17:00\"]";
-            heard.push(doc.at(&path, "it overlaps the window before", fix));
+            let fix = said!(
+                "时段请按先后写且不重叠,如 [\"09:00-12:00\", \"13:30-17:00\"]",
+                "write windows in order and apart, such as [\"09:00-12:00\", \"13:30-17:00\"]"
+            );
+            heard.push(doc.at(&path, said!("与前一个时段重叠", "it overlaps the window before"), fix));
         }
     }
     windows

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Heard, Names, Read, check_id, check_known, check_phone, check_text};
+use super::{Heard, Kind, Names, Read, check_id, check_known, check_phone, check_text};
 use crate::config::decode::Document;
 use crate::config::files::{AbsenceEntry, PeopleFile, StaffEntry, UnitEntry};
 use crate::config::values::Day;
@@ -11,14 +11,25 @@ use crate::domain::ids::{StaffId, UnitId};
 use crate::domain::ladder::{Audience, Ladder};
 use crate::domain::org::{Absence, Org, Staff, Unit, UnitKind};
 use crate::domain::person::is_mobile;
+use crate::domain::text::said;
 
 pub(in crate::config) fn org(read: &Read<PeopleFile>, heard: Heard<'_>) -> Org {
     let (doc, file) = (&read.document, &read.value);
     if doc.is_whole("") {
         for (key, missing) in [("unit", file.unit.is_empty()), ("staff", file.staff.is_empty())] {
             if missing {
-                let fix = format!("add [{key}.NAME], as in the shipped people.toml");
-                heard.push(doc.at("", &format!("there is no {key}: nobody could be told anything"), &fix));
+                let fix = said!(
+                    "请加上 [{key}.名称],参照随附的 people.toml",
+                    "add [{key}.NAME], as in the shipped people.toml"
+                );
+                heard.push(doc.at(
+                    "",
+                    said!(
+                        "没有任何 {key},无人可以通知",
+                        "there is no {key}: nobody could be told anything"
+                    ),
+                    fix,
+                ));
             }
         }
     }
@@ -58,15 +69,18 @@ pub(in crate::config) fn nobody_there<'a>(
     };
     for unit in org.units.values().filter(rooted) {
         for audience in &told {
-            let Some(role) = audience.role() else { continue };
+            let Some(role) = audience.role() else {
+                continue;
+            };
             if org.with_role(&unit.id, role).next().is_none() {
-                let what = format!(
+                let what = said!(
+                    "梯级要通知 {},但本单位及其上级都没有",
                     "ladders tell the {}, but this unit and those above it have none",
                     audience.name()
                 );
                 let role = serde_json::to_string(&role).unwrap_or_default();
-                let fix = format!("give somebody there role = {role}");
-                heard.push(read.document.at(&format!("unit.{}", unit.id), &what, &fix));
+                let fix = said!("请给其中一人写 role = {role}", "give somebody there role = {role}");
+                heard.push(read.document.at(&format!("unit.{}", unit.id), what, fix));
             }
         }
     }
@@ -118,22 +132,32 @@ fn check_unit(doc: &Document, file: &PeopleFile, name: &str, entry: &UnitEntry, 
         check_text(doc, &at(key), text, heard);
     }
     if let Some((what, fix)) = entry.signature.as_deref().and_then(signature_problem) {
-        heard.push(doc.at(&at("signature"), &what, fix));
+        heard.push(doc.at(&at("signature"), what, fix));
     }
     check_phone(doc, &at("phone"), &entry.phone, heard);
     let private = file.staff.values().filter_map(|staff| staff.mobile.as_deref());
     if private.into_iter().any(|mobile| digits(mobile) == digits(&entry.phone)) {
-        let fix = "residents are given this number: write the line of the hall";
-        heard.push(doc.at(&at("phone"), "it is the mobile of a member of staff", fix));
+        let fix = said!(
+            "这个号码会告诉居民: 请写大厅电话",
+            "residents are given this number: write the line of the hall"
+        );
+        heard.push(doc.at(
+            &at("phone"),
+            said!("这是工作人员的手机", "it is the mobile of a member of staff"),
+            fix,
+        ));
     }
     match &entry.parent {
         Some(parent) => {
-            check_known(doc, &at("parent"), "unit", parent, units, heard);
+            check_known(doc, &at("parent"), Kind::Unit, parent, units, heard);
             check_parent(doc, &at("parent"), file, name, entry.kind, parent, heard);
         }
         None if entry.kind == UnitKind::Window && doc.is_whole(&path) => {
-            let fix = "add parent = \"…\", the centre of this window";
-            heard.push(doc.at(&path, "a window belongs to a centre", fix));
+            let fix = said!(
+                "请加上 parent = \"…\",即此窗口所属的中心",
+                "add parent = \"…\", the centre of this window"
+            );
+            heard.push(doc.at(&path, said!("窗口须属于一个中心", "a window belongs to a centre"), fix));
         }
         None => {}
     }
@@ -148,9 +172,12 @@ fn check_parent(
     parent: &str,
     heard: Heard<'_>,
 ) {
-    let fix = "a window belongs to a centre, a centre to the district";
+    let fix = said!(
+        "窗口属于中心,中心属于区",
+        "a window belongs to a centre, a centre to the district"
+    );
     if is_own_ancestor(file, name) {
-        heard.push(doc.at(path, "the unit lies below itself", fix));
+        heard.push(doc.at(path, said!("单位成了自己的下级", "the unit lies below itself"), fix));
         return;
     }
     let above = file.unit.get(parent).map(|unit| unit.kind);
@@ -163,7 +190,11 @@ fn check_parent(
             UnitKind::Window => above.is_none_or(|above| above == UnitKind::Centre),
         };
     if !fits {
-        heard.push(doc.at(path, &format!("\"{parent}\" cannot be above this unit"), fix));
+        heard.push(doc.at(
+            path,
+            said!("“{parent}”不能是本单位的上级", "\"{parent}\" cannot be above this unit"),
+            fix,
+        ));
     }
 }
 
@@ -172,22 +203,40 @@ fn check_staff(doc: &Document, name: &str, entry: &StaffEntry, units: &Names, he
     let at = |key: &str| format!("{path}.{key}");
     check_id(doc, &path, name, heard);
     check_text(doc, &at("name"), &entry.name, heard);
-    check_known(doc, &at("unit"), "unit", &entry.unit, units, heard);
+    check_known(doc, &at("unit"), Kind::Unit, &entry.unit, units, heard);
     if let Some(email) = entry.email.as_ref().filter(|email| !plausible_email(email)) {
-        let what = format!("\"{email}\" is no e-mail address");
-        heard.push(doc.at(&at("email"), &what, "write it like name@example.org"));
+        let what = said!("“{email}”不是邮箱地址", "\"{email}\" is no e-mail address");
+        heard.push(doc.at(
+            &at("email"),
+            what,
+            said!("请写成 name@example.org", "write it like name@example.org"),
+        ));
     }
     if let Some(mobile) = entry.mobile.as_ref().filter(|mobile| !is_mobile(mobile)) {
-        let what = format!("\"{mobile}\" is no mobile number");
-        let fix = "allowed: 11 digits without spaces, such as \"13900000000\"";
-        heard.push(doc.at(&at("mobile"), &what, fix));
+        let what = said!("“{mobile}”不是手机号", "\"{mobile}\" is no mobile number");
+        let fix = said!(
+            "可用: 11位数字,不含空格,如 \"13900000000\"",
+            "allowed: 11 digits without spaces, such as \"13900000000\""
+        );
+        heard.push(doc.at(&at("mobile"), what, fix));
     }
     if entry.digest && entry.email.is_none() && doc.is_whole(&path) {
-        let fix = "add email = \"…\", or write digest = false";
-        heard.push(doc.at(&at("digest"), "a digest needs an e-mail address", fix));
+        let fix = said!(
+            "请加上 email = \"…\",或写 digest = false",
+            "add email = \"…\", or write digest = false"
+        );
+        heard.push(doc.at(
+            &at("digest"),
+            said!("每日待办需要邮箱", "a digest needs an e-mail address"),
+            fix,
+        ));
     }
     if entry.email.is_none() && entry.mobile.is_none() && doc.is_whole(&path) {
-        heard.push(doc.at(&path, "no reminder can reach this person", "add email or mobile"));
+        heard.push(doc.at(
+            &path,
+            said!("没有办法提醒这个人", "no reminder can reach this person"),
+            said!("请加上 email 或 mobile", "add email or mobile"),
+        ));
     }
 }
 
@@ -196,20 +245,38 @@ fn check_absences(doc: &Document, file: &PeopleFile, name: &str, entry: &StaffEn
         let at = |key: &str| format!("staff.{name}.absence[{index}].{key}");
         let (Day(from), Day(to)) = (absence.from, absence.to);
         if from > to && doc.is_whole(&at("from")) {
-            let what = format!("{to} is before {from}");
-            heard.push(doc.at(&at("to"), &what, "an absence ends on or after its first day"));
+            let what = said!("{to} 早于 {from}", "{to} is before {from}");
+            heard.push(doc.at(
+                &at("to"),
+                what,
+                said!(
+                    "不在的最后一天不早于第一天",
+                    "an absence ends on or after its first day"
+                ),
+            ));
         }
         let mut before = entry.absence[..index].iter();
         let overlaps = before.any(|other| absence.from <= other.to && other.from <= absence.to);
         if overlaps && doc.is_whole(&format!("staff.{name}.absence")) {
-            let fix = "write days apart, so that it is clear who stands in";
-            heard.push(doc.at(&at("from"), "it overlaps an absence before", fix));
+            let fix = said!(
+                "日期请不要重叠,以便明确由谁代班",
+                "write days apart, so that it is clear who stands in"
+            );
+            heard.push(doc.at(
+                &at("from"),
+                said!("与前一段不在的时间重叠", "it overlaps an absence before"),
+                fix,
+            ));
         }
         if let Some(substitute) = &absence.substitute {
-            check_known(doc, &at("substitute"), "member of staff", substitute, staff, heard);
+            check_known(doc, &at("substitute"), Kind::Staff, substitute, staff, heard);
             if doc.is_whole("staff") && turns_back(file, name, index) {
-                let fix = "name somebody who is there in that time";
-                heard.push(doc.at(&at("substitute"), "the substitutes go round in a circle", fix));
+                let fix = said!("请写那段时间在岗的人", "name somebody who is there in that time");
+                heard.push(doc.at(
+                    &at("substitute"),
+                    said!("代班的人绕成了一圈", "the substitutes go round in a circle"),
+                    fix,
+                ));
             }
         }
     }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::ladders::never_silent;
-use super::{Heard, Ladders, Names, Read, check_id, check_known, check_ladder, check_text, check_words};
+use super::{Heard, Kind, Ladders, Names, Read, check_id, check_known, check_ladder, check_text, check_words};
 use crate::config::decode::Document;
 use crate::config::files::{PeriodEntry, PeriodsFile};
 use crate::domain::ids::{LadderId, OfficeId, PeriodId};
 use crate::domain::ladder::ItemKind;
 use crate::domain::period::{Mode, Period, PeriodRule, PeriodUnit};
 use crate::domain::rulebook::{Loss, PeriodKind};
+use crate::domain::text::said;
 
 pub(in crate::config) fn periods(
     read: &Read<PeriodsFile>,
@@ -65,7 +66,7 @@ fn check(doc: &Document, name: &str, entry: &PeriodEntry, ladders: &Ladders, off
         check_margin(doc, &at("margin"), margin.0, entry.length.0, heard);
     }
     if let Some(office) = &entry.office {
-        check_known(doc, &at("office"), "office", office, offices, heard);
+        check_known(doc, &at("office"), Kind::Office, office, offices, heard);
     }
     let (path, ladder) = (at("ladder"), entry.ladder.as_str());
     check_ladder(doc, &path, ladder, ItemKind::Deadline, ladders, heard);
@@ -75,10 +76,15 @@ fn check(doc: &Document, name: &str, entry: &PeriodEntry, ladders: &Ladders, off
         .filter(|ladder| ladder.item == ItemKind::Deadline);
     let silent = found.is_some_and(|ladder| !never_silent(ladder));
     if entry.loss == Loss::Irrecoverable && doc.is_whole(&at("loss")) && silent {
-        let what = format!("the right is lost for ever, but ladder \"{ladder}\" ends in silence");
-        let fix = "give that ladder a rung \"every … from … expired\" without \"at most\", with until = \"acknowledged\", to \
-                   supervisor, director or district";
-        heard.push(doc.at(&path, &what, fix));
+        let what = said!(
+            "权利会永远丧失,但梯级“{ladder}”到最后没有人再催",
+            "the right is lost for ever, but ladder \"{ladder}\" ends in silence"
+        );
+        let fix = said!(
+            "请给该梯级加一级 \"every … from … expired\",不写 \"at most\",并写 until = \"acknowledged\",对象为 supervisor、director 或 district",
+            "give that ladder a rung \"every … from … expired\" without \"at most\", with until = \"acknowledged\", to supervisor, director or district"
+        );
+        heard.push(doc.at(&path, what, fix));
     }
 }
 
@@ -94,18 +100,29 @@ fn check_unit(doc: &Document, path: &str, length: Period, mode: Mode, heard: Hea
     };
     if !units.contains(&length.unit) {
         let units: Vec<&str> = units.iter().map(|unit| unit.suffix()).collect();
-        let what = format!("\"{length}\" cannot be counted in mode \"{}\"", mode.name());
-        heard.push(doc.at(path, &what, &format!("allowed units: {}", units.join(", "))));
+        let what = said!(
+            "“{length}”不能按 \"{}\" 方式计算",
+            "\"{length}\" cannot be counted in mode \"{}\"",
+            mode.name()
+        );
+        heard.push(doc.at(
+            path,
+            what,
+            said!("可用的单位: {}", "allowed units: {}", units.join(", ")),
+        ));
     }
 }
 
 fn check_length(doc: &Document, path: &str, length: Period, heard: Heard<'_>) {
     if length.n <= 0 {
-        let fix = "a deadline lies after its trigger: use a number above 0";
-        heard.push(doc.at(path, &format!("\"{length}\" is no length"), fix));
+        let fix = said!(
+            "期限在起算之后: 请用大于0的数",
+            "a deadline lies after its trigger: use a number above 0"
+        );
+        heard.push(doc.at(path, said!("“{length}”不是期限长度", "\"{length}\" is no length"), fix));
     } else if days(length) > DAYS_MAX {
-        let what = format!("\"{length}\" leaves the calendar");
-        heard.push(doc.at(path, &what, "allowed: up to 100 years"));
+        let what = said!("“{length}”超出日历范围", "\"{length}\" leaves the calendar");
+        heard.push(doc.at(path, what, said!("可用: 最多100年", "allowed: up to 100 years")));
     }
 }
 
@@ -114,11 +131,25 @@ const DAYS_MAX: i64 = 36_525;
 
 fn check_margin(doc: &Document, path: &str, margin: Period, length: Period, heard: Heard<'_>) {
     if matches!(margin.unit, PeriodUnit::Hours | PeriodUnit::BusinessHours) || margin.n < 0 {
-        let what = format!("\"{margin}\" is no margin");
-        heard.push(doc.at(path, &what, "allowed: workdays or days, such as \"5wd\""));
+        let what = said!("“{margin}”不是预留时间", "\"{margin}\" is no margin");
+        heard.push(doc.at(
+            path,
+            what,
+            said!(
+                "可用: 工作日或日,如 \"5wd\"",
+                "allowed: workdays or days, such as \"5wd\""
+            ),
+        ));
     } else if days(margin) >= days(length) {
-        let what = format!("a margin of {margin} leaves nothing of {length}");
-        heard.push(doc.at(path, &what, "use a margin shorter than the period"));
+        let what = said!(
+            "预留 {margin} 之后 {length} 就没有剩余",
+            "a margin of {margin} leaves nothing of {length}"
+        );
+        heard.push(doc.at(
+            path,
+            what,
+            said!("预留时间请短于期限", "use a margin shorter than the period"),
+        ));
     }
 }
 

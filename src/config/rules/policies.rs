@@ -8,6 +8,7 @@ use crate::config::files::{PoliciesFile, PolicyEntry};
 use crate::domain::ids::PolicyId;
 use crate::domain::period::{Mode, PeriodRule, PeriodUnit};
 use crate::domain::policy::Policy;
+use crate::domain::text::said;
 
 /// Within half a year of workdays somebody has told everybody.
 const TELL_WITHIN_MAX: i64 = 120;
@@ -54,8 +55,11 @@ fn check(doc: &Document, name: &str, entry: &PolicyEntry, heard: Heard<'_>) {
     check_words(doc, &at("what"), &entry.what, heard);
     check_text(doc, &at("source"), &entry.source, heard);
     if entry.tags.is_empty() && doc.is_whole(&at("tags")) {
-        let fix = "name at least one tag of households, such as \"重残\"";
-        heard.push(doc.at(&at("tags"), "it is meant for nobody", fix));
+        let fix = said!(
+            "请至少写一个家庭标签,如“重残”",
+            "name at least one tag of households, such as \"重残\""
+        );
+        heard.push(doc.at(&at("tags"), said!("它不针对任何人", "it is meant for nobody"), fix));
     }
     for (index, tag) in entry.tags.iter().enumerate() {
         check_text(doc, &format!("{}[{index}]", at("tags")), tag, heard);
@@ -63,14 +67,29 @@ fn check(doc: &Document, name: &str, entry: &PolicyEntry, heard: Heard<'_>) {
     check_once(doc, &at("tags"), &entry.tags, heard);
     let within = entry.tell_within.0;
     if within.unit != PeriodUnit::Workdays || !(1..=TELL_WITHIN_MAX).contains(&within.n) {
-        let fix = format!("allowed: 1wd to {TELL_WITHIN_MAX}wd (workdays), such as \"3wd\"");
-        heard.push(doc.at(&at("tell_within"), &format!("\"{within}\" does not fit here"), &fix));
+        let fix = said!(
+            "可用: 1wd 到 {TELL_WITHIN_MAX}wd(工作日),如 \"3wd\"",
+            "allowed: 1wd to {TELL_WITHIN_MAX}wd (workdays), such as \"3wd\""
+        );
+        heard.push(doc.at(
+            &at("tell_within"),
+            said!("此处不能用“{within}”", "\"{within}\" does not fit here"),
+            fix,
+        ));
     }
     if let Some(until) = entry
         .until
         .filter(|until| *until < entry.added && doc.is_whole(&at("added")))
     {
-        let what = format!("it ends on {}, before it was added", until.0);
-        heard.push(doc.at(&at("until"), &what, "use a day on or after added"));
+        let what = said!(
+            "它在 {} 结束,早于加入的日期",
+            "it ends on {}, before it was added",
+            until.0
+        );
+        heard.push(doc.at(
+            &at("until"),
+            what,
+            said!("请用 added 当天或之后的日期", "use a day on or after added"),
+        ));
     }
 }

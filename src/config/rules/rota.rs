@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::{Heard, Names, Read, check_id, check_known};
+use super::{Heard, Kind, Names, Read, check_id, check_known};
 use crate::config::decode::Document;
 use crate::config::files::{DutyWeek, RotaEntry, RotaFile};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::{StaffId, UnitId};
 use crate::domain::org::Org;
 use crate::domain::rota::{Plan, Rota, Stretch};
-use crate::domain::text::weekday_words;
+use crate::domain::text::{Said, dated, said};
 
 /// A longer stretch is a typing mistake in a year.
 const STRETCH_MAX_DAYS: i32 = 3 * 366;
@@ -62,11 +62,10 @@ fn check_names(
     heard: Heard<'_>,
 ) {
     match &entry.unit {
-        Some(unit) => check_known(doc, &format!("{path}.unit"), "unit", unit, units, heard),
-        None => check_known(doc, path, "unit", name, units, heard),
+        Some(unit) => check_known(doc, &format!("{path}.unit"), Kind::Unit, unit, units, heard),
+        None => check_known(doc, path, Kind::Unit, name, units, heard),
     }
-    let mut member =
-        |key: &str, id: &str| check_known(doc, &format!("{path}.{key}"), "member of staff", id, staff, heard);
+    let mut member = |key: &str, id: &str| check_known(doc, &format!("{path}.{key}"), Kind::Staff, id, staff, heard);
     for (index, id) in entry.turns.iter().flatten().enumerate() {
         member(&format!("turns[{index}]"), id);
     }
@@ -105,7 +104,7 @@ fn weekdays(week: &DutyWeek) -> [(&'static str, Option<&String>); 7] {
 }
 
 fn plan(doc: &Document, path: &str, entry: &RotaEntry, heard: Heard<'_>) -> Plan {
-    let mut say = |key: &str, what: &str, fix: &str| {
+    let mut say = |key: &str, what: Said, fix: Said| {
         if doc.is_whole(path) {
             heard.push(doc.at(&format!("{path}{key}"), what, fix));
         }
@@ -116,8 +115,8 @@ fn plan(doc: &Document, path: &str, entry: &RotaEntry, heard: Heard<'_>) -> Plan
             if days.iter().all(Option::is_none) {
                 say(
                     ".week",
-                    "it names nobody",
-                    "give at least one weekday its member of staff",
+                    said!("没有写任何人", "it names nobody"),
+                    said!("请至少给一天写上人员", "give at least one weekday its member of staff"),
                 );
             }
             let makeup = entry.makeup.as_deref().map(StaffId::from);
@@ -127,31 +126,54 @@ fn plan(doc: &Document, path: &str, entry: &RotaEntry, heard: Heard<'_>) -> Plan
             if turns.is_empty() {
                 say(
                     ".turns",
-                    "it names nobody",
-                    "name who takes turns, such as [\"lin\", \"zhou\"]",
+                    said!("没有写任何人", "it names nobody"),
+                    said!(
+                        "请写轮班的人,如 [\"lin\", \"zhou\"]",
+                        "name who takes turns, such as [\"lin\", \"zhou\"]"
+                    ),
                 );
             }
             if entry.makeup.is_some() {
-                let fix = "leave it out; [[….day]] names somebody for a single day";
-                say(".makeup", "turns go on over make-up workdays by themselves", fix);
+                let fix = said!(
+                    "请删去;[[….day]] 可为某一天指定人员",
+                    "leave it out; [[….day]] names somebody for a single day"
+                );
+                say(
+                    ".makeup",
+                    said!(
+                        "轮班在调休上班日自动接着轮",
+                        "turns go on over make-up workdays by themselves"
+                    ),
+                    fix,
+                );
             }
             let staff = turns.iter().map(|id| StaffId::from(id.as_str())).collect();
             return Plan::Turns { staff, each };
         }
         (None, Some(_), None) => say(
             "",
-            "it is not clear how long a turn lasts",
-            "add each = \"workday\" or \"week\"",
+            said!("没有写明一轮多长", "it is not clear how long a turn lasts"),
+            said!(
+                "请加上 each = \"workday\" 或 \"week\"",
+                "add each = \"workday\" or \"week\""
+            ),
         ),
-        (Some(_), None, Some(_)) => say(".each", "a weekly plan has no turns", "leave it out"),
+        (Some(_), None, Some(_)) => say(
+            ".each",
+            said!("按周排班没有轮次", "a weekly plan has no turns"),
+            said!("请删去", "leave it out"),
+        ),
         (Some(_), Some(_), _) => say(
             ".turns",
-            "there are a weekly plan and turns",
-            "give one of week and turns",
+            said!("既有按周排班又有轮班", "there are a weekly plan and turns"),
+            said!("week 和 turns 请只写一个", "give one of week and turns"),
         ),
         (None, None, _) => {
-            let fix = "give week = { monday = \"…\" }, or turns = [\"…\"] and each";
-            say("", "it does not say who is on duty", fix);
+            let fix = said!(
+                "请写 week = {{ monday = \"…\" }},或 turns = [\"…\"] 加 each",
+                "give week = {{ monday = \"…\" }}, or turns = [\"…\"] and each"
+            );
+            say("", said!("没有写谁值班", "it does not say who is on duty"), fix);
         }
     }
     Plan::Week {
@@ -166,28 +188,41 @@ fn check_span(doc: &Document, path: &str, stretch: &Stretch, before: &Rota, hear
         return;
     }
     if from > to {
-        let fix = "a rota ends on or after its first day";
-        heard.push(doc.at(&format!("{path}.to"), &format!("{to} is before {from}"), fix));
+        let fix = said!("值班表的最后一天不早于第一天", "a rota ends on or after its first day");
+        heard.push(doc.at(
+            &format!("{path}.to"),
+            said!("{to} 早于 {from}", "{to} is before {from}"),
+            fix,
+        ));
         return;
     }
     if from.until(*to).map_or(i32::MAX, |span| span.get_days()) >= STRETCH_MAX_DAYS {
-        let what = format!("{from}..{to} is longer than three years");
+        let what = said!("{from}..{to} 超过三年", "{from}..{to} is longer than three years");
         heard.push(doc.at(
             &format!("{path}.to"),
-            &what,
-            "is the year right? write a new rota for later years",
+            what,
+            said!(
+                "年份对吗? 以后的年份请另写一张值班表",
+                "is the year right? write a new rota for later years"
+            ),
         ));
     }
     let overlaps = |other: &&Stretch| other.unit == *unit && other.from <= *to && *from <= other.to;
     if let Some(other) = before.stretches.iter().find(overlaps) {
-        let what = format!(
+        let what = said!(
+            "与同一单位的值班表“{}”({}..{})重叠",
             "it overlaps the rota \"{}\" ({}..{}) of the same unit",
-            other.name, other.from, other.to
+            other.name,
+            other.from,
+            other.to
         );
         heard.push(doc.at(
             &format!("{path}.from"),
-            &what,
-            "write days apart, so that it is clear who is on duty",
+            what,
+            said!(
+                "日期请不要重叠,以便明确由谁值班",
+                "write days apart, so that it is clear who is on duty"
+            ),
         ));
     }
 }
@@ -198,10 +233,11 @@ fn named(doc: &Document, path: &str, entry: &RotaEntry, heard: Heard<'_>) -> BTr
         let at = format!("{path}.day[{index}].day");
         check_inside(doc, &at, path, entry, day.day.0, heard);
         if named.insert(day.day.0, StaffId::from(day.staff.as_str())).is_some() && doc.is_whole(path) {
+            let Said { zh, en } = dated(day.day.0);
             heard.push(doc.at(
                 &at,
-                &format!("{} is named twice", said(day.day.0)),
-                "name each day once",
+                said!("{zh}写了两次", "{en} is named twice"),
+                said!("每天只写一次", "name each day once"),
             ));
         }
     }
@@ -216,7 +252,11 @@ fn named(doc: &Document, path: &str, entry: &RotaEntry, heard: Heard<'_>) -> BTr
         );
         if swap.from == swap.to && doc.is_whole(path) {
             let at = format!("{path}.swap[{index}].to");
-            heard.push(doc.at(&at, "somebody swaps with themself", "name who comes instead"));
+            heard.push(doc.at(
+                &at,
+                said!("自己与自己换班", "somebody swaps with themself"),
+                said!("请写由谁来替", "name who comes instead"),
+            ));
         }
     }
     named
@@ -227,8 +267,8 @@ fn check_inside(doc: &Document, at: &str, path: &str, entry: &RotaEntry, day: Da
     if !(from..=to).contains(&day) && doc.is_whole(path) {
         heard.push(doc.at(
             at,
-            &format!("{day} lies outside {from}..{to}"),
-            "correct the date, or from and to",
+            said!("{day} 不在 {from}..{to} 之内", "{day} lies outside {from}..{to}"),
+            said!("请改正日期,或 from 和 to", "correct the date, or from and to"),
         ));
     }
 }
@@ -243,35 +283,52 @@ fn swap(doc: &Document, path: &str, entry: &RotaEntry, stretch: &mut Stretch, ca
             continue;
         }
         let at = format!("{path}.swap[{index}].from");
+        let (from, Said { zh, en }) = (&swap.from, dated(day));
         let (what, fix) = match on_duty {
             Some(id) => (
-                format!("\"{}\" is not on duty on {}; \"{id}\" is", swap.from, said(day)),
-                format!("write from = \"{id}\", or another day"),
+                said!(
+                    "{zh}不是“{from}”值班,是“{id}”",
+                    "\"{from}\" is not on duty on {en}; \"{id}\" is"
+                ),
+                said!("请写 from = \"{id}\",或改日期", "write from = \"{id}\", or another day"),
             ),
             None => (
-                format!("\"{}\" is not on duty on {}; nobody is", swap.from, said(day)),
-                "correct the day; [[….day]] names somebody for a rest day".to_owned(),
+                said!(
+                    "{zh}不是“{from}”值班,那天无人值班",
+                    "\"{from}\" is not on duty on {en}; nobody is"
+                ),
+                said!(
+                    "请改正日期;休息日可用 [[….day]] 指定人员",
+                    "correct the day; [[….day]] names somebody for a rest day"
+                ),
             ),
         };
-        heard.push(doc.at(&at, &what, &fix));
+        heard.push(doc.at(&at, what, fix));
     }
 }
 
 fn check_gaps(doc: &Document, path: &str, stretch: &Stretch, calendar: &Calendar, heard: Heard<'_>) {
     let gaps: Vec<Date> = stretch.gaps(calendar).collect();
     for day in gaps.iter().take(GAPS_MAX) {
-        let kind = if calendar.is_makeup_workday(*day) {
-            "a make-up workday (调休上班)"
+        let Said { zh, en } = dated(*day);
+        let what = if calendar.is_makeup_workday(*day) {
+            said!("{zh}调休上班,无人值班", "nobody is on duty on {en}, a make-up workday")
         } else {
-            "a workday"
+            said!("{zh}是工作日,无人值班", "nobody is on duty on {en}, a workday")
         };
-        let what = format!("nobody is on duty on {}, {kind}", said(*day));
-        let fix = format!("add [[{path}.day]] day = {day} staff = \"…\", or complete the plan");
-        heard.push(doc.at(path, &what, &fix));
+        let fix = said!(
+            "请加上 [[{path}.day]] day = {day} staff = \"…\",或补全排班",
+            "add [[{path}.day]] day = {day} staff = \"…\", or complete the plan"
+        );
+        heard.push(doc.at(path, what, fix));
     }
     if gaps.len() > GAPS_MAX {
-        let what = format!("on further workdays nobody is on duty: {} in all", gaps.len());
-        heard.push(doc.at(path, &what, "complete the plan"));
+        let what = said!(
+            "还有工作日无人值班: 共{}天",
+            "on further workdays nobody is on duty: {} in all",
+            gaps.len()
+        );
+        heard.push(doc.at(path, what, said!("请补全排班", "complete the plan")));
     }
 }
 
@@ -303,28 +360,41 @@ fn check_there(
         missing.entry((at, id, has_left)).or_default().push(day);
     }
     for ((at, id, has_left), days) in missing {
-        let on = match days.as_slice() {
-            [day] => format!("on {}", said(*day)),
-            [first, .., last] => format!("on {} days from {} through {}", days.len(), said(*first), said(*last)),
+        let Said { zh, en } = match days.as_slice() {
+            [day] => {
+                let Said { zh, en } = dated(*day);
+                said!("{zh}", "on {en}")
+            }
+            [first, .., last] => {
+                let (count, first, last) = (days.len(), dated(*first), dated(*last));
+                Said::new(
+                    format!("{}至{}共{count}天", first.zh, last.zh),
+                    format!("on {count} days from {} through {}", first.en, last.en),
+                )
+            }
             [] => continue,
         };
+
         let (what, fix) = if has_left {
             (
-                format!("\"{id}\" is on duty {on}, but has left by then"),
-                "end the rota before, or name somebody else",
+                said!(
+                    "{zh}由“{id}”值班,但那时已离岗",
+                    "\"{id}\" is on duty {en}, but has left by then"
+                ),
+                said!("请提前结束值班表,或换人", "end the rota before, or name somebody else"),
             )
         } else {
             (
-                format!("\"{id}\" is on duty {on}, but away, and nobody stands in"),
-                "add substitute to the absence in people.toml, a [[….swap]], or a [[….day]]",
+                said!(
+                    "{zh}由“{id}”值班,但人不在,也无人代班",
+                    "\"{id}\" is on duty {en}, but away, and nobody stands in"
+                ),
+                said!(
+                    "请在 people.toml 的不在时间里写 substitute,或加 [[….swap]] 或 [[….day]]",
+                    "add substitute to the absence in people.toml, a [[….swap]], or a [[….day]]"
+                ),
             )
         };
-        heard.push(doc.at(&at, &what, fix));
+        heard.push(doc.at(&at, what, fix));
     }
-}
-
-/// 2026-02-14 (周六 / Saturday)
-fn said(day: Date) -> String {
-    let (zh, en) = weekday_words(day.weekday());
-    format!("{day} ({zh} / {en})")
 }

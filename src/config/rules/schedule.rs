@@ -12,6 +12,7 @@ use crate::domain::ladder::ItemKind;
 use crate::domain::period::{Mode, PeriodRule, PeriodUnit};
 use crate::domain::quiet::SendingHours;
 use crate::domain::rulebook::{CareRule, ChaseRule, EscortRule, ReplyRule, Schedule, StepRule, TodoRule};
+use crate::domain::text::said;
 
 /// Residents can be written to for at least so long a day, else messages pile up from day to day.
 const SENDING_MIN: SignedDuration = SignedDuration::from_hours(1);
@@ -26,8 +27,11 @@ pub(in crate::config) fn schedule(read: &Read<ScheduleFile>, ladders: &Ladders, 
     if sending.from.duration_until(sending.to) < SENDING_MIN {
         heard.push(read.document.at(
             "hours.sending",
-            "it is too short for messages to leave",
-            "allowed: at least one hour, such as \"08:00-21:00\"",
+            said!("太短,信息发不出去", "it is too short for messages to leave"),
+            said!(
+                "可用: 至少一小时,如 \"08:00-21:00\"",
+                "allowed: at least one hour, such as \"08:00-21:00\""
+            ),
         ));
     }
     Schedule {
@@ -161,11 +165,17 @@ fn check_ladders(read: &Read<ScheduleFile>, ladders: &Ladders, heard: Heard<'_>)
 
 fn missing(doc: &Document, path: &str, heard: Heard<'_>) {
     if doc.is_whole("") {
-        let what = "this section is missing: nobody would be reminded of it";
+        let what = said!(
+            "缺少这一节: 没有人会得到提醒",
+            "this section is missing: nobody would be reminded of it"
+        );
         heard.push(doc.at(
             path,
             what,
-            &format!("add [{path}] with period and ladder, as in the shipped schedule.toml"),
+            said!(
+                "请加上 [{path}],写明 period 和 ladder,参照随附的 schedule.toml",
+                "add [{path}] with period and ladder, as in the shipped schedule.toml"
+            ),
         ));
     }
 }
@@ -174,15 +184,25 @@ fn missing(doc: &Document, path: &str, heard: Heard<'_>) {
 fn check_windows(read: &Read<ScheduleFile>, heard: Heard<'_>) {
     let (doc, windows) = (&read.document, &read.value.callback.windows);
     if windows.is_empty() && doc.is_whole("callback.windows") {
-        let fix = "give at least one window, such as [\"09:00-11:30\", \"14:00-17:00\"]";
-        heard.push(doc.at("callback.windows", "there would never be another try", fix));
+        let fix = said!(
+            "请至少写一个时段,如 [\"09:00-11:30\", \"14:00-17:00\"]",
+            "give at least one window, such as [\"09:00-11:30\", \"14:00-17:00\"]"
+        );
+        heard.push(doc.at(
+            "callback.windows",
+            said!("永远不会再试", "there would never be another try"),
+            fix,
+        ));
     }
     for (index, pair) in windows.windows(2).enumerate() {
         if pair[1].0.from < pair[0].0.to && doc.is_whole("callback.windows") {
-            let fix = "write windows in order and apart, such as [\"09:00-11:30\", \"14:00-17:00\"]";
+            let fix = said!(
+                "时段请按先后写且不重叠,如 [\"09:00-11:30\", \"14:00-17:00\"]",
+                "write windows in order and apart, such as [\"09:00-11:30\", \"14:00-17:00\"]"
+            );
             heard.push(doc.at(
                 &format!("callback.windows[{}]", index + 1),
-                "it overlaps the window before",
+                said!("与前一个时段重叠", "it overlaps the window before"),
                 fix,
             ));
         }
@@ -270,11 +290,15 @@ fn check_workdays(read: &Read<ScheduleFile>, heard: Heard<'_>) {
     ];
     for (path, period, most) in single.into_iter().chain(replies).chain(todos) {
         if period.unit != PeriodUnit::Workdays || !(1..=most).contains(&period.n) {
-            let fix = format!("allowed: 1wd to {most}wd (workdays), such as \"3wd\"");
-            heard.push(
-                read.document
-                    .at(&path, &format!("\"{period}\" does not fit here"), &fix),
+            let fix = said!(
+                "可用: 1wd 到 {most}wd(工作日),如 \"3wd\"",
+                "allowed: 1wd to {most}wd (workdays), such as \"3wd\""
             );
+            heard.push(read.document.at(
+                &path,
+                said!("此处不能用“{period}”", "\"{period}\" does not fit here"),
+                fix,
+            ));
         }
     }
 }

@@ -15,7 +15,22 @@ pub(crate) mod story;
 pub(crate) mod timeline;
 pub(crate) mod worlds;
 
+use xixin::config::problem::Problem;
 use xixin::vault::{Cipher, Key, Masters};
+
+/// A problem of a configuration as one line, its English alone: the Chinese is reviewed in tests/bad-config.
+pub(crate) fn in_english(problem: &Problem) -> String {
+    let Problem {
+        line,
+        col,
+        what,
+        allowed,
+        ..
+    } = problem;
+    let key = if problem.key.is_empty() { "" } else { ": " };
+    let said = what.and(allowed).en;
+    format!("{}:{line}:{col}{key}{}: {said}", problem.file, problem.key)
+}
 
 /// The master key of a database that a test makes without an installation.
 pub(crate) fn masters() -> Masters {
