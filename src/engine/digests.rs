@@ -14,6 +14,7 @@ use crate::domain::digest::Digest;
 use crate::domain::ladder::{Priority, Way};
 use crate::domain::milestone::instant;
 use crate::domain::org::Staff;
+use crate::domain::plan::duration_words;
 use crate::domain::reminder::{Recipient, State};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
@@ -225,10 +226,9 @@ pub(crate) async fn prepare(
 /// A digest that comes late or after missed ones says so.
 async fn own_up(engine: &Engine, book: &Rulebook, digest: &mut Digest, now: Timestamp) -> Result<(), StoreError> {
     let due = instant(digest.date, book.schedule.digest_at, &book.zone);
-    let late_minutes = u32::try_from((now.as_second() - due.as_second()) / 60).unwrap_or(0);
-    if late_minutes > book.schedule.late_after_minutes {
-        digest.late_minutes = late_minutes;
-    }
+    let late_s = now.as_second() - due.as_second();
+    let is_late = late_s / 60 > i64::from(book.schedule.late_after_minutes);
+    digest.late = is_late.then(|| duration_words(late_s));
     let last = engine.store.slot_before(SCHEDULE, &digest.date.to_string()).await?;
     let down = last
         .and_then(|slot| slot.parse::<Date>().ok())

@@ -308,7 +308,7 @@ pub(super) fn digests() -> Vec<Digest> {
         unit_name: "陶然亭街道政务服务中心".to_owned(),
         unit_name_en: "Taoranting service centre".to_owned(),
         unit_phone: "010-00000000".to_owned(),
-        late_minutes: 0,
+        late: None,
         missed_days: 0,
         through: date(2026, 3, 6),
         overdue: Vec::new(),
@@ -328,7 +328,7 @@ pub(super) fn digests() -> Vec<Digest> {
         chain_head: String::new(),
     };
     let full = Digest {
-        late_minutes: 40,
+        late: Some(Said::new("40分钟", "40 min")),
         missed_days: 2,
         through: date(2026, 3, 9),
         overdue: all.clone(),

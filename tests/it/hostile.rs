@@ -342,7 +342,7 @@ fn digest(text: &str) -> Digest {
         unit_name: one(),
         unit_name_en: one(),
         unit_phone: one(),
-        late_minutes: 1,
+        late: Some(Said::new(one(), one())),
         missed_days: 1,
         through: day,
         overdue: lines(),

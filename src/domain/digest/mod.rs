@@ -21,8 +21,8 @@ pub struct Digest {
     pub unit_name: String,
     pub unit_name_en: String,
     pub unit_phone: String,
-    /// How many minutes it comes late, when the daemon was down at the configured time; 0 on time.
-    pub late_minutes: u32,
+    /// By how much it comes late, when the daemon was down at the configured time.
+    pub late: Option<Said>,
     /// Workdays whose digest was missed before this one.
     pub missed_days: u32,
     /// The last day the digest looks ahead to: tomorrow, or through the first workday after a holiday block.

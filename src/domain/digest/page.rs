@@ -61,7 +61,7 @@ impl<'a> Page<'a> {
             unit_name: unit.map(|unit| unit.name.clone()).unwrap_or_default(),
             unit_name_en: unit.map(|unit| unit.name_en.clone()).unwrap_or_default(),
             unit_phone: unit.map(|unit| unit.phone.clone()).unwrap_or_default(),
-            late_minutes: 0,
+            late: None,
             missed_days: 0,
             through: self.through,
             overdue: Vec::new(),
