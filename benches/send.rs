@@ -17,6 +17,9 @@ use xixin::clock::ManualClock;
 use xixin::domain::ladder::Way;
 use xixin::engine::planner;
 
+/// When the reminders are due.
+const DUE: &str = "2026-03-09T08:30:00+08:00";
+
 fn main() {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse().ok());
     let count = numbers.next().unwrap_or(10_000);
@@ -43,9 +46,12 @@ fn settings(port: u16) -> String {
 }
 
 async fn throughput(port: u16, count: usize, rounds: usize) {
+    let bytes = mail_bytes().await;
+    println!("send: a reminder is a mail of {bytes} bytes, and so is what smtp-source sends");
     let (mut ours, mut postfix) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        ours.push(rush(port, count, &mut postfix).await);
+        postfix.extend(smtp_source(port, count, bytes));
+        ours.push(rush(port, count).await);
     }
     let (ours, postfix) = (median(ours), median(postfix));
     println!(
@@ -54,35 +60,55 @@ async fn throughput(port: u16, count: usize, rounds: usize) {
     println!("send: ratio {:.2}", ours / postfix);
 }
 
-/// One round of both. Returns how many reminders a second left.
-async fn rush(port: u16, count: usize, postfix: &mut Vec<f64>) -> f64 {
-    let house = House::new(&settings(port));
+/// How long one of the reminders is on the wire.
+async fn mail_bytes() -> usize {
+    let house = House::new("[mail]\ntransport = \"maildir\"\n[http]\nlisten = \"127.0.0.1:0\"\n");
+    let app = promised(&house, 1).await;
+    send(&app).await;
+    let mails = std::fs::read_dir(house.dir.path().join("state/maildir/new")).expect("a mail has been sent");
+    let bytes = mails.flatten().filter_map(|mail| mail.metadata().ok());
+    usize::try_from(bytes.map(|file| file.len()).max().expect("a mail has been sent")).expect("a mail fits into memory")
+}
+
+/// A house with so many reminders whose time has come.
+async fn promised(house: &House, count: usize) -> App {
     let before: Timestamp = "2026-03-05T09:00:00+08:00".parse().expect("it is an instant");
-    let due: Timestamp = "2026-03-09T08:30:00+08:00".parse().expect("it is an instant");
+    let due: Timestamp = DUE.parse().expect("it is an instant");
     let clock = ManualClock::new(before);
     let app = house.open(Arc::new(clock.clone())).await;
     promise_calls(&app, &vec!["2026-03-09".to_owned(); count], before).await;
-    while planner::step(&app.engine, before)
-        .await
-        .expect("planning works")
-        .planned
-        > 0
-    {}
+    plan(&app, before).await;
     app.engine.store.can_write().await.expect("the database takes writes");
-
-    postfix.extend(smtp_source(port, count, 4_000));
     clock.set(due);
     let start = Instant::now();
-    while planner::step(&app.engine, due).await.expect("planning works").planned > 0 {}
+    plan(&app, due).await;
     let planned = start.elapsed().as_secs_f64();
-    let loops = Loops::start(&app);
+    println!("plan: {count} cases whose wake-up has come, read, planned, written in {planned:.2} s");
+    app
+}
+
+async fn plan(app: &App, now: Timestamp) {
+    while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
+}
+
+/// Sends all of them. Returns how many seconds that took.
+async fn send(app: &App) -> f64 {
+    let due = DUE.parse().expect("it is an instant");
+    let loops = Loops::start(app);
     let start = Instant::now();
-    while !all_sent(&app, due).await {
+    while !all_sent(app, due).await {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let elapsed = start.elapsed().as_secs_f64();
     loops.stop().await;
-    println!("plan: {count} cases whose wake-up has come, read, planned, written in {planned:.2} s");
+    elapsed
+}
+
+/// One round. Returns how many reminders a second left.
+async fn rush(port: u16, count: usize) -> f64 {
+    let house = House::new(&settings(port));
+    let app = promised(&house, count).await;
+    let elapsed = send(&app).await;
     println!("send: {count} reminders due at once, rendered, sent, recorded in {elapsed:.2} s");
     count as f64 / elapsed
 }
