@@ -35,6 +35,7 @@ use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
 use crate::store::ballast::Ballast;
+use crate::store::location::Location;
 use crate::store::sent::{Fit, SentLog};
 use crate::store::switches::CLOCK;
 use crate::store::{Store, StoreError, commit, incarnation};
@@ -42,7 +43,7 @@ use crate::template::Texts;
 
 pub use keys::{key_file, masters, masters_to_write};
 pub use opened::OpenError;
-pub use place::{Place, control_to_ask, database_path, lock_path, sent_log_path};
+pub use place::{Place, control_to_ask, database_path, location, lock_path, sent_log_path};
 
 /// Where earlier versions kept mail that came back and that nobody made sense of.
 const KEPT_BOUNCES: &str = "bounces";
@@ -157,11 +158,14 @@ async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Re
 async fn open_alone(
     place: &Place,
     settings: &Settings,
-    database: &Path,
+    location: &Location,
     now: Timestamp,
 ) -> anyhow::Result<(Store, SentLog)> {
-    let masters = masters_to_write(place, settings, database).await?;
-    let store = Store::open(database, &masters).await?;
+    let (masters, fresh) = masters_to_write(place, settings, location).await?;
+    let store = location
+        .open(&masters)
+        .await
+        .inspect_err(|error| fresh.give_up(error))?;
     person::erase::again(&store, now).await?;
     let sent = open_sent_log(&sent_log_path(settings), &store, now).await?;
     Ok((store, sent))
@@ -197,7 +201,7 @@ impl App {
     pub async fn look(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (loaded, texts) = place.load()?;
         let masters = masters(&place, &loaded.settings)?;
-        let store = Store::look(&database_path(&loaded.settings), masters.as_ref()).await?;
+        let store = location(&place, &loaded.settings)?.look(masters.as_ref()).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
         Ok(Self::new(place, clock, store, rules, Alone::none()).await)
     }
@@ -206,9 +210,10 @@ impl App {
     /// sends nothing and notes no new rules. Nothing is brought up to date under a daemon that runs.
     pub async fn open(place: Place, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (loaded, texts) = place.load()?;
-        let database = database_path(&loaded.settings);
-        let masters = masters_to_write(&place, &loaded.settings, &database).await?;
-        let store = opened::open_beside(&database, &lock_path(&loaded.settings), &masters).await?;
+        let location = location(&place, &loaded.settings)?;
+        let (masters, fresh) = masters_to_write(&place, &loaded.settings, &location).await?;
+        let opened = opened::open_beside(&location, &lock_path(&loaded.settings), &masters).await;
+        let store = opened.inspect_err(|error| fresh.give_up_on(error))?;
         person::erase::again(&store, clock.now()).await?;
         let rules = rules(loaded, texts, Channels::none(), 0);
         Ok(Self::new(place, clock, store, rules, Alone::none()).await)
@@ -228,9 +233,9 @@ impl App {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let lock = DaemonLock::acquire(&lock_path(&loaded.settings))?;
-        let database = database_path(&loaded.settings);
-        refuse_second_name(&database)?;
-        let opened = open_alone(&place, &loaded.settings, &database, clock.now()).await;
+        let location = location(&place, &loaded.settings)?;
+        location.file().map_or(Ok(()), refuse_second_name)?;
+        let opened = open_alone(&place, &loaded.settings, &location, clock.now()).await;
         let (store, sent) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -238,30 +243,19 @@ impl App {
                 // Mail that cannot be set up keeps the other ways from nothing.
                 let channels = place.channels(&loaded.settings).ok();
                 let mail = channels.as_ref().and_then(|channels| channels.mail.as_ref());
-                trouble::cannot_start((&loaded.settings, mail), &database, is_damaged, clock.now()).await;
+                trouble::cannot_start((&loaded.settings, mail), &location, is_damaged, clock.now()).await;
                 return Err(error);
             }
         };
         let rules = rules_for_service(&place, loaded, texts, &store).await?;
-        let (ballast, bell) = (Ballast::beside(store.path()), Bell::beside(store.path()));
+        let ballast = location.file().map_or_else(Ballast::of_none, Ballast::beside);
+        let bell = Bell::beside(store.path());
         let alone = Alone {
             lock: Some(lock),
             sent,
             ballast,
             bell,
         };
-        Ok(Self::new(place, clock, store, rules, alone).await)
-    }
-
-    /// The service over a database that is open already, for a store on PostgreSQL as the tests have it. No lock keeps others away;
-    /// only who `sends` notes what leaves.
-    pub async fn over(place: Place, store: Store, clock: Arc<dyn Clock>, sends: bool) -> anyhow::Result<Self> {
-        let (loaded, texts) = place.load()?;
-        let mut alone = Alone::none();
-        if sends {
-            alone.sent = open_sent_log(&sent_log_path(&loaded.settings), &store, clock.now()).await?;
-        }
-        let rules = rules_for_service(&place, loaded, texts, &store).await?;
         Ok(Self::new(place, clock, store, rules, alone).await)
     }
 
@@ -311,7 +305,7 @@ impl App {
         }
         lifecycle.start_watchdog();
         notify::ready(&app.status_line());
-        info!(%address, database = %engine.store.path().display(), "ready: health and metrics on http://{address}");
+        info!(%address, database = %engine.store.location(), "ready: health and metrics on http://{address}");
 
         app.until_stopped(&mut lifecycle, enough).await;
         notify::stopping();
@@ -428,10 +422,7 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
         Ok(())
     });
     let looking = lookout::run(engine.clone(), lifecycle.beat("lookout"), lifecycle.soft());
-    lifecycle.spawn("lookout", async move {
-        looking.await;
-        Ok(())
-    });
+    lifecycle.spawn("lookout", async move { Ok(looking.await?) });
     let asking = asker::run(engine.clone(), lifecycle.beat("asker"), lifecycle.soft());
     lifecycle.spawn("asker", async move {
         asking.await;

@@ -1,14 +1,15 @@
 //! The master key: where the settings say, else a file in the data directory that the first start makes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
-use crate::app::{Place, database_path};
+use crate::app::{OpenError, Place, database_path};
 use crate::config::secret::SecretSource;
 use crate::config::settings::Settings;
-use crate::store::{Store, StoreError, make_directory};
+use crate::store::location::Location;
+use crate::store::{StoreError, make_directory};
 use crate::vault::{Key, Masters, make};
 
 /// The name of the key file in the data directory.
@@ -24,14 +25,17 @@ pub fn key_file(settings: &Settings) -> Option<PathBuf> {
 }
 
 /// The master keys for whoever writes. A database in which nothing was ever sealed gets a key file when it has none; in the place of
-/// one that is missing, no other is ever made. `database` is the file that is going to be opened.
-pub async fn masters_to_write(place: &Place, settings: &Settings, database: &Path) -> anyhow::Result<Masters> {
+/// one that is missing, no other is ever made. `location` is the database that is going to be opened.
+pub async fn masters_to_write(
+    place: &Place,
+    settings: &Settings,
+    location: &Location,
+) -> anyhow::Result<(Masters, FreshKey)> {
     if let Some(masters) = masters(place, settings)? {
-        return Ok(masters);
+        return Ok((masters, FreshKey(None)));
     }
-    if Store::is_sealed(database).await? {
-        let path = database.to_owned();
-        return Err(StoreError::NoKey { path }.into());
+    if location.is_sealed().await? {
+        return Err(location.without_key().into());
     }
     make_directory(&database_path(settings))?;
     let file = settings.state_dir.join(FILE);
@@ -40,7 +44,29 @@ pub async fn masters_to_write(place: &Place, settings: &Settings, database: &Pat
         "made the key file {}: keep a copy of it apart from the backups; without it the personal data cannot be recovered",
         file.display()
     );
-    masters(place, settings)?.with_context(|| format!("{} was taken away at this very moment", file.display()))
+    let made = masters(place, settings)?;
+    let made = made.with_context(|| format!("{} was taken away at this very moment", file.display()))?;
+    Ok((made, FreshKey(Some(file))))
+}
+
+/// The key file that was made a moment ago, if one was.
+pub struct FreshKey(Option<PathBuf>);
+
+impl FreshKey {
+    /// Another node has made the first key at the same moment: this one has sealed nothing, and would only stand where that one belongs.
+    pub(super) fn give_up(&self, error: &StoreError) {
+        if let (StoreError::KeyOfNodes { key, .. }, Some(file)) = (error, &self.0)
+            && key == file
+        {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
+    pub(super) fn give_up_on(&self, error: &OpenError) {
+        if let OpenError::Store(error) = error {
+            self.give_up(error);
+        }
+    }
 }
 
 /// The master keys; `None` when the settings name none and the data directory has no key file yet.

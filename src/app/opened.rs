@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::lock::{DaemonLock, LockError};
+use crate::store::location::Location;
 use crate::store::{Store, StoreError};
 use crate::vault::Masters;
 
@@ -26,12 +27,12 @@ pub enum OpenError {
 }
 
 /// Opens the database beside a daemon; without one, and made and brought up to date, when there is work of that kind to do.
-pub(super) async fn open_beside(database: &Path, lock: &Path, masters: &Masters) -> Result<Store, OpenError> {
+pub(super) async fn open_beside(location: &Location, lock: &Path, masters: &Masters) -> Result<Store, OpenError> {
     let mut tries = 0;
-    while Store::needs_the_daemon(database, masters).await? {
+    while location.needs_the_daemon(masters).await? {
         tries += 1;
         match DaemonLock::acquire(lock) {
-            Ok(_alone) => return Ok(Store::open(database, masters).await?),
+            Ok(_alone) => return Ok(location.open(masters).await?),
             Err(LockError::Held { pid, .. }) => {
                 let answers = DaemonLock::last(lock).is_some_and(|holder| holder.control.is_some());
                 if answers || tries == TRIES {
@@ -42,5 +43,5 @@ pub(super) async fn open_beside(database: &Path, lock: &Path, masters: &Masters)
         }
         tokio::time::sleep(BETWEEN).await;
     }
-    Ok(Store::open(database, masters).await?)
+    Ok(location.open(masters).await?)
 }

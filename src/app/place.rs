@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 
 use crate::channel::sms::{GatewayError, WebGateway};
 use crate::channel::verp::ReturnPath;
@@ -14,10 +15,15 @@ use crate::config::{self, HasText, Loaded};
 use crate::domain::ids::TextId;
 use crate::domain::text::{Said, said};
 use crate::lock::DaemonLock;
+use crate::store::location::Location;
+use crate::store::postgres;
 use crate::template::Texts;
 
 /// The name of the control socket in its directory.
 const CONTROL: &str = "control.sock";
+
+/// The name after which a node names what it keeps beside a database on a server.
+const BESIDE_SERVER: &str = "xixin.db";
 
 /// Symbolic links that are followed; more lead round in a circle.
 const LINKS_MAX: usize = 40;
@@ -135,8 +141,33 @@ impl Place {
     }
 }
 
+/// Where the database is, with what it takes to reach it.
+pub fn location(place: &Place, settings: &Settings) -> anyhow::Result<Location> {
+    let path = database_path(settings);
+    let Some(server) = settings.server() else {
+        return Ok(Location::File(path));
+    };
+    let password = settings.postgres.password.as_ref();
+    let password = password.map(|source| source.read(place.credentials().as_deref()));
+    let password = password
+        .transpose()
+        .context("postgres.password: 口令无法读取 / the password cannot be read")?;
+    let password = password.as_ref().map(|password| password.expose_secret());
+    let server = postgres::Server::new((&server, &settings.postgres), password, &path, node_name(settings));
+    Ok(Location::Server(Box::new(server)))
+}
+
+/// What this node is called among those of one database.
+fn node_name(settings: &Settings) -> String {
+    match settings.node.as_str() {
+        "" => hostname::get().unwrap_or_default().to_string_lossy().into_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// The file of the database; where that is on a server, the file that it would be: what is beside it belongs to this node.
 pub fn database_path(settings: &Settings) -> PathBuf {
-    let file = settings.database.strip_prefix("sqlite:").unwrap_or(&settings.database);
+    let file = settings.database.strip_prefix("sqlite:").unwrap_or(BESIDE_SERVER);
     settings.state_dir.join(file)
 }
 

@@ -7,11 +7,13 @@ use serde_json::json;
 use crate::app::{Place, database_path, forgotten, lock_path, masters_to_write, sent_log_path};
 use crate::cli::{EXIT_FAILED, SaidArgs, complain, say};
 use crate::clock::{Clock as _, SystemClock};
+use crate::config::settings::Settings;
 use crate::domain::ids::StaffId;
 use crate::engine::audit;
 use crate::engine::person::erase;
 use crate::lock::DaemonLock;
 use crate::store::backup::{BackupError, Counts, backup, chain_of, life_of, restore, restore_despite};
+use crate::store::location::Location;
 use crate::store::{Store, StoreError, sent};
 
 #[derive(Debug, clap::Args)]
@@ -36,9 +38,22 @@ pub(super) struct RestoreArgs {
     said: SaidArgs,
 }
 
+/// What PostgreSQL keeps is copied by its own tools.
+fn refuse_server(settings: &Settings) -> anyhow::Result<()> {
+    let Some(server) = settings.server() else {
+        return Ok(());
+    };
+    anyhow::bail!(
+        "数据库在 {server};备份请用 PostgreSQL 自己的工具: pg_basebackup 加 WAL 归档(可恢复到任一时刻),或 pg_dump;另存各节点的 xixin.key 与 chain.key。恢复用 pg_restore,或恢复基础备份,期间停止所有节点 / \
+         the database is {server}: back it up by PostgreSQL's own tools, pg_basebackup with an archive of its WAL (any instant can be brought back) or pg_dump, and keep xixin.key and chain.key apart from that. What was backed up is brought back by them, too (pg_restore), while every node is down"
+    )
+}
+
 /// A whole copy while the daemon works, looked at before it is called one.
 pub(super) async fn make(args: BackupArgs, place: Place) -> anyhow::Result<u8> {
-    let path = database_path(&place.settings()?);
+    let settings = place.settings()?;
+    refuse_server(&settings)?;
+    let path = database_path(&settings);
     if !path.exists() {
         return Err(StoreError::Missing { path }.into());
     }
@@ -66,6 +81,7 @@ pub(super) async fn make(args: BackupArgs, place: Place) -> anyhow::Result<u8> {
 /// The daemon must be down: what it has in memory would be of another database.
 pub(super) async fn put_back(args: RestoreArgs, place: Place) -> anyhow::Result<u8> {
     let settings = place.settings()?;
+    refuse_server(&settings)?;
     if !args.file.is_file() {
         let source = std::io::ErrorKind::NotFound.into();
         return Err(BackupError::File {
@@ -77,7 +93,7 @@ pub(super) async fn put_back(args: RestoreArgs, place: Place) -> anyhow::Result<
     let _lock = DaemonLock::acquire(&lock_path(&settings))?;
     let who = super::ctl::name(args.who, &place);
     let path = database_path(&settings);
-    let masters = masters_to_write(&place, &settings, &args.file).await?;
+    let (masters, _) = masters_to_write(&place, &settings, &Location::File(args.file.clone())).await?;
     let by = (SystemClock.now(), who.as_str());
     let (name, serial) = life_of(&args.file).await?;
     let gap = sent::gap(&sent_log_path(&settings), &name, serial)?;

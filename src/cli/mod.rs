@@ -1,6 +1,6 @@
 //! The command line: one file per verb.
 //!
-//! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 the daemon cannot be reached, 73 another daemon has the database,
+//! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 the daemon or the database server cannot be reached, 73 another daemon has the database,
 //! 75 the database is busy, 78 the configuration is wrong or the database is of another version.
 
 mod ahead;
@@ -238,7 +238,7 @@ async fn migrate(place: Place) -> anyhow::Result<u8> {
     let app = App::open(place, Arc::new(SystemClock)).await?;
     say(&format!(
         "数据库已是最新 / the database is up to date: {}",
-        app.engine.store.path().display()
+        app.engine.store.location()
     ));
     Ok(0)
 }
@@ -312,12 +312,14 @@ fn code_of(error: &anyhow::Error) -> u8 {
     match store_error(error) {
         Some(StoreError::Conflict { .. }) => EXIT_BUSY,
         Some(store) if store.is_busy() => EXIT_BUSY,
+        Some(store) if store.is_gone() => EXIT_UNAVAILABLE,
         Some(
             StoreError::Newer { .. }
             | StoreError::Older { .. }
             | StoreError::TooOld { .. }
             | StoreError::WrongKey { .. }
-            | StoreError::NoKey { .. },
+            | StoreError::NoKey { .. }
+            | StoreError::KeyOfNodes { .. },
         ) => EXIT_CONFIG,
         _ => EXIT_FAILED,
     }

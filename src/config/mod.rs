@@ -11,6 +11,7 @@ mod json_place;
 mod layers;
 pub mod notice_json;
 mod place;
+pub mod postgres;
 pub mod problem;
 mod remarks;
 mod rules;
@@ -217,6 +218,8 @@ pub fn boot_only_changes(old: &Settings, new: &Loaded) -> Vec<Problem> {
         ("zone", old.zone != settings.zone),
         ("state_dir", old.state_dir != settings.state_dir),
         ("database", old.database != settings.database),
+        ("postgres", old.postgres != settings.postgres),
+        ("node", old.node != settings.node),
         ("personal_data", old.personal_data != settings.personal_data),
         ("http.listen", old.http.listen != settings.http.listen),
         ("inbound.listen", old.inbound.listen != settings.inbound.listen),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::gateways::{self, Gateway};
 use super::inbound::Inbound;
+use super::postgres::{Postgres, Server};
 use super::secret::SecretSource;
 use crate::domain::ladder::Way;
 use crate::vault::Cipher;
@@ -20,8 +21,11 @@ pub struct Settings {
     pub zone: String,
     /// Where the database, the lock and the control socket live; empty takes `$STATE_DIRECTORY`, else `/var/lib/xixin`. Boot-only.
     pub state_dir: PathBuf,
-    /// `sqlite:FILE`, relative to `state_dir`. Boot-only.
+    /// `sqlite:FILE`, relative to `state_dir`, or `postgres://USER@HOST:PORT/NAME`. Boot-only.
     pub database: String,
+    pub postgres: Postgres,
+    /// What this node is called among those that share a PostgreSQL; empty takes the host's name. Boot-only.
+    pub node: String,
     pub personal_data: PersonalData,
     pub http: Http,
     pub inbound: Inbound,
@@ -32,6 +36,13 @@ pub struct Settings {
     pub retention: Retention,
     pub reload: Reload,
     pub log: Log,
+}
+
+impl Settings {
+    /// The server of the database; `None` where it is a file.
+    pub fn server(&self) -> Option<Server> {
+        Server::parse(&self.database)?.ok()
+    }
 }
 
 /// How what is known of people is sealed at rest. Boot-only.

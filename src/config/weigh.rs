@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::layers::Origin;
+use super::postgres::{Fault, PostgresTls, Server};
 use super::problem::Problem;
 use super::rules::{check_line, plausible_email};
 use super::secret::SecretSource;
@@ -27,22 +28,7 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
             ),
         );
     }
-    let file = settings.database.strip_prefix("sqlite:").unwrap_or_default();
-    if file.is_empty() || file.contains('?') {
-        let what = said!(
-            "“{}”不是本版本能打开的数据库",
-            "\"{}\" is no database this version can open",
-            settings.database
-        );
-        wrong(
-            "database",
-            what,
-            said!(
-                "可用: \"sqlite:文件\",相对于 state_dir",
-                "allowed: \"sqlite:FILE\", relative to state_dir"
-            ),
-        );
-    }
+    weigh_database(settings, &mut wrong);
     if !settings.http.listen.ip().is_loopback() {
         let what = said!(
             "{} 不是本机地址",
@@ -75,6 +61,70 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
     weigh_alarm(settings, &mut wrong);
     weigh_retention(&settings.retention, &mut wrong);
     weigh_inbound(settings, &mut wrong);
+}
+
+fn weigh_database(settings: &Settings, wrong: Wrong<'_>) {
+    let server = match Server::parse(&settings.database) {
+        Some(Ok(server)) => server,
+        Some(Err(Fault { what, fix })) => return wrong("database", what, fix),
+        None => return weigh_file(&settings.database, wrong),
+    };
+    let postgres = &settings.postgres;
+    check_range("postgres.connections", u64::from(postgres.connections), 1, 50, wrong);
+    check_range(
+        "postgres.statement_timeout_s",
+        postgres.statement_timeout_s,
+        1,
+        3600,
+        wrong,
+    );
+    check_range("postgres.lock_timeout_s", postgres.lock_timeout_s, 1, 600, wrong);
+    match postgres.tls {
+        Some(PostgresTls::None) if postgres.ca.is_some() => {
+            let what = said!(
+                "不加密就无从核对证书",
+                "without encryption there is nobody to vouch for"
+            );
+            let fix = said!(
+                "请去掉,或用 \"verify_full\" 或 \"verify_ca\"",
+                "leave it out, or use \"verify_full\" or \"verify_ca\""
+            );
+            wrong("postgres.ca", what, fix);
+        }
+        Some(PostgresTls::None) if postgres.password.is_some() && !server.is_here() => {
+            let what = said!(
+                "个人信息会不加密地经过网络",
+                "what is known of people would cross the network unencrypted"
+            );
+            let fix = said!(
+                "有口令时可用: \"verify_full\" 或 \"verify_ca\"",
+                "allowed with a password: \"verify_full\" or \"verify_ca\""
+            );
+            wrong("postgres.tls", what, fix);
+        }
+        _ => {}
+    }
+}
+
+fn weigh_file(database: &str, wrong: Wrong<'_>) {
+    let file = database.strip_prefix("sqlite:").unwrap_or_default();
+    if !file.is_empty() && !file.contains('?') {
+        return;
+    }
+    let what = match database.contains('@') {
+        // It may hold a password.
+        true => said!("这不是本版本能打开的数据库", "it is no database this version can open"),
+        false => said!(
+            "“{}”不是本版本能打开的数据库",
+            "\"{}\" is no database this version can open",
+            database
+        ),
+    };
+    let fix = said!(
+        "可用: \"sqlite:文件\"(相对于 state_dir),或 \"postgres://用户@主机:端口/库名\"",
+        "allowed: \"sqlite:FILE\", relative to state_dir, or \"postgres://USER@HOST:PORT/NAME\""
+    );
+    wrong("database", what, fix);
 }
 
 fn weigh_alarm(settings: &Settings, wrong: Wrong<'_>) {

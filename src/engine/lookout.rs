@@ -1,6 +1,8 @@
 //! The lookout: every few seconds it sees what people have paused, whether the database takes writes again, and which claims were
 //! never followed up. It opens and closes the gate; it plans and sends nothing.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -13,22 +15,35 @@ use crate::store::StoreError;
 use crate::store::switches::CLOCK;
 use crate::telemetry::chain;
 
-/// Looks around until told to stop.
-pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
+/// Between two looks while the database cannot be written: what is due goes on as soon as it can.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Looks around until told to stop, or until a newer program has changed the database so that this one has to end.
+pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) -> Result<(), StoreError> {
     let mut calling = JoinSet::new();
     loop {
         beat.now();
         engine.look_around().await;
+        if let Err(error @ StoreError::Newer { .. }) = engine.store.check_version().await {
+            return Err(error);
+        }
+        beat.now();
         engine.look_at_ballast().await;
         // Whoever is called may take longer than this loop may stand still. One that is still under way has marked what it tells.
         while calling.try_join_next().is_some() {}
         let calls = engine.clone();
         calling.spawn(async move { calls.look_at_alarms().await });
         engine.release_expired().await;
+        beat.now();
         engine.wake_held().await;
+        let pause = if engine.gate.storage_fault().is_some() {
+            SOON
+        } else {
+            POLL
+        };
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(POLL) => {}
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
@@ -41,7 +56,10 @@ impl Engine {
         }
         match self.store.switches().await {
             Ok(switches) => self.gate.set_switches(switches),
-            Err(error) => error!(error = %chain(&error), "cannot read what is paused"),
+            Err(error) => {
+                error!(error = %chain(&error), "cannot read what is paused");
+                self.note_store_error(&error).await;
+            }
         }
         self.probe_storage().await;
     }

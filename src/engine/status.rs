@@ -51,7 +51,7 @@ pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
     Ok(Status {
         holder: engine.holder.to_string(),
         pid: std::process::id(),
-        database: engine.store.path().display().to_string(),
+        database: engine.store.location().to_string(),
         rules: rules.fingerprint.clone(),
         generation: rules.generation,
         next_wake: engine.store.next_wake().await?.map(local),

@@ -2,7 +2,6 @@
 //! over a way that needs no database.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::config::settings::Settings;
 use crate::domain::text::Said;
 use crate::engine::Engine;
 use crate::engine::bell::Bell;
+use crate::store::location::Location;
 use crate::store::{StoreError, sent};
 
 /// Of sysexits(3), EX_IOERR: the service manager starts the daemon again, and it reads what the disk really holds.
@@ -45,6 +45,15 @@ impl Engine {
             );
         } else if error.is_damage() {
             self.hold_damaged().await;
+        } else if error.is_gone() {
+            let place = self.store.location();
+            self.alarm(
+                Alarm::Storage,
+                Said::new(
+                    format!("数据库服务器 {place} 没有应答,暂停发送,恢复后自动继续"),
+                    format!("the server of the database {place} does not answer; nothing is sent, and it goes on by itself when it answers again"),
+                ),
+            );
         } else if error.is_storage_fault() {
             self.alarm(
                 Alarm::Storage,
@@ -95,7 +104,7 @@ impl Engine {
 
     /// A damaged database sends nothing until a person has looked. The file is left as it is, for whoever repairs it.
     async fn hold_damaged(&self) {
-        let said = damaged();
+        let said = damaged(self.store.location());
         self.gate.set_damaged();
         // Where the damage leaves room for it, the hold outlives this process.
         if let Err(error) = self.store.hold(self.clock.now(), "xixin", &said.to_string()).await {
@@ -135,7 +144,7 @@ impl Engine {
     /// Tells whatever is to be told at this instant.
     pub async fn call(&self) {
         let rules = self.live.get();
-        let place = self.store.path().display().to_string();
+        let place = self.store.location().to_string();
         let (settings, mail) = (&rules.settings, rules.channels.mail.as_ref());
         self.bell.ring(settings, mail, &place, self.clock.now()).await;
     }
@@ -158,12 +167,12 @@ impl Engine {
 /// The daemon cannot start, because its database cannot be opened: there is no engine yet that could say so.
 pub(crate) async fn cannot_start(
     rules: (&Settings, Option<&MailChannel>),
-    database: &Path,
+    database: &Location,
     is_damaged: bool,
     now: Timestamp,
 ) {
     let (kind, said) = if is_damaged {
-        (Alarm::Damage, damaged())
+        (Alarm::Damage, damaged(database))
     } else {
         let said = Said::new(
             "数据库无法打开,服务没有启动,提醒不会发出;原因见日志",
@@ -171,16 +180,22 @@ pub(crate) async fn cannot_start(
         );
         (Alarm::Start, said)
     };
-    let bell = Bell::beside(database);
+    let bell = Bell::beside(database.beside());
     bell.stands(kind, said);
-    let place = database.display().to_string();
+    let place = database.to_string();
     let ringing = bell.ring(rules.0, rules.1, &place, now);
     let _ = tokio::time::timeout(LAST_WORDS, ringing).await;
 }
 
-fn damaged() -> Said {
-    Said::new(
-        "数据库损坏;文件已保留,请由备份恢复(xixin restore)",
-        "the database is damaged; the file is kept; restore a backup (xixin restore)",
-    )
+fn damaged(database: &Location) -> Said {
+    match database {
+        Location::File(_) => Said::new(
+            "数据库损坏;文件已保留,请由备份恢复(xixin restore)",
+            "the database is damaged; the file is kept; restore a backup (xixin restore)",
+        ),
+        Location::Server(_) => Said::new(
+            "数据库损坏;请停止各节点,由 PostgreSQL 的备份恢复",
+            "the database is damaged; stop every node, and restore what PostgreSQL's own tools have backed up",
+        ),
+    }
 }

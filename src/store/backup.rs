@@ -15,6 +15,7 @@ use crate::domain::text::Said;
 use crate::durable;
 use crate::store::db::Pool;
 use crate::store::keys::Ring;
+use crate::store::location::Location;
 use crate::store::verify::Fault;
 use crate::store::{BUSY_MAX, During as _, Store, StoreError, commit, events, incarnation, inspect, reading};
 use crate::vault::Masters;
@@ -174,12 +175,12 @@ pub async fn check(file: &Path) -> Result<Counts, BackupError> {
 /// What is wrong with the chain of events in a copy of the database at `path`; `None` when it holds, or when the copy is of an older
 /// version, whose events this one does not read. Such a copy is sound, and what was done to the history is no reason to have none.
 pub async fn chain_of(file: &Path, path: &Path) -> Result<Option<Said>, BackupError> {
-    let pool = reading(file, 1).await?;
+    let pool = Pool::Sqlite(reading(file, 1).await?);
     let walked = async {
         if inspect::version(&pool).await? != inspect::Version::Current {
             return Ok(None);
         }
-        let verdict = Store::over(pool.clone(), path, Ring::of_nobody())?
+        let verdict = Store::over(pool.clone(), Location::File(path.to_owned()), Ring::of_nobody())?
             .verify_copy()
             .await?;
         Ok::<_, StoreError>(verdict.faults.first().map(Fault::said))
@@ -213,7 +214,7 @@ async fn look(pool: &SqlitePool) -> Result<(Vec<String>, Counts), StoreError> {
         .await
         .during("check the database")?;
     let damage: Vec<String> = damage.into_iter().filter(|line| line != "ok").collect();
-    if let inspect::Version::Newer { found, .. } = inspect::version(pool).await? {
+    if let inspect::Version::Newer { found, .. } = inspect::version(&Pool::Sqlite(pool.clone())).await? {
         let what = format!("它由更新的 xixin 写成(迁移{found}) / a newer xixin wrote it (migration {found})");
         return Ok((vec![what], counts(pool).await?));
     }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::domain::case::{Case, Status};
 use crate::domain::ids::{CaseId, PersonId, StaffId, UnitId};
-use crate::store::db::{Connection, Pool, query, query_as, query_scalar};
+use crate::store::db::{Connection, Pool, query, query_as, query_scalar, storable};
 use crate::store::keys::{Keys, Ring, make_keys};
 use crate::store::{During, Store, StoreError, Tx, instant_of, log_unreadable, unreadable};
 use crate::vault::Place;
@@ -641,5 +641,32 @@ fn status(case: &Case) -> &'static str {
 /// A list as one bind: SQLite opens it with `json_each`, and with `jsonb_each` where it holds objects, which are then not written out and
 /// parsed again for each of their columns.
 pub(crate) fn json<T: serde::Serialize>(list: &T) -> String {
-    serde_json::to_string(list).expect("lists of plain values")
+    let text = serde_json::to_string(list).expect("lists of plain values");
+    if !text.contains(r"\u0000") {
+        return text;
+    }
+    let mut value = serde_json::from_str(&text).expect("it was written a moment ago");
+    without_nul(&mut value);
+    value.to_string()
+}
+
+/// See [`storable`](crate::store::db::storable).
+fn without_nul(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => *text = storable(std::mem::take(text)),
+        serde_json::Value::Array(list) => list.iter_mut().for_each(without_nul),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(without_nul),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_nothing_that_one_of_the_databases_cannot_store() {
+        assert_eq!(json(&["a\0b", r"a\u0000b"]), "[\"a\u{fffd}b\",\"a\\\\u0000b\"]");
+        assert_eq!(json(&[("k", Some("\0"), 1)]), "[[\"k\",\"\u{fffd}\",1]]");
+    }
 }

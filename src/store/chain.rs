@@ -215,6 +215,13 @@ impl Chain {
         self.dir.join(KEY_FILE)
     }
 
+    /// What tells this key from others and says nothing of it; `None` without a key.
+    pub(super) fn mark(&self) -> Option<String> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_ref()?.as_slice()).ok()?;
+        mac.update(b"xixin chain key\0");
+        Some(hex::encode(mac.finalize().into_bytes()))
+    }
+
     fn mac(&self, seq: i64, hash: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_ref()?.as_slice()).ok()?;
         mac.update(b"xixin head\0");

@@ -2,17 +2,24 @@
 //! SQLite or of PostgreSQL, each by its own driver of sqlx. What a row becomes derives `sqlx::FromRow`, which knows both.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use futures_util::stream::BoxStream;
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use sqlx::{Arguments as _, Database, Encode, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, Transaction, Type};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryFutureExt as _};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Arguments as _, FromRow, SqlSafeStr, SqlStr, Sqlite, Transaction};
+
+use crate::store::held::{Connections, Held, silent};
 
 /// What statements take. There is nothing else: instants and flags are numbers, days and documents are texts.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Number(Option<i64>),
     Text(Option<String>),
+    /// Lists as arrays, for what is written for PostgreSQL alone.
+    Numbers(Vec<Option<i64>>),
+    Texts(Vec<Option<String>>),
 }
 
 impl From<i64> for Value {
@@ -57,19 +64,43 @@ impl From<Option<&str>> for Value {
     }
 }
 
+impl From<Vec<i64>> for Value {
+    fn from(numbers: Vec<i64>) -> Self {
+        Self::Numbers(numbers.into_iter().map(Some).collect())
+    }
+}
+
+impl From<Vec<Option<i64>>> for Value {
+    fn from(numbers: Vec<Option<i64>>) -> Self {
+        Self::Numbers(numbers)
+    }
+}
+
+impl From<Vec<&str>> for Value {
+    fn from(texts: Vec<&str>) -> Self {
+        Self::Texts(texts.into_iter().map(|text| Some(text.to_owned())).collect())
+    }
+}
+
+impl From<Vec<Option<&str>>> for Value {
+    fn from(texts: Vec<Option<&str>>) -> Self {
+        Self::Texts(texts.into_iter().map(|text| text.map(str::to_owned)).collect())
+    }
+}
+
 /// What a row of either database becomes.
 pub(crate) trait Read: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 impl<T> Read for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 /// A node that is stopped, or cut off, while it holds rows keeps others from them for so long and no longer.
-const WRITE: &str = "begin; set local idle_in_transaction_session_timeout = '10s'; set local lock_timeout = '10s'";
+const WRITE: &str = "set local idle_in_transaction_session_timeout = '10s'";
 
 /// Several connections to one database.
 #[derive(Debug, Clone)]
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Connections),
 }
 
 impl Pool {
@@ -78,18 +109,15 @@ impl Pool {
     pub(crate) async fn write(&self) -> Result<Connection, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(pool) => Connection::Sqlite(pool.begin_with("begin immediate").await?),
-            Self::Postgres(pool) => Connection::Postgres(pool.begin_with(WRITE).await?),
+            Self::Postgres(pool) => Connection::Postgres(pool.begin(WRITE).await?),
         })
     }
 
-    /// Begins to read: everything as it is now, whoever writes meanwhile.
+    /// Begins to read: everything as it is now, whoever writes meanwhile, and however long it takes.
     pub(crate) async fn snapshot(&self) -> Result<Connection, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(pool) => Connection::Sqlite(pool.begin().await?),
-            Self::Postgres(pool) => Connection::Postgres(
-                pool.begin_with("begin isolation level repeatable read, read only")
-                    .await?,
-            ),
+            Self::Postgres(pool) => Connection::Postgres(pool.snapshot().await?),
         })
     }
 
@@ -104,7 +132,7 @@ impl Pool {
 /// A transaction; what it wrote is taken back when it is let go without [`Connection::commit`].
 pub enum Connection {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Held),
 }
 
 impl Connection {
@@ -113,14 +141,6 @@ impl Connection {
         match self {
             Self::Sqlite(transaction) => Some(transaction),
             Self::Postgres(_) => None,
-        }
-    }
-
-    /// For what PostgreSQL does in its own way.
-    pub(crate) fn postgres(&mut self) -> Option<&mut PgConnection> {
-        match self {
-            Self::Sqlite(_) => None,
-            Self::Postgres(transaction) => Some(transaction),
         }
     }
 
@@ -148,8 +168,8 @@ impl Connection {
 pub(crate) enum On<'c> {
     SqlitePool(&'c SqlitePool),
     Sqlite(&'c mut SqliteConnection),
-    PostgresPool(&'c PgPool),
-    Postgres(&'c mut PgConnection),
+    PostgresPool(&'c Connections),
+    Postgres(&'c mut Held),
 }
 
 impl<'c> From<&'c Pool> for On<'c> {
@@ -170,47 +190,80 @@ impl<'c> From<&'c mut Connection> for On<'c> {
     }
 }
 
-/// Expands one body for the concrete drivers, each with the values as it takes them.
+/// Expands one body for the concrete drivers, each with the values as it takes them and whether a statement is kept by its name. What
+/// PostgreSQL does not answer in time has failed.
 macro_rules! on_db {
-    ($on:expr, $values:expr, |$executor:ident, $arguments:ident| $body:expr) => {{
+    ($on:expr, $values:expr, |$executor:ident, $arguments:ident, $named:ident| $body:expr) => {{
         let (on, values): (On<'_>, Vec<Value>) = ($on.into(), $values);
         match on {
             On::SqlitePool($executor) => {
-                let $arguments = arguments::<Sqlite>(values);
-                $body
+                let ($arguments, $named) = (of_sqlite(values), true);
+                $body.await
             }
             On::Sqlite($executor) => {
-                let $arguments = arguments::<Sqlite>(values);
-                $body
+                let ($arguments, $named) = (of_sqlite(values), true);
+                $body.await
             }
-            On::PostgresPool($executor) => {
-                let $arguments = arguments::<Postgres>(values);
-                $body
+            On::PostgresPool(connections) => {
+                let mut held = connections.for_one().await?;
+                let ($arguments, $named) = (of_postgres(values), held.keeps_names());
+                let (patience, $executor) = held.begins();
+                let done = tokio::time::timeout(patience, $body).await;
+                let done = held.ended(done)?;
+                held.part().await?;
+                Ok(done)
             }
-            On::Postgres($executor) => {
-                let $arguments = arguments::<Postgres>(values);
-                $body
+            On::Postgres(held) => {
+                let ($arguments, $named) = (of_postgres(values), held.keeps_names());
+                let (patience, $executor) = held.begins();
+                let done = tokio::time::timeout(patience, $body).await;
+                held.ended(done)
             }
         }
     }};
 }
 
-/// The values as a driver takes them.
-fn arguments<D: Database>(values: Vec<Value>) -> D::Arguments
-where
-    Option<i64>: for<'q> Encode<'q, D> + Type<D>,
-    Option<String>: for<'q> Encode<'q, D> + Type<D>,
-{
-    let mut arguments = D::Arguments::default();
+/// PostgreSQL has no U+0000 in its texts. Whoever types one is refused where it is read; what gateways and mail servers answer is
+/// recorded as it can be, on either database, because an outcome that cannot be recorded would stop everything.
+pub(crate) fn storable(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
+}
+
+/// The values as the drivers take them.
+fn of_sqlite(values: Vec<Value>) -> SqliteArguments {
+    let mut arguments = SqliteArguments::default();
     for value in values {
         let added = match value {
             Value::Number(number) => arguments.add(number),
-            Value::Text(text) => arguments.add(text),
+            Value::Text(text) => arguments.add(text.map(storable)),
+            Value::Numbers(_) | Value::Texts(_) => unreachable!("SQLite has no arrays"),
         };
-        added.expect("every number and every text has a form on the wire");
+        added.expect(ENCODED);
     }
     arguments
 }
+
+fn of_postgres(values: Vec<Value>) -> PgArguments {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Number(number) => arguments.add(number),
+            Value::Text(text) => arguments.add(text.map(storable)),
+            Value::Numbers(numbers) => arguments.add(numbers),
+            Value::Texts(texts) => {
+                let texts: Vec<_> = texts.into_iter().map(|text| text.map(storable)).collect();
+                arguments.add(texts)
+            }
+        };
+        added.expect(ENCODED);
+    }
+    arguments
+}
+
+const ENCODED: &str = "every number and every text has a form on the wire";
 
 /// A statement that gives no rows.
 pub(crate) struct Query {
@@ -233,13 +286,13 @@ impl Query {
 
     pub(crate) async fn execute<'c>(self, on: impl Into<On<'c>>) -> Result<Done, sqlx::Error> {
         let Self { sql, values } = self;
-        let rows_affected = on_db!(on, values, |executor, arguments| {
+        let rows_affected: Result<u64, sqlx::Error> = on_db!(on, values, |executor, arguments, named| {
             sqlx::query_with(sql, arguments)
+                .persistent(named)
                 .execute(executor)
-                .await?
-                .rows_affected()
+                .map_ok(|done| done.rows_affected())
         });
-        Ok(Done { rows_affected })
+        rows_affected.map(|rows_affected| Done { rows_affected })
     }
 }
 
@@ -276,33 +329,61 @@ impl<T: Read> QueryAs<T> {
 
     pub(crate) async fn fetch_all<'c>(self, on: impl Into<On<'c>>) -> Result<Vec<T>, sqlx::Error> {
         let Query { sql, values } = self.query;
-        on_db!(on, values, |executor, arguments| sqlx::query_as_with(sql, arguments)
-            .fetch_all(executor)
-            .await)
+        on_db!(on, values, |executor, arguments, named| sqlx::query_as_with(
+            sql, arguments
+        )
+        .persistent(named)
+        .fetch_all(executor))
     }
 
     pub(crate) async fn fetch_one<'c>(self, on: impl Into<On<'c>>) -> Result<T, sqlx::Error> {
         let Query { sql, values } = self.query;
-        on_db!(on, values, |executor, arguments| sqlx::query_as_with(sql, arguments)
-            .fetch_one(executor)
-            .await)
+        on_db!(on, values, |executor, arguments, named| sqlx::query_as_with(
+            sql, arguments
+        )
+        .persistent(named)
+        .fetch_one(executor))
     }
 
     pub(crate) async fn fetch_optional<'c>(self, on: impl Into<On<'c>>) -> Result<Option<T>, sqlx::Error> {
         let Query { sql, values } = self.query;
-        on_db!(on, values, |executor, arguments| sqlx::query_as_with(sql, arguments)
-            .fetch_optional(executor)
-            .await)
+        on_db!(on, values, |executor, arguments, named| sqlx::query_as_with(
+            sql, arguments
+        )
+        .persistent(named)
+        .fetch_optional(executor))
     }
 
     /// One row after the other, for what does not fit into memory.
-    pub(crate) fn fetch<'c>(self, on: impl Into<On<'c>>) -> BoxStream<'c, Result<T, sqlx::Error>>
+    pub(crate) fn fetch(self, on: &mut Connection) -> Rows<'_, T>
     where
-        T: 'c,
+        T: 'static,
     {
         let Query { sql, values } = self.query;
-        on_db!(on, values, |executor, arguments| sqlx::query_as_with(sql, arguments)
-            .fetch(executor))
+        match on {
+            Connection::Sqlite(transaction) => sqlx::query_as_with(sql, of_sqlite(values)).fetch(&mut **transaction),
+            Connection::Postgres(held) => {
+                let named = held.keeps_names();
+                let (patience, connection) = held.begins();
+                let rows = sqlx::query_as_with(sql, of_postgres(values)).persistent(named);
+                let rows = rows.fetch(connection);
+                stream::unfold(Some(rows), move |rows| next_row(rows, patience)).boxed()
+            }
+        }
+    }
+}
+
+type Rows<'c, T> = BoxStream<'c, Result<T, sqlx::Error>>;
+
+/// The next row of a PostgreSQL, which is to come in time; after one that does not, none comes.
+async fn next_row<T>(
+    rows: Option<Rows<'_, T>>,
+    patience: Duration,
+) -> Option<(Result<T, sqlx::Error>, Option<Rows<'_, T>>)> {
+    let mut rows = rows?;
+    match tokio::time::timeout(patience, rows.next()).await {
+        Ok(row) => row.map(|row| (row, Some(rows))),
+        Err(_) => Some((Err(silent()), None)),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod doubts;
 pub mod erase;
 pub mod events;
 pub mod fate;
+mod held;
 pub mod holds;
 pub mod inbound;
 pub mod incarnation;
@@ -25,6 +26,7 @@ pub mod inspect;
 pub mod interrupted;
 pub mod keys;
 pub mod labels;
+pub mod location;
 pub(crate) mod lock;
 pub mod people;
 pub mod postgres;
@@ -45,6 +47,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -53,6 +56,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::store::db::{Pool, query, query_scalar};
 use crate::vault::{Masters, Wrapped};
 use keys::{Locked, Ring, begin_sealing, rewrap, unlock};
+use location::Location;
 use lock::Lock;
 
 pub use chain::Head;
@@ -129,6 +133,12 @@ pub enum StoreError {
         path = path.display()
     )]
     NoKey { path: PathBuf },
+    #[error(
+        "数据库 {path} 已由别的节点启用,{key} 不存在或与之不符。请从运行正常的节点复制 xixin.key 与 chain.key 到本机数据目录(属主 xixin,权限 600)再启动;绝不会另生成一把 / another node has taken {path} into use, and {key} is missing or does not fit. Copy xixin.key and chain.key from a node that works into the data directory of this one (owner xixin, mode 600), then start again; another one is never made in its place",
+        path = path.display(),
+        key = key.display()
+    )]
+    KeyOfNodes { path: PathBuf, key: PathBuf },
     /// Crypto-shredding: the key of a person was destroyed.
     #[error("{table} {id}: 个人信息已应要求删除 / the personal data was erased on request")]
     Erased { table: &'static str, id: String },
@@ -137,10 +147,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the disk is full or not writable: nothing can be recorded, so nothing may be sent.
+    /// Whether the database cannot be written, or reached: nothing can be recorded, so nothing may be sent.
     pub fn is_storage_fault(&self) -> bool {
-        // PERM 3, READONLY 8, IOERR 10, CORRUPT 11, FULL 13, CANTOPEN 14, NOTADB 26.
-        matches!(self, Self::Database { source, .. } if matches!(primary_code(source), 3 | 8 | 10 | 11 | 13 | 14 | 26))
+        // PERM 3, READONLY 8, IOERR 10, CORRUPT 11, FULL 13, CANTOPEN 14, NOTADB 26; of PostgreSQL: insufficient_privilege,
+        // read_only_sql_transaction, disk_full, io_error, data_corrupted, index_corrupted.
+        const STATES: [&str; 6] = ["42501", "25006", "53100", "58030", "XX001", "XX002"];
+        let Self::Database { source, .. } = self else {
+            return false;
+        };
+        matches!(primary_code(source), 3 | 8 | 10 | 11 | 13 | 14 | 26)
+            || sqlstate(source).is_some_and(|state| STATES.contains(&&*state))
+            || self.is_gone()
     }
 
     /// Whether the disk did not make durable what was written. What it really holds is unknown from then on, and asking it once more would
@@ -152,28 +169,49 @@ impl StoreError {
 
     /// Whether there is no room left.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Database { source, .. } if primary_code(source) == 13)
+        matches!(self, Self::Database { source, .. } if primary_code(source) == 13 || sqlstate(source).as_deref() == Some("53100"))
     }
 
-    /// Whether the file itself is damaged.
+    /// Whether the database itself is damaged.
     pub fn is_damage(&self) -> bool {
-        // CORRUPT 11, NOTADB 26.
-        matches!(self, Self::Database { source, .. } | Self::Open { source, .. } if matches!(primary_code(source), 11 | 26))
+        // CORRUPT 11, NOTADB 26; of PostgreSQL: data_corrupted, index_corrupted.
+        let Some(source) = self.source_of() else { return false };
+        matches!(primary_code(source), 11 | 26) || matches!(sqlstate(source).as_deref(), Some("XX001" | "XX002"))
     }
 
-    /// Whether another connection held the lock for longer than it is waited for.
-    pub fn is_busy(&self) -> bool {
-        let source = match self {
-            Self::Database { source, .. } | Self::Open { source, .. } => source,
+    /// Whether the server of the database does not answer, or has ended this connection.
+    pub fn is_gone(&self) -> bool {
+        let Some(source) = self.source_of() else { return false };
+        match source {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed => true,
+            // Connections (class 08), logging in (class 28), and a server that is shut down, crashed or starting.
+            source => sqlstate(source).is_some_and(|state| {
+                state.starts_with("08") || state.starts_with("28") || matches!(&*state, "57P01" | "57P02" | "57P03")
+            }),
+        }
+    }
+
+    fn source_of(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Database { source, .. } | Self::Open { source, .. } => Some(source),
             Self::Migrate {
                 source:
                     sqlx::migrate::MigrateError::Execute(source) | sqlx::migrate::MigrateError::ExecuteMigration(source, _),
                 ..
-            } => source,
-            _ => return false,
-        };
-        // BUSY 5, LOCKED 6; or the writer of this process was taken for as long.
-        matches!(source, sqlx::Error::PoolTimedOut) || matches!(primary_code(source), 5 | 6)
+            } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether another connection held the lock for longer than it is waited for.
+    pub fn is_busy(&self) -> bool {
+        let Some(source) = self.source_of() else { return false };
+        // BUSY 5, LOCKED 6; or the connections of this process were taken for as long. Of PostgreSQL: serialization_failure,
+        // deadlock_detected, lock_not_available, query_canceled (it took too long), too_many_connections, out_of_memory.
+        const STATES: [&str; 6] = ["40001", "40P01", "55P03", "57014", "53300", "53200"];
+        matches!(source, sqlx::Error::PoolTimedOut)
+            || matches!(primary_code(source), 5 | 6)
+            || sqlstate(source).is_some_and(|state| STATES.contains(&&*state))
     }
 }
 
@@ -189,6 +227,13 @@ fn code(error: &sqlx::Error) -> u32 {
         .filter(|error| error.try_downcast_ref::<SqliteError>().is_some())
         .and_then(|error| error.code()?.parse::<u32>().ok());
     code.unwrap_or(0)
+}
+
+/// PostgreSQL's code of an error; `None` when the error is not PostgreSQL's.
+fn sqlstate(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    let error = error.as_database_error()?;
+    error.try_downcast_ref::<PgDatabaseError>()?;
+    error.code()
 }
 
 /// A document that cannot be read. Only the place is told: it holds personal data.
@@ -222,7 +267,7 @@ impl<T> During<T> for Result<T, sqlx::Error> {
 pub struct Store {
     writer: Pool,
     reader: Pool,
-    path: PathBuf,
+    location: Location,
     ring: Arc<Ring>,
     chain: Arc<chain::Chain>,
     /// Which of several nodes this is; empty where there is only one.
@@ -282,7 +327,7 @@ impl Store {
         let store = Self {
             writer,
             reader: Pool::Sqlite(reader),
-            path: path.to_owned(),
+            location: Location::File(path.to_owned()),
             ring: Arc::new(ring),
             chain,
             node: Arc::default(),
@@ -298,35 +343,8 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Missing { path: path.to_owned() });
         }
-        let pool = reading(path, 3).await?;
-        match inspect::version(&pool).await? {
-            inspect::Version::Current => {}
-            inspect::Version::Older { .. } => return Err(StoreError::Older { path: path.to_owned() }),
-            inspect::Version::Newer { found, .. } => {
-                return Err(StoreError::Newer {
-                    path: path.to_owned(),
-                    version: found,
-                });
-            }
-        }
-        let Some(masters) = masters else {
-            return Err(StoreError::NoKey { path: path.to_owned() });
-        };
-        let mut connection = Pool::Sqlite(pool.clone())
-            .snapshot()
-            .await
-            .during("reach the database")?;
-        let (ring, _) = unlock(&mut connection, masters).await.map_err(|locked| match locked {
-            // An upgrade that was interrupted between two of its steps.
-            Locked::NeverSealed => StoreError::Older { path: path.to_owned() },
-            locked => locked.told(path),
-        })?;
-        drop(connection);
-        let store = Self::over(pool, path, ring)?;
-        if !store.may_hold_plain().await? {
-            store.ring.refuse_plain();
-        }
-        Ok(store)
+        let pool = Pool::Sqlite(reading(path, 3).await?);
+        look_by(pool, Location::File(path.to_owned()), masters).await
     }
 
     /// Whether opening the database at `path` changes all of it: makes it, brings it up to date, seals it, or wraps its keys anew. That
@@ -335,7 +353,7 @@ impl Store {
         if !path.exists() {
             return Ok(true);
         }
-        let pool = reading(path, 1).await?;
+        let pool = Pool::Sqlite(reading(path, 1).await?);
         let found = needs_all(&pool, masters).await;
         pool.close().await;
         found
@@ -346,20 +364,21 @@ impl Store {
         if !path.exists() {
             return Ok(false);
         }
-        let pool = reading(path, 1).await?;
+        let pool = Pool::Sqlite(reading(path, 1).await?);
         let sealed = inspect::is_sealed(&pool).await;
         pool.close().await;
         sealed
     }
 
     /// A store over connections that can only read.
-    fn over(pool: SqlitePool, path: &Path, ring: Ring) -> Result<Self, StoreError> {
+    fn over(pool: Pool, location: Location, ring: Ring) -> Result<Self, StoreError> {
+        let chain = Arc::new(chain::Chain::look(location.beside())?);
         Ok(Self {
-            writer: Pool::Sqlite(pool.clone()),
-            reader: Pool::Sqlite(pool),
-            path: path.to_owned(),
+            writer: pool.clone(),
+            reader: pool,
+            location,
             ring: Arc::new(ring),
-            chain: Arc::new(chain::Chain::look(path)?),
+            chain,
             node: Arc::default(),
         })
     }
@@ -367,22 +386,12 @@ impl Store {
     /// The same open database with a connection that can write beside those that read: for noting who looked. Nothing else is brought
     /// up to date or made.
     pub async fn for_notes(&self) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(&self.path)
-            .create_if_missing(false)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_MAX)
-            .foreign_keys(true)
-            .pragma("temp_store", "memory")
-            .disable_statement_logging();
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
-        let writer = writer.map_err(|source| StoreError::Open {
-            path: self.path.clone(),
-            source,
-        })?;
-        let chain = Arc::new(chain::Chain::open(&self.path)?);
+        let (writer, chain) = match &self.location {
+            Location::File(path) => (writing(path).await?, Arc::new(chain::Chain::open(path)?)),
+            Location::Server(server) => server.writer().await?,
+        };
         Ok(Self {
-            writer: Pool::Sqlite(writer),
+            writer,
             chain,
             ..self.clone()
         })
@@ -393,8 +402,13 @@ impl Store {
         self.writer.close().await;
     }
 
+    /// The file, or where it would be beside what belongs to the database on this machine.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.location.beside()
+    }
+
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     /// Starts a write. What it decides by has to be held (`store::lock`).
@@ -404,20 +418,23 @@ impl Store {
         Ok(Tx::new(inner, ring, chain, Arc::clone(&self.node)))
     }
 
-    /// The same store as one of several nodes.
-    pub fn of_node(self, name: &str) -> Self {
-        Self {
-            node: name.into(),
-            ..self
-        }
-    }
-
     pub(crate) fn ring(&self) -> &Arc<Ring> {
         &self.ring
     }
 
     pub(crate) fn reader(&self) -> &Pool {
         &self.reader
+    }
+
+    /// Fails when a newer program has changed the database so that this one may no longer work on it.
+    pub async fn check_version(&self) -> Result<(), StoreError> {
+        match inspect::version(&self.reader).await? {
+            inspect::Version::Newer { found, .. } => Err(StoreError::Newer {
+                path: self.location.name(),
+                version: found,
+            }),
+            inspect::Version::Current | inspect::Version::Older { .. } => Ok(()),
+        }
     }
 
     /// Answers when the database can be read.
@@ -485,16 +502,43 @@ pub fn make_directory(database: &Path) -> Result<(), StoreError> {
     })
 }
 
-async fn needs_all(pool: &SqlitePool, masters: &Masters) -> Result<bool, StoreError> {
+/// A store over connections that can only read, to a database of this version that these keys open.
+async fn look_by(pool: Pool, location: Location, masters: Option<&Masters>) -> Result<Store, StoreError> {
+    let name = || location.name();
+    match inspect::version(&pool).await? {
+        inspect::Version::Current => {}
+        inspect::Version::Older { .. } => return Err(StoreError::Older { path: name() }),
+        inspect::Version::Newer { found, .. } => {
+            return Err(StoreError::Newer {
+                path: name(),
+                version: found,
+            });
+        }
+    }
+    let Some(masters) = masters else {
+        return Err(StoreError::NoKey { path: name() });
+    };
+    let mut connection = pool.snapshot().await.during("reach the database")?;
+    let (ring, _) = unlock(&mut connection, masters).await.map_err(|locked| match locked {
+        // An upgrade that was interrupted between two of its steps.
+        Locked::NeverSealed => StoreError::Older { path: name() },
+        locked => locked.told(&name()),
+    })?;
+    drop(connection);
+    let store = Store::over(pool, location, ring)?;
+    if !store.may_hold_plain().await? {
+        store.ring.refuse_plain();
+    }
+    Ok(store)
+}
+
+async fn needs_all(pool: &Pool, masters: &Masters) -> Result<bool, StoreError> {
     match inspect::version(pool).await? {
         inspect::Version::Older { .. } => return Ok(true),
         inspect::Version::Newer { .. } => return Ok(false),
         inspect::Version::Current => {}
     }
-    let mut connection = Pool::Sqlite(pool.clone())
-        .snapshot()
-        .await
-        .during("reach the database")?;
+    let mut connection = pool.snapshot().await.during("reach the database")?;
     match unlock(&mut connection, masters).await {
         Ok((_, Wrapped::Current)) => {}
         Ok((_, Wrapped::Old)) | Err(Locked::NeverSealed) => return Ok(true),
@@ -549,6 +593,23 @@ async fn check_library(pool: &SqlitePool) -> Result<(), StoreError> {
     } else {
         Ok(())
     }
+}
+
+/// A connection that can write to a database that exists.
+async fn writing(path: &Path) -> Result<Pool, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_MAX)
+        .foreign_keys(true)
+        .pragma("temp_store", "memory")
+        .disable_statement_logging();
+    let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+    writer.map(Pool::Sqlite).map_err(|source| StoreError::Open {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Connections that can only read a database that exists.

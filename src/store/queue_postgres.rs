@@ -2,16 +2,9 @@
 //! arrays, and rows that are changed together are held in the order of their ids. A lease runs by the clock of the server (`now_ms`);
 //! what is due is told by whoever asks, as on SQLite.
 
-use sqlx::{query, query_as, query_scalar};
-
-use crate::store::db::Pool;
+use crate::store::db::{Pool, query, query_as, query_scalar};
 use crate::store::queue::{Asked, Claim, Claimed, EndedAttempt, Lease, NewAttempt, Started, Verdict, span_ms};
-use crate::store::{During as _, StoreError, Tx, db};
-
-/// The connection of a transaction that is known to be one of PostgreSQL.
-fn of(tx: &mut Tx) -> &mut sqlx::postgres::PgConnection {
-    tx.postgres().expect("only asked for on PostgreSQL")
-}
+use crate::store::{During as _, StoreError, Tx};
 
 pub(super) async fn claim_due(
     tx: &mut Tx,
@@ -72,7 +65,7 @@ pub(super) async fn claim_due(
     .bind(limit)
     .bind(asked.holder)
     .bind(span_ms(asked.now, asked.lease_until))
-    .fetch_all(of(tx))
+    .fetch_all(&mut **tx)
     .await
     .during("claim reminders")
 }
@@ -88,7 +81,7 @@ pub(super) async fn claim_one(tx: &mut Tx, id: &str, asked: &Asked<'_>) -> Resul
         .bind(id)
         .bind(asked.holder)
         .bind(span_ms(asked.now, asked.lease_until))
-        .fetch_optional(of(tx))
+        .fetch_optional(&mut **tx)
         .await
         .during("claim what runs may have died over")
 }
@@ -97,7 +90,7 @@ pub(super) async fn any_expired(pool: &Pool) -> Result<bool, StoreError> {
     const SQL: &str = "
         select count(*) from reminders
         where state = 'claimed' and state in ('claimed', 'attempting') and lease_until_ms < now_ms()";
-    let any: i64 = db::query_scalar(SQL)
+    let any: i64 = query_scalar(SQL)
         .fetch_one(pool)
         .await
         .during("look for expired claims")?;
@@ -114,7 +107,7 @@ pub(super) async fn release_expired(tx: &mut Tx) -> Result<u64, StoreError> {
         update reminders set state = 'queued', holder = null, lease_until_ms = null
         from expired
         where reminders.id = expired.id";
-    let done = query(SQL).execute(of(tx)).await;
+    let done = query(SQL).execute(&mut **tx).await;
     Ok(done.during("release expired claims")?.rows_affected())
 }
 
@@ -132,7 +125,7 @@ pub(super) async fn renew(tx: &mut Tx, leases: &[Lease], span_ms: i64) -> Result
         where reminders.id = ours.id";
     let ids: Vec<&str> = leases.iter().map(|lease| lease.id.as_str()).collect();
     let epochs: Vec<i64> = leases.iter().map(|lease| lease.epoch).collect();
-    let done = query(SQL).bind(ids).bind(epochs).bind(span_ms).execute(of(tx)).await;
+    let done = query(SQL).bind(ids).bind(epochs).bind(span_ms).execute(&mut **tx).await;
     done.map(|_| ()).during("prolong claims")
 }
 
@@ -165,7 +158,7 @@ pub(super) async fn start(tx: &mut Tx, attempts: &[NewAttempt], started: Started
         .bind(versions)
         .bind(started.now_ms)
         .bind(started.lease_left_ms)
-        .fetch_all(of(tx))
+        .fetch_all(&mut **tx)
         .await
         .during("start attempts")
 }
@@ -191,7 +184,7 @@ pub(super) async fn insert(tx: &mut Tx, attempts: &[NewAttempt], started: Starte
         .bind(numbers(|new| new.judged_ms))
         .bind(started.way.name())
         .bind(started.now_ms)
-        .execute(of(tx))
+        .execute(&mut **tx)
         .await;
     done.map(|_| ()).during("record attempts")
 }
@@ -245,7 +238,7 @@ async fn reminders(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError> 
             Some(i64::from(new.attempt.is_some() && new.charged == 0))
         }))
         .bind(numbers(|new| new.closed_ms))
-        .execute(of(tx))
+        .execute(&mut **tx)
         .await;
     done.map(|_| ()).during("record outcomes")
 }
@@ -270,7 +263,7 @@ async fn attempts(tx: &mut Tx, ended: &[&EndedAttempt]) -> Result<(), StoreError
         .bind(texts(|new| new.reason.as_deref()))
         .bind(texts(|new| new.provider.as_deref()))
         .bind(numbers(|new| new.ask_ms))
-        .execute(of(tx))
+        .execute(&mut **tx)
         .await;
     done.map(|_| ()).during("record the outcomes of attempts")
 }

@@ -349,7 +349,7 @@ fn status(word: &str) -> Act {
 }
 
 #[tokio::test]
-async fn an_sms_without_an_answer_is_asked_about_and_what_arrived_is_closed() {
+pub(crate) async fn an_sms_without_an_answer_is_asked_about_and_what_arrived_is_closed() {
     let (hall, case, send, ask) = silent_hall(vec![Act::Drop, status("DELIVRD")]).await;
     hall.run_until("2026-03-04 12:00").await;
     let rows = hall.rung(&case, "day-before").await;
@@ -359,7 +359,7 @@ async fn an_sms_without_an_answer_is_asked_about_and_what_arrived_is_closed() {
 }
 
 #[tokio::test]
-async fn what_never_arrived_there_goes_once_more_and_a_second_doubt_is_told_by_a_person() {
+pub(crate) async fn what_never_arrived_there_goes_once_more_and_a_second_doubt_is_told_by_a_person() {
     let (hall, case, send, ask) = silent_hall(vec![status("NONE")]).await;
     hall.run_until("2026-03-04 12:00").await;
     let rows = hall.rung(&case, "day-before").await;
@@ -373,7 +373,7 @@ async fn what_never_arrived_there_goes_once_more_and_a_second_doubt_is_told_by_a
 }
 
 #[tokio::test]
-async fn what_a_gateway_has_given_up_becomes_a_call() {
+pub(crate) async fn what_a_gateway_has_given_up_becomes_a_call() {
     let (hall, case, send, _) = silent_hall(vec![status("WAIT-A-BIT"), status("UNDELIV")]).await;
     hall.run_until("2026-03-04 12:00").await;
     let rows = hall.rung(&case, "day-before").await;

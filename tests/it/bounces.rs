@@ -155,7 +155,7 @@ async fn reminded(hall: &Hall, server: &SmtpServer) -> (xixin::domain::ids::Case
 }
 
 #[tokio::test]
-async fn a_mail_that_came_back_goes_on_by_the_next_way_and_a_report_that_comes_again_changes_nothing() {
+pub(crate) async fn a_mail_that_came_back_goes_on_by_the_next_way_and_a_report_that_comes_again_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = SmtpServer::start(Script::polite()).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &settings(folder.path(), server.port)).await;
@@ -201,7 +201,7 @@ async fn a_mail_that_came_back_goes_on_by_the_next_way_and_a_report_that_comes_a
 }
 
 #[tokio::test]
-async fn a_bounce_after_the_visit_is_noted_and_troubles_nobody() {
+pub(crate) async fn a_bounce_after_the_visit_is_noted_and_troubles_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let server = SmtpServer::start(Script::polite()).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &settings(folder.path(), server.port)).await;
@@ -219,7 +219,7 @@ async fn a_bounce_after_the_visit_is_noted_and_troubles_nobody() {
 }
 
 #[tokio::test]
-async fn a_report_that_overtakes_the_record_is_to_be_brought_again() {
+pub(crate) async fn a_report_that_overtakes_the_record_is_to_be_brought_again() {
     let folder = tempfile::tempdir().unwrap();
     let server = SmtpServer::start(Script::polite()).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &settings(folder.path(), server.port)).await;
@@ -252,7 +252,7 @@ fn bounce(hall: &Hall, mail: &[u8], more: &[&str]) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn the_verb_notes_ignores_or_keeps_and_a_failure_asks_for_the_mail_again() {
+pub(crate) async fn the_verb_notes_ignores_or_keeps_and_a_failure_asks_for_the_mail_again() {
     let folder = tempfile::tempdir().unwrap();
     let server = SmtpServer::start(Script::polite()).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &settings(folder.path(), server.port)).await;
@@ -309,7 +309,7 @@ fn kept(hall: &Hall, arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[tokio::test]
-async fn what_nobody_made_sense_of_lies_sealed_is_shown_to_a_clerk_and_goes_when_it_is_done() {
+pub(crate) async fn what_nobody_made_sense_of_lies_sealed_is_shown_to_a_clerk_and_goes_when_it_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let server = SmtpServer::start(Script::polite()).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &settings(folder.path(), server.port)).await;
@@ -360,7 +360,7 @@ async fn what_nobody_made_sense_of_lies_sealed_is_shown_to_a_clerk_and_goes_when
 }
 
 #[tokio::test]
-async fn files_of_an_earlier_version_are_sealed_and_gone() {
+pub(crate) async fn files_of_an_earlier_version_are_sealed_and_gone() {
     let hall = Hall::open("2026-03-04 08:50").await;
     let folder = hall.dir.path().join("state/bounces");
     std::fs::create_dir(&folder).unwrap();
@@ -382,7 +382,7 @@ async fn files_of_an_earlier_version_are_sealed_and_gone() {
 }
 
 #[tokio::test]
-async fn a_pile_that_nobody_looks_at_stays_with_the_mail_server() {
+pub(crate) async fn a_pile_that_nobody_looks_at_stays_with_the_mail_server() {
     let hall = Hall::open("2026-03-04 08:50").await;
     let store = &hall.app.engine.store;
     assert!(store.keep_returned(b"one", hall.now(), 2).await.unwrap().is_some());

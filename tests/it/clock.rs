@@ -102,7 +102,8 @@ fn steps() -> Vec<SignedDuration> {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_at_any_moment_by_anything_from_a_second_to_ten_years_loses_and_repeats_nothing() {
+pub(crate) async fn a_clock_that_is_set_at_any_moment_by_anything_from_a_second_to_ten_years_loses_and_repeats_nothing()
+{
     // Before anything is due, between the two, just before the second, and after everything has left.
     for moment in [
         "2026-03-04 08:55",
@@ -130,7 +131,7 @@ async fn a_clock_that_is_set_at_any_moment_by_anything_from_a_second_to_ten_year
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_by_less_than_an_hour_and_stays_wrong_is_merely_late() {
+pub(crate) async fn a_clock_that_is_set_back_by_less_than_an_hour_and_stays_wrong_is_merely_late() {
     let mut watched = Watched::open().await;
     watched.pass("2026-03-04 09:30", 1000).await;
     watched.step(SignedDuration::from_mins(-59)).await;
@@ -142,7 +143,7 @@ async fn a_clock_that_is_set_back_by_less_than_an_hour_and_stays_wrong_is_merely
 }
 
 #[tokio::test]
-async fn a_machine_that_slept_over_what_was_due_sends_it_when_it_wakes_and_holds_nothing() {
+pub(crate) async fn a_machine_that_slept_over_what_was_due_sends_it_when_it_wakes_and_holds_nothing() {
     let mut watched = Watched::open().await;
     // Without a look before it there would be nothing to compare the next one with.
     watched.pass("2026-03-04 08:55", 1000).await;
@@ -158,7 +159,7 @@ async fn a_machine_that_slept_over_what_was_due_sends_it_when_it_wakes_and_holds
 }
 
 #[tokio::test]
-async fn a_clock_that_runs_too_fast_or_too_slow_is_followed() {
+pub(crate) async fn a_clock_that_runs_too_fast_or_too_slow_is_followed() {
     // NTP corrects at half a thousandth; these are clocks that are broken.
     for speed in [1001, 999, 1200, 800] {
         let mut watched = Watched::open().await;
@@ -169,7 +170,7 @@ async fn a_clock_that_runs_too_fast_or_too_slow_is_followed() {
 }
 
 #[tokio::test]
-async fn a_start_by_a_clock_that_lies_behind_the_ledger_holds() {
+pub(crate) async fn a_start_by_a_clock_that_lies_behind_the_ledger_holds() {
     let mut watched = Watched::open().await;
     watched.pass("2026-03-04 09:30", 1000).await;
     let Watched { hall, case, truth } = watched;

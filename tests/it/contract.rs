@@ -1,5 +1,4 @@
-//! What the store promises, whichever database it is on: each of these is a test for SQLite (`store.rs`) and one for PostgreSQL
-//! (`postgres/store.rs`).
+//! What the store promises, whichever database it is on.
 
 use jiff::Timestamp;
 use xixin::domain::ids::CaseId;
@@ -12,33 +11,9 @@ use crate::support::hall::Hall;
 use crate::support::intake::{brief_visit, promise, resident, visit};
 use crate::support::rulebook::at;
 
-/// The tests, each in a hall opened at this time, for one database.
-macro_rules! contract {
-    ($open:path) => {
-        $crate::contract::contract! { $open;
-            a_row_that_cannot_be_read_is_named_without_its_content("2026-03-02 10:00");
-            a_list_is_as_long_as_asked_for_and_newest_first("2026-03-02 10:00");
-            every_event_is_sealed_with_the_one_before_across_processes("2026-03-02 10:00");
-            two_processes_that_write_at_once_lose_and_double_nothing("2026-03-02 10:00");
-            a_claim_takes_what_presses_most_a_probe_what_was_tried_least_and_a_fallback_what_has_one("2026-03-02 10:00");
-            an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case("2026-03-04 08:50");
-            every_question_to_the_database_is_understood("2026-03-02 10:00");
-            a_claim_that_is_prolonged_is_not_put_back_and_an_old_one_cannot_be_prolonged("2026-03-04 08:50");
-            a_long_list_is_taken_over_as_if_case_by_case("2026-03-02 10:00");
-        }
-    };
-    ($open:path; $($name:ident($now:literal);)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                $crate::contract::$name($open($now).await).await;
-            }
-        )*
-    };
-}
-pub(crate) use contract;
-
-pub(crate) async fn a_row_that_cannot_be_read_is_named_without_its_content(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn a_row_that_cannot_be_read_is_named_without_its_content() {
+    let hall = Hall::open("2026-03-02 10:00").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     let whole = visit(&hall, resident(2), "2026-03-05 10:30").await;
     hall.sql("update cases set facts = '{\"id\": \"沈怀瑾 13900000001\"}' where id = '2026-000001'")
@@ -61,7 +36,9 @@ pub(crate) async fn a_row_that_cannot_be_read_is_named_without_its_content(hall:
     assert_eq!(listed, [whole], "it hides no other");
 }
 
-pub(crate) async fn a_list_is_as_long_as_asked_for_and_newest_first(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn a_list_is_as_long_as_asked_for_and_newest_first() {
+    let hall = Hall::open("2026-03-02 10:00").await;
     let mut opened = Vec::new();
     for minute in 1..=5 {
         hall.clock.set(at(&format!("2026-03-02 10:0{minute}")));
@@ -118,7 +95,9 @@ pub(crate) async fn a_list_is_as_long_as_asked_for_and_newest_first(hall: Hall) 
 }
 
 /// As the module describes it: the hash before, the instant, and each part after its length.
-pub(crate) async fn every_event_is_sealed_with_the_one_before_across_processes(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn every_event_is_sealed_with_the_one_before_across_processes() {
+    let hall = Hall::open("2026-03-02 10:00").await;
     let beside = hall.beside().await;
     let case = promise(&hall, resident(1), "2026-04-09").await;
     for note in ["一", "二", "三"] {
@@ -139,7 +118,9 @@ async fn verify_chain(hall: &Hall, store: &Store) {
     );
 }
 
-pub(crate) async fn two_processes_that_write_at_once_lose_and_double_nothing(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn two_processes_that_write_at_once_lose_and_double_nothing() {
+    let hall = Hall::open("2026-03-02 10:00").await;
     let case = promise(&hall, resident(1), "2026-04-09").await;
     let beside = hall.beside().await;
     let rules = hall.app.engine.live.get();
@@ -180,9 +161,9 @@ async fn queue(hall: &Hall, rows: &[(&str, i64, i64, &str)]) {
     }
 }
 
-pub(crate) async fn a_claim_takes_what_presses_most_a_probe_what_was_tried_least_and_a_fallback_what_has_one(
-    hall: Hall,
-) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn a_claim_takes_what_presses_most_a_probe_what_was_tried_least_and_a_fallback_what_has_one() {
+    let hall = Hall::open("2026-03-02 10:00").await;
     queue(
         &hall,
         &[
@@ -232,7 +213,9 @@ pub(crate) async fn a_claim_takes_what_presses_most_a_probe_what_was_tried_least
     }
 }
 
-pub(crate) async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case() {
+    let hall = Hall::open("2026-03-04 08:50").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.clock.set(at("2026-03-04 09:00"));
     hall.plan().await;
@@ -286,7 +269,9 @@ pub(crate) async fn an_attempt_starts_only_from_a_live_claim_of_an_unchanged_cas
 }
 
 /// The functions that no other test of this binary runs against a database; each prepares its SQL when it is run.
-pub(crate) async fn every_question_to_the_database_is_understood(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn every_question_to_the_database_is_understood() {
+    let hall = Hall::open("2026-03-02 10:00").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.run_until("2026-03-04 10:00").await;
     let store = &hall.app.engine.store;
@@ -310,7 +295,9 @@ pub(crate) async fn every_question_to_the_database_is_understood(hall: Hall) {
     store.ping().await.unwrap();
 }
 
-pub(crate) async fn a_claim_that_is_prolonged_is_not_put_back_and_an_old_one_cannot_be_prolonged(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn a_claim_that_is_prolonged_is_not_put_back_and_an_old_one_cannot_be_prolonged() {
+    let hall = Hall::open("2026-03-04 08:50").await;
     hall.without_digest("2026-03-04").await;
     visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.clock.set(at("2026-03-04 09:00"));
@@ -337,7 +324,9 @@ pub(crate) async fn a_claim_that_is_prolonged_is_not_put_back_and_an_old_one_can
     assert_eq!(released("2026-03-04 09:06").await, 1);
 }
 
-pub(crate) async fn a_long_list_is_taken_over_as_if_case_by_case(hall: Hall) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub(crate) async fn a_long_list_is_taken_over_as_if_case_by_case() {
+    let hall = Hall::open("2026-03-02 10:00").await;
     let case = |number: usize| {
         let case = serde_json::json!({
             "resident": { "name": format!("沈{}", number % 300), "phone": format!("1390000{:04}", number % 300) },
@@ -376,4 +365,13 @@ pub(crate) async fn a_long_list_is_taken_over_as_if_case_by_case(hall: Hall) {
     // The next number follows.
     let next = promise(&hall, resident(1), "2026-04-09").await;
     assert_eq!(next.as_str(), "2026-000621");
+}
+
+#[tokio::test]
+pub(crate) async fn what_others_say_is_stored_whatever_letters_it_has() {
+    let hall = Hall::open("2026-03-02 10:00").await;
+    let store = &hall.app.engine.store;
+    store.pause("sms", hall.now(), "xixin", "one\0two").await.unwrap();
+    let paused = store.switches().await.unwrap();
+    assert_eq!(paused[0].reason, "one\u{fffd}two");
 }

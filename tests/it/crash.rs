@@ -38,7 +38,7 @@ async fn die_while_sending(hall: Hall, way: Way, silent: impl Future<Output = ()
 }
 
 #[tokio::test]
-async fn what_was_only_claimed_is_sent_once_by_the_next_run() {
+pub(crate) async fn what_was_only_claimed_is_sent_once_by_the_next_run() {
     let (hall, case) = due("", resident(1), "2026-03-04 08:59").await;
     hall.clock.set(at(NINE));
     hall.plan().await;
@@ -60,7 +60,7 @@ async fn what_was_only_claimed_is_sent_once_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn what_was_recorded_is_never_sent_again() {
+pub(crate) async fn what_was_recorded_is_never_sent_again() {
     let (hall, case) = due("", resident(1), TEN).await;
     let before = hall.timeline(&case).await;
     assert_eq!(hall.take_left().len(), 2);
@@ -71,7 +71,7 @@ async fn what_was_recorded_is_never_sent_again() {
 }
 
 #[tokio::test]
-async fn an_e_mail_under_way_is_sent_again_with_the_same_bytes_under_the_same_message_id() {
+pub(crate) async fn an_e_mail_under_way_is_sent_again_with_the_same_bytes_under_the_same_message_id() {
     let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Silence), Script::polite()]).await;
     let settings = format!(
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\n",
@@ -100,7 +100,7 @@ async fn an_e_mail_under_way_is_sent_again_with_the_same_bytes_under_the_same_me
 }
 
 #[tokio::test]
-async fn an_sms_under_way_is_in_doubt_and_a_person_is_asked_to_phone() {
+pub(crate) async fn an_sms_under_way_is_in_doubt_and_a_person_is_asked_to_phone() {
     let server = HttpServer::start(HttpAct::Silence).await;
     let settings = format!(
         "[sms]\ntransport = \"http\"\n[sms.http]\nmethod = \"POST\"\nurl = \"http://127.0.0.1:{}/\"\nbody = \"{{{{ to }}}}\"\n\
@@ -132,7 +132,7 @@ async fn an_sms_under_way_is_in_doubt_and_a_person_is_asked_to_phone() {
 }
 
 #[tokio::test]
-async fn an_e_mail_that_three_runs_died_over_is_left_to_a_person() {
+pub(crate) async fn an_e_mail_that_three_runs_died_over_is_left_to_a_person() {
     let server = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Silence)).await;
     let settings = format!(
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\n",
@@ -167,7 +167,7 @@ async fn an_e_mail_that_three_runs_died_over_is_left_to_a_person() {
 }
 
 #[tokio::test]
-async fn a_claim_that_nobody_follows_up_is_released_when_its_lease_is_over() {
+pub(crate) async fn a_claim_that_nobody_follows_up_is_released_when_its_lease_is_over() {
     let (hall, case) = due("", resident(1), "2026-03-04 08:59").await;
     hall.clock.set(at(NINE));
     hall.plan().await;
@@ -205,7 +205,7 @@ async fn a_claim_that_nobody_follows_up_is_released_when_its_lease_is_over() {
 }
 
 #[tokio::test]
-async fn a_test_message_whose_run_died_is_settled() {
+pub(crate) async fn a_test_message_whose_run_died_is_settled() {
     let (hall, _) = due("", resident(1), TEN).await;
     hall.sql(
         "insert into reminders (id, case_id, mark, recipient, way, text, state, reason_zh, reason_en, priority, due_ms, decided_ms,
@@ -251,7 +251,7 @@ async fn deadly() -> (Hall, CaseId) {
 }
 
 #[tokio::test]
-async fn what_three_runs_died_over_is_told_by_a_person_meanwhile() {
+pub(crate) async fn what_three_runs_died_over_is_told_by_a_person_meanwhile() {
     let (hall, case) = deadly().await;
     let rows = hall.rung(&case, "day-before").await;
     assert!(rows.contains(&"resident sms held".to_owned()), "{rows:?}");
@@ -264,7 +264,7 @@ async fn what_three_runs_died_over_is_told_by_a_person_meanwhile() {
 }
 
 #[tokio::test]
-async fn what_three_runs_died_over_is_not_woken_by_itself_because_it_once_waited_for_a_cap() {
+pub(crate) async fn what_three_runs_died_over_is_not_woken_by_itself_because_it_once_waited_for_a_cap() {
     let (hall, _) = deadly().await;
     assert_eq!(
         hall.app.engine.store.wake_held(at("2026-03-05 09:00")).await.unwrap(),
@@ -275,7 +275,7 @@ async fn what_three_runs_died_over_is_not_woken_by_itself_because_it_once_waited
 }
 
 #[tokio::test]
-async fn a_message_that_comes_through_waits_for_nothing_any_more() {
+pub(crate) async fn a_message_that_comes_through_waits_for_nothing_any_more() {
     let (hall, case) = due("", resident(1), "2026-03-04 09:59").await;
     hall.clock.set(at(TEN));
     hall.plan().await;
@@ -294,7 +294,7 @@ async fn a_message_that_comes_through_waits_for_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn what_runs_may_have_died_over_is_handled_alone_also_while_the_provider_is_down() {
+pub(crate) async fn what_runs_may_have_died_over_is_handled_alone_also_while_the_provider_is_down() {
     let hall = Hall::open_quiet("2026-03-04 09:10", "").await;
     hall.without_digest("2026-03-04").await;
     for number in 1..=2 {

@@ -18,7 +18,7 @@ fn digests_in(left: Vec<Left>) -> Vec<Left> {
 }
 
 #[tokio::test]
-async fn everybody_gets_one_a_workday_make_up_saturdays_included_and_none_on_holidays() {
+pub(crate) async fn everybody_gets_one_a_workday_make_up_saturdays_included_and_none_on_holidays() {
     let hall = Hall::open("2026-02-13 08:00").await;
     hall.run_until("2026-02-26 12:00").await;
     let days = hall
@@ -41,7 +41,7 @@ async fn everybody_gets_one_a_workday_make_up_saturdays_included_and_none_on_hol
 }
 
 #[tokio::test]
-async fn two_engines_that_race_for_a_hundred_days_send_one_each_day() {
+pub(crate) async fn two_engines_that_race_for_a_hundred_days_send_one_each_day() {
     let hall = Hall::open("2026-03-02 08:00").await;
     let beside = hall.beside().await;
     let book = hall.app.engine.live.get();
@@ -67,7 +67,7 @@ async fn two_engines_that_race_for_a_hundred_days_send_one_each_day() {
 }
 
 #[tokio::test]
-async fn a_crash_between_queueing_and_sending_loses_no_digest_and_doubles_none() {
+pub(crate) async fn a_crash_between_queueing_and_sending_loses_no_digest_and_doubles_none() {
     let hall = Hall::open("2026-03-02 08:30").await;
     assert!(digests::step(&hall.app.engine, at("2026-03-02 08:30")).await.unwrap() > 0);
     let hall = hall.crash().await;
@@ -87,7 +87,7 @@ async fn a_crash_between_queueing_and_sending_loses_no_digest_and_doubles_none()
 }
 
 #[tokio::test]
-async fn after_days_of_downtime_one_late_digest_says_what_was_missed() {
+pub(crate) async fn after_days_of_downtime_one_late_digest_says_what_was_missed() {
     let hall = Hall::open("2026-03-02 09:00").await;
     hall.run_until("2026-03-02 09:00").await;
     hall.take_left();
@@ -109,7 +109,7 @@ async fn after_days_of_downtime_one_late_digest_says_what_was_missed() {
 }
 
 #[tokio::test]
-async fn a_day_whose_digest_could_not_be_delivered_counts_as_missed() {
+pub(crate) async fn a_day_whose_digest_could_not_be_delivered_counts_as_missed() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
@@ -138,7 +138,7 @@ async fn a_day_whose_digest_could_not_be_delivered_counts_as_missed() {
 }
 
 #[tokio::test]
-async fn a_digest_that_cannot_leave_is_of_no_use_the_next_day() {
+pub(crate) async fn a_digest_that_cannot_leave_is_of_no_use_the_next_day() {
     let hall = Hall::open("2026-03-02 08:30").await;
     assert!(digests::step(&hall.app.engine, at("2026-03-02 08:30")).await.unwrap() > 0);
     hall.clock.set(at("2026-03-03 00:00"));
@@ -152,7 +152,7 @@ async fn a_digest_that_cannot_leave_is_of_no_use_the_next_day() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_wrong_once_does_not_silence_the_mornings_after_it() {
+pub(crate) async fn a_clock_that_was_wrong_once_does_not_silence_the_mornings_after_it() {
     let hall = Hall::open("2027-03-02 08:30").await;
     hall.settle().await;
     hall.clock.set(at("2026-03-03 08:30"));
@@ -164,7 +164,7 @@ async fn a_clock_that_was_wrong_once_does_not_silence_the_mornings_after_it() {
 }
 
 #[tokio::test]
-async fn nothing_is_decided_while_the_time_is_in_doubt() {
+pub(crate) async fn nothing_is_decided_while_the_time_is_in_doubt() {
     let hall = Hall::open("2026-03-02 08:30").await;
     let engine = &hall.app.engine;
     engine
@@ -186,7 +186,7 @@ async fn nothing_is_decided_while_the_time_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn somebody_who_joins_during_the_day_begins_with_the_next_and_somebody_away_gets_none() {
+pub(crate) async fn somebody_who_joins_during_the_day_begins_with_the_next_and_somebody_away_gets_none() {
     let hall = Hall::open("2026-12-21 08:30").await;
     hall.settle().await;
     let to = |left: &[Left]| left.iter().map(|left| left.to.clone()).collect::<Vec<_>>();
@@ -204,7 +204,7 @@ async fn somebody_who_joins_during_the_day_begins_with_the_next_and_somebody_awa
 }
 
 #[tokio::test]
-async fn what_belongs_to_somebody_who_has_gone_from_the_list_is_in_their_supervisor_s_digest() {
+pub(crate) async fn what_belongs_to_somebody_who_has_gone_from_the_list_is_in_their_supervisor_s_digest() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = serde_json::json!({
         "resident": { "name": "沈怀瑾", "phone": "13900000001", "born": 1940 },
@@ -249,7 +249,7 @@ async fn what_belongs_to_somebody_who_has_gone_from_the_list_is_in_their_supervi
 }
 
 #[tokio::test]
-async fn what_has_no_date_never_pushes_out_what_is_due_and_what_is_left_out_is_counted() {
+pub(crate) async fn what_has_no_date_never_pushes_out_what_is_due_and_what_is_left_out_is_counted() {
     let hall = Hall::open("2026-03-02 07:00").await;
     let case = hall
         .take_in(
@@ -294,7 +294,7 @@ async fn what_has_no_date_never_pushes_out_what_is_due_and_what_is_left_out_is_c
 }
 
 #[tokio::test]
-async fn a_digest_that_did_not_arrive_is_in_the_supervisor_s_and_names_no_resident() {
+pub(crate) async fn a_digest_that_did_not_arrive_is_in_the_supervisor_s_and_names_no_resident() {
     let hall = Hall::open("2026-03-02 08:30").await;
     let case = crate::support::intake::promise(&hall, crate::support::intake::resident(1), "2026-03-02").await;
     assert!(digests::step(&hall.app.engine, at("2026-03-02 08:30")).await.unwrap() > 0);

@@ -30,7 +30,7 @@ fn many() -> u32 {
 /// Every seventh dot on a connection is not answered although the server has the message: all the same each message arrives once, or as
 /// two copies that are the same to the byte.
 #[tokio::test]
-async fn cut_after_the_dot_leaves_two_identical_copies_at_the_most() {
+pub(crate) async fn cut_after_the_dot_leaves_two_identical_copies_at_the_most() {
     let server = SmtpServer::start(Script::polite().on_nth(Verb::Dot, 7, Act::Cut)).await;
     let hall = Hall::open_quiet("2026-03-04 08:05", &smtp(server.port)).await;
     hall.without_digest("2026-03-04").await;
@@ -84,7 +84,7 @@ async fn wires(hall: &Hall) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_second_copy_is_the_first_to_the_byte_also_hours_later() {
+pub(crate) async fn the_second_copy_is_the_first_to_the_byte_also_hours_later() {
     let (hall, _, server) = cut_once().await;
     hall.clock.set(at("2026-03-04 13:00"));
     hall.send().await;
@@ -97,7 +97,7 @@ async fn the_second_copy_is_the_first_to_the_byte_also_hours_later() {
 }
 
 #[tokio::test]
-async fn a_message_whose_words_have_changed_meanwhile_goes_under_another_name_and_the_ledger_says_so() {
+pub(crate) async fn a_message_whose_words_have_changed_meanwhile_goes_under_another_name_and_the_ledger_says_so() {
     let (hall, case, server) = cut_once().await;
     for text in std::fs::read_dir(hall.config().join("templates/zh-CN")).unwrap() {
         let body = text.unwrap().path().join("resident/body.txt");
@@ -155,7 +155,7 @@ async fn sms_in_doubt(priority: u8, arrived: bool) -> (Hall, CaseId) {
 }
 
 #[tokio::test]
-async fn a_gateway_that_has_the_message_ends_the_doubt() {
+pub(crate) async fn a_gateway_that_has_the_message_ends_the_doubt() {
     let (hall, case) = sms_in_doubt(0, true).await;
     hall.run_until("2026-03-04 10:01").await;
     assert!(
@@ -176,7 +176,7 @@ async fn a_gateway_that_has_the_message_ends_the_doubt() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_cannot_say_is_asked_three_times_then_a_person_phones() {
+pub(crate) async fn a_gateway_that_cannot_say_is_asked_three_times_then_a_person_phones() {
     let (hall, case) = sms_in_doubt(0, false).await;
     for (minute, asked) in [(1, 0), (2, 1), (4, 1), (5, 2), (9, 2)] {
         hall.run_until(&format!("2026-03-04 10:{minute:02}")).await;
@@ -198,7 +198,7 @@ async fn a_gateway_that_cannot_say_is_asked_three_times_then_a_person_phones() {
 }
 
 #[tokio::test]
-async fn a_critical_sms_of_unknown_fate_goes_once_more_and_only_once() {
+pub(crate) async fn a_critical_sms_of_unknown_fate_goes_once_more_and_only_once() {
     let (hall, case) = sms_in_doubt(2, false).await;
     hall.run_until("2026-03-04 10:11").await;
     let left: Vec<_> = hall
@@ -224,7 +224,7 @@ async fn a_critical_sms_of_unknown_fate_goes_once_more_and_only_once() {
 }
 
 #[tokio::test]
-async fn what_three_runs_died_over_is_held_and_the_others_go_on() {
+pub(crate) async fn what_three_runs_died_over_is_held_and_the_others_go_on() {
     let hall = Hall::open_quiet("2026-03-04 08:50", "").await;
     hall.without_digest("2026-03-04").await;
     for number in 0..3 {
@@ -277,7 +277,7 @@ async fn what_three_runs_died_over_is_held_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_older_database_is_sealed_and_what_was_in_doubt_in_it_goes_once_more_under_its_name() {
+pub(crate) async fn an_older_database_is_sealed_and_what_was_in_doubt_in_it_goes_once_more_under_its_name() {
     let (hall, case, server) = cut_once().await;
     let other = promise(&hall, resident(2), "2026-03-09").await;
     let first = server.received().remove(0).text;

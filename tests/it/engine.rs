@@ -40,7 +40,7 @@ fn dates(hall: &Hall) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_reminder_whose_time_was_over_when_the_case_came_in_is_dated_when_it_came_in() {
+pub(crate) async fn a_reminder_whose_time_was_over_when_the_case_came_in_is_dated_when_it_came_in() {
     let hall = Hall::open("2026-03-09 15:00").await;
     hall.without_digest("2026-03-09").await;
     certificate(&hall, resident(1)).await;
@@ -50,7 +50,7 @@ async fn a_reminder_whose_time_was_over_when_the_case_came_in_is_dated_when_it_c
 }
 
 #[tokio::test]
-async fn a_record_that_expires_is_told_louder_and_higher_up_until_somebody_acts() {
+pub(crate) async fn a_record_that_expires_is_told_louder_and_higher_up_until_somebody_acts() {
     let hall = Hall::open("2026-02-10 15:00").await;
     let case = certificate(&hall, resident(1)).await;
     hall.run_until("2026-03-25 12:00").await;
@@ -112,7 +112,7 @@ async fn a_record_that_expires_is_told_louder_and_higher_up_until_somebody_acts(
 }
 
 #[tokio::test]
-async fn a_promise_is_due_then_overdue_then_told_to_the_supervisor_until_it_is_kept() {
+pub(crate) async fn a_promise_is_due_then_overdue_then_told_to_the_supervisor_until_it_is_kept() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = promise(&hall, resident(1), "2026-03-09").await;
     hall.run_until("2026-03-12 12:00").await;
@@ -134,7 +134,7 @@ async fn a_promise_is_due_then_overdue_then_told_to_the_supervisor_until_it_is_k
 }
 
 #[tokio::test]
-async fn a_resident_who_heard_nothing_for_five_workdays_is_told_how_it_goes() {
+pub(crate) async fn a_resident_who_heard_nothing_for_five_workdays_is_told_how_it_goes() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = certificate(&hall, resident(1)).await;
     hall.run_until("2026-03-12 12:00").await;
@@ -162,7 +162,7 @@ async fn a_resident_who_heard_nothing_for_five_workdays_is_told_how_it_goes() {
 }
 
 #[tokio::test]
-async fn an_appointment_is_told_to_the_resident_a_daughter_who_agreed_and_whoever_goes_along() {
+pub(crate) async fn an_appointment_is_told_to_the_resident_a_daughter_who_agreed_and_whoever_goes_along() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let relatives = json!([
         { "name": "沈念", "relation": "女儿", "phone": "13900000009", "opted_in": true },
@@ -196,7 +196,7 @@ async fn an_appointment_is_told_to_the_resident_a_daughter_who_agreed_and_whoeve
 
 /// What a clerk does between queueing and sending, and what becomes of the resident's SMS.
 #[tokio::test]
-async fn what_changes_between_queueing_and_sending_stops_or_reroutes_the_message() {
+pub(crate) async fn what_changes_between_queueing_and_sending_stops_or_reroutes_the_message() {
     const CALL: &[&str] = &[
         "hao email accepted (call)",
         "resident phone task",
@@ -259,7 +259,7 @@ async fn what_changes_between_queueing_and_sending_stops_or_reroutes_the_message
 }
 
 #[tokio::test]
-async fn nothing_leaves_for_a_deadline_that_is_met_or_a_case_that_is_closed() {
+pub(crate) async fn nothing_leaves_for_a_deadline_that_is_met_or_a_case_that_is_closed() {
     let table = [
         (json!({ "do": "done", "item": "d1" }), "sms cancelled: 该事项已完成"),
         (
@@ -282,7 +282,7 @@ async fn nothing_leaves_for_a_deadline_that_is_met_or_a_case_that_is_closed() {
 }
 
 #[tokio::test]
-async fn a_resident_s_wish_in_one_case_holds_for_their_other_cases() {
+pub(crate) async fn a_resident_s_wish_in_one_case_holds_for_their_other_cases() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let first = visit(&hall, resident(1), "2026-03-05 09:30").await;
     let second = promise(&hall, resident(1), "2026-04-09").await;
@@ -321,7 +321,7 @@ async fn a_resident_s_wish_in_one_case_holds_for_their_other_cases() {
 }
 
 #[tokio::test]
-async fn a_daughter_s_consent_is_not_lost_when_her_mother_comes_again() {
+pub(crate) async fn a_daughter_s_consent_is_not_lost_when_her_mother_comes_again() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let daughter =
         |opted_in: bool| json!([{ "name": "沈念", "relation": "女儿", "phone": "13900000009", "opted_in": opted_in }]);
@@ -335,7 +335,7 @@ async fn a_daughter_s_consent_is_not_lost_when_her_mother_comes_again() {
 }
 
 #[tokio::test]
-async fn a_reminder_on_its_way_follows_the_case_to_its_new_owner() {
+pub(crate) async fn a_reminder_on_its_way_follows_the_case_to_its_new_owner() {
     let hall = Hall::open("2026-02-10 15:00").await;
     let case = certificate(&hall, resident(1)).await;
     hall.run_until("2026-03-13 08:59").await;
@@ -352,7 +352,7 @@ async fn a_reminder_on_its_way_follows_the_case_to_its_new_owner() {
 }
 
 #[tokio::test]
-async fn a_call_follows_the_case_and_is_withdrawn_when_nobody_has_to_make_it_any_more() {
+pub(crate) async fn a_call_follows_the_case_and_is_withdrawn_when_nobody_has_to_make_it_any_more() {
     let hall = Hall::open("2026-02-10 15:00").await;
     let old = json!({ "name": "沈怀瑾", "phone": "13900000001", "born": 1940 });
     let case = certificate(&hall, old).await;
@@ -385,7 +385,7 @@ async fn a_call_follows_the_case_and_is_withdrawn_when_nobody_has_to_make_it_any
 }
 
 #[tokio::test]
-async fn caps_hold_over_all_cases_of_a_resident_and_what_is_critical_says_why_it_passed() {
+pub(crate) async fn caps_hold_over_all_cases_of_a_resident_and_what_is_critical_says_why_it_passed() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let mut visits = Vec::new();
     for hour in ["10:30", "11:30", "15:00", "16:00"] {
@@ -415,7 +415,7 @@ async fn caps_hold_over_all_cases_of_a_resident_and_what_is_critical_says_why_it
 }
 
 #[tokio::test]
-async fn a_cap_that_would_hold_a_message_until_it_is_too_late_makes_a_call_of_it() {
+pub(crate) async fn a_cap_that_would_hold_a_message_until_it_is_too_late_makes_a_call_of_it() {
     let hall = Hall::open("2026-03-02 10:00").await;
     // Sending hours that begin after the appointments.
     let schedule = hall.config().join("schedule.toml");
@@ -445,7 +445,7 @@ async fn a_cap_that_would_hold_a_message_until_it_is_too_late_makes_a_call_of_it
 }
 
 #[tokio::test]
-async fn the_cap_of_a_person_counts_every_way_together() {
+pub(crate) async fn the_cap_of_a_person_counts_every_way_together() {
     let hall = Hall::open("2026-03-02 10:00").await;
     // Sending hours that begin after the appointments: what is over the cap cannot wait.
     let schedule = hall.config().join("schedule.toml");
@@ -478,7 +478,7 @@ async fn the_cap_of_a_person_counts_every_way_together() {
 }
 
 #[tokio::test]
-async fn a_pause_until_after_hours_sends_residents_theirs_in_the_morning_and_staff_theirs_at_once() {
+pub(crate) async fn a_pause_until_after_hours_sends_residents_theirs_in_the_morning_and_staff_theirs_at_once() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = visit(&hall, resident(1), "2026-03-05 14:00").await;
     let engine = &hall.app.engine;
@@ -513,7 +513,7 @@ async fn a_pause_until_after_hours_sends_residents_theirs_in_the_morning_and_sta
 }
 
 #[tokio::test]
-async fn one_case_that_cannot_be_read_stops_no_other() {
+pub(crate) async fn one_case_that_cannot_be_read_stops_no_other() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let broken = visit(&hall, resident(1), "2026-03-05 09:30").await;
     let person = visit(&hall, resident(2), "2026-03-05 10:30").await;
@@ -564,7 +564,7 @@ async fn one_case_that_cannot_be_read_stops_no_other() {
 }
 
 #[tokio::test]
-async fn a_digest_goes_out_although_one_of_its_cases_cannot_be_read() {
+pub(crate) async fn a_digest_goes_out_although_one_of_its_cases_cannot_be_read() {
     let hall = Hall::open("2026-03-02 08:00").await;
     promise(&hall, resident(1), "2026-03-02").await;
     let whole = promise(&hall, resident(2), "2026-03-02").await;
@@ -590,7 +590,7 @@ async fn a_digest_goes_out_although_one_of_its_cases_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_reminder_whose_case_cannot_be_read_waits_until_it_can() {
+pub(crate) async fn a_reminder_whose_case_cannot_be_read_waits_until_it_can() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.run_until("2026-03-04 09:59").await;

@@ -63,7 +63,7 @@ fn says(text: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn nobody_is_at_two_places_and_the_clash_is_named_with_who_is_free() {
+pub(crate) async fn nobody_is_at_two_places_and_the_clash_is_named_with_who_is_free() {
     let hall = hall("2026-03-02 09:00").await;
     let (first, second) = (
         case_of(&hall, "贺东升", "13900000001").await,
@@ -113,7 +113,7 @@ async fn nobody_is_at_two_places_and_the_clash_is_named_with_who_is_free() {
 }
 
 #[tokio::test]
-async fn what_was_called_off_no_longer_stands_in_the_way() {
+pub(crate) async fn what_was_called_off_no_longer_stands_in_the_way() {
     let hall = hall("2026-03-02 09:00").await;
     let (first, second) = (
         case_of(&hall, "贺东升", "13900000001").await,
@@ -134,7 +134,7 @@ async fn what_was_called_off_no_longer_stands_in_the_way() {
 }
 
 #[tokio::test]
-async fn a_move_is_checked_like_a_booking_and_leaves_everything_as_it_was_when_refused() {
+pub(crate) async fn a_move_is_checked_like_a_booking_and_leaves_everything_as_it_was_when_refused() {
     let hall = hall("2026-03-02 09:00").await;
     let (first, second) = (
         case_of(&hall, "贺东升", "13900000001").await,
@@ -170,7 +170,7 @@ async fn a_move_is_checked_like_a_booking_and_leaves_everything_as_it_was_when_r
 }
 
 #[tokio::test]
-async fn nobody_goes_who_is_away_has_left_or_is_off_duty() {
+pub(crate) async fn nobody_goes_who_is_away_has_left_or_is_off_duty() {
     let away = "\n[[staff.xu.absence]]\nfrom = 2026-03-05\nto = 2026-03-06\n";
     let hall = hall_with("2026-02-24 09:00", away).await;
     let case = case_of(&hall, "贺东升", "13900000001").await;
@@ -198,7 +198,7 @@ async fn nobody_goes_who_is_away_has_left_or_is_off_duty() {
 }
 
 #[tokio::test]
-async fn an_office_that_is_closed_and_times_out_of_order_are_refused() {
+pub(crate) async fn an_office_that_is_closed_and_times_out_of_order_are_refused() {
     let hall = hall("2026-03-02 09:00").await;
     let case = case_of(&hall, "贺东升", "13900000001").await;
     for (visit, expected) in [
@@ -236,7 +236,7 @@ async fn an_office_that_is_closed_and_times_out_of_order_are_refused() {
 }
 
 #[tokio::test]
-async fn between_two_offices_there_is_time_for_the_way() {
+pub(crate) async fn between_two_offices_there_is_time_for_the_way() {
     let hall = hall("2026-03-02 09:00").await;
     let (first, second) = (
         case_of(&hall, "贺东升", "13900000001").await,
@@ -280,7 +280,7 @@ async fn between_two_offices_there_is_time_for_the_way() {
 }
 
 #[tokio::test]
-async fn one_resident_is_not_expected_at_two_places_whoever_goes_along() {
+pub(crate) async fn one_resident_is_not_expected_at_two_places_whoever_goes_along() {
     let hall = hall("2026-03-02 09:00").await;
     // Two cases of the same person.
     let (first, second) = (
@@ -295,7 +295,7 @@ async fn one_resident_is_not_expected_at_two_places_whoever_goes_along() {
 }
 
 #[tokio::test]
-async fn a_leg_is_confirmed_once_and_never_before_its_day_or_in_the_future() {
+pub(crate) async fn a_leg_is_confirmed_once_and_never_before_its_day_or_in_the_future() {
     let hall = hall("2026-03-04 09:00").await;
     let case = case_of(&hall, "贺东升", "13900000001").await;
     hall.act("lin", &case, escort("2026-03-05 09:30", Some("hao")))
@@ -331,7 +331,7 @@ async fn a_leg_is_confirmed_once_and_never_before_its_day_or_in_the_future() {
 }
 
 #[tokio::test]
-async fn a_leg_nobody_confirmed_is_asked_for_once_and_the_visit_stands_for_the_pick_up() {
+pub(crate) async fn a_leg_nobody_confirmed_is_asked_for_once_and_the_visit_stands_for_the_pick_up() {
     let hall = hall("2026-03-04 09:30").await;
     let case = case_of(&hall, "贺东升", "13900000001").await;
     hall.act("lin", &case, escort("2026-03-05 09:30", Some("hao")))
@@ -361,7 +361,7 @@ async fn a_leg_nobody_confirmed_is_asked_for_once_and_the_visit_stands_for_the_p
 }
 
 #[tokio::test]
-async fn while_an_incident_is_open_the_escort_is_not_over_and_one_elsewhere_is_no_matter() {
+pub(crate) async fn while_an_incident_is_open_the_escort_is_not_over_and_one_elsewhere_is_no_matter() {
     let hall = hall("2026-03-05 08:30").await;
     let case = case_of(&hall, "贺东升", "13900000001").await;
     hall.act("lin", &case, escort("2026-03-05 09:30", Some("hao")))
@@ -408,7 +408,7 @@ async fn while_an_incident_is_open_the_escort_is_not_over_and_one_elsewhere_is_n
 }
 
 #[tokio::test]
-async fn an_escort_passes_only_to_somebody_who_can_go_and_they_hear_of_it_at_once() {
+pub(crate) async fn an_escort_passes_only_to_somebody_who_can_go_and_they_hear_of_it_at_once() {
     let hall = hall("2026-03-02 09:00").await;
     let (first, second) = (
         case_of(&hall, "贺东升", "13900000001").await,

@@ -544,7 +544,7 @@ fn whoever_waits_for_others_is_not_reminded_of_silence() {
 }
 
 #[tokio::test]
-async fn a_resident_gets_no_more_sms_a_day_than_the_cap_allows() {
+pub(crate) async fn a_resident_gets_no_more_sms_a_day_than_the_cap_allows() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let mut told = 0;
     let mut visits = Vec::new();
@@ -786,7 +786,7 @@ fn the_list_of_papers_is_whole_and_says_what_the_hall_has() {
 }
 
 #[tokio::test]
-async fn a_household_to_be_greeted_is_known_from_the_opening_on() {
+pub(crate) async fn a_household_to_be_greeted_is_known_from_the_opening_on() {
     let hall = Hall::open("2026-03-02 08:00").await;
     let case = json!({
         "resident": { "name": "沈小兰", "gender": "female", "phone": "13900000001" },

@@ -105,7 +105,7 @@ fn blast() -> u32 {
 }
 
 #[tokio::test]
-async fn an_import_that_makes_thousands_due_sends_fifty_until_two_supervisors_agree() {
+pub(crate) async fn an_import_that_makes_thousands_due_sends_fifty_until_two_supervisors_agree() {
     let all = blast();
     let hall = Hall::open("2026-03-06 10:00").await;
     hall.without_digest("2026-03-09").await;
@@ -159,7 +159,7 @@ async fn an_import_that_makes_thousands_due_sends_fifty_until_two_supervisors_ag
 }
 
 #[tokio::test]
-async fn an_edit_that_makes_many_due_is_held_and_what_was_usual_before_is_not() {
+pub(crate) async fn an_edit_that_makes_many_due_is_held_and_what_was_usual_before_is_not() {
     let hall = Hall::open("2026-03-02 10:00").await;
     for day in [
         "2026-03-02",
@@ -197,7 +197,7 @@ async fn an_edit_that_makes_many_due_is_held_and_what_was_usual_before_is_not() 
 }
 
 #[tokio::test]
-async fn what_is_critical_is_not_held_but_called_at_once() {
+pub(crate) async fn what_is_critical_is_not_held_but_called_at_once() {
     let hall = Hall::open("2026-03-16 20:00").await;
     certificates_end(&hall, 60).await;
     let last_days = |state: &str| format!("mark like '%|last-days|%' and {state}");
@@ -218,7 +218,7 @@ async fn what_is_critical_is_not_held_but_called_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_critical_is_called_at_once_also_when_a_hold_stops_its_second_way() {
+pub(crate) async fn what_is_critical_is_called_at_once_also_when_a_hold_stops_its_second_way() {
     let bad = Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 no such user"));
     let server = SmtpServer::start(bad).await;
     let hall = within("2026-03-16 20:00", "run_min = 2", &by_smtp(server.port)).await;
@@ -232,7 +232,7 @@ async fn what_is_critical_is_called_at_once_also_when_a_hold_stops_its_second_wa
 }
 
 #[tokio::test]
-async fn held_messages_become_calls_before_they_are_of_no_use() {
+pub(crate) async fn held_messages_become_calls_before_they_are_of_no_use() {
     let hall = within("2026-03-02 10:00", "run_min = 2", "").await;
     hall.without_digest("2026-03-04").await;
     let mut cases = Vec::new();
@@ -276,7 +276,7 @@ async fn held_messages_become_calls_before_they_are_of_no_use() {
 }
 
 #[tokio::test]
-async fn what_is_written_as_held_after_its_hold_was_released_goes_on() {
+pub(crate) async fn what_is_written_as_held_after_its_hold_was_released_goes_on() {
     let hall = within("2026-03-06 10:00", "run_min = 2", "").await;
     hall.without_digest("2026-03-09").await;
     promises(&hall, 0..4, "2026-03-09").await;
@@ -306,7 +306,7 @@ async fn what_is_written_as_held_after_its_hold_was_released_goes_on() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_after_it_was_judged_gives_back_its_places_in_the_counts() {
+pub(crate) async fn a_batch_that_fails_after_it_was_judged_gives_back_its_places_in_the_counts() {
     let hall = within("2026-03-06 10:00", "run_min = 2", "").await;
     hall.without_digest("2026-03-09").await;
     promises(&hall, 0..2, "2026-03-09").await;
@@ -333,7 +333,7 @@ async fn a_batch_that_fails_after_it_was_judged_gives_back_its_places_in_the_cou
 }
 
 #[tokio::test]
-async fn a_changed_text_goes_to_five_and_to_the_others_ten_minutes_later() {
+pub(crate) async fn a_changed_text_goes_to_five_and_to_the_others_ten_minutes_later() {
     let hall = Hall::open("2026-03-06 10:00").await;
     hall.without_digest("2026-03-09").await;
     promises(&hall, 0..12, "2026-03-09").await;
@@ -374,7 +374,7 @@ async fn a_changed_text_goes_to_five_and_to_the_others_ten_minutes_later() {
 }
 
 #[tokio::test]
-async fn when_many_of_the_first_twenty_fail_the_others_are_held() {
+pub(crate) async fn when_many_of_the_first_twenty_fail_the_others_are_held() {
     let bad = Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 no such user"));
     let server = SmtpServer::start(bad).await;
     let hall = Hall::open_with("2026-03-06 10:00", &by_smtp(server.port)).await;
@@ -396,7 +396,7 @@ async fn when_many_of_the_first_twenty_fail_the_others_are_held() {
 }
 
 #[tokio::test]
-async fn the_same_words_go_to_so_many_residents_and_no_further() {
+pub(crate) async fn the_same_words_go_to_so_many_residents_and_no_further() {
     let hall = within("2026-02-10 15:00", "same_text = 4", "").await;
     for number in 1..=7 {
         certificate(&hall, resident(number)).await;

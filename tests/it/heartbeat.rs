@@ -24,7 +24,7 @@ async fn late(hall: &Hall) -> bool {
 }
 
 #[tokio::test]
-async fn the_outside_is_told_once_for_each_canary_that_got_through_and_never_without_one() {
+pub(crate) async fn the_outside_is_told_once_for_each_canary_that_got_through_and_never_without_one() {
     let server = HttpServer::start(Act::answer(200, "ok")).await;
     let settings = format!(
         "[heartbeat]\nto = \"ops@example.org\"\nevery_minutes = 10\nurl = \"http://127.0.0.1:{}/ping\"\n",
@@ -76,7 +76,7 @@ async fn the_outside_is_told_once_for_each_canary_that_got_through_and_never_wit
 }
 
 #[tokio::test]
-async fn old_canaries_are_cleared_away_and_a_restart_does_not_repeat_the_word() {
+pub(crate) async fn old_canaries_are_cleared_away_and_a_restart_does_not_repeat_the_word() {
     let server = HttpServer::start(Act::answer(200, "ok")).await;
     let settings = format!(
         "[heartbeat]\nto = \"ops@example.org\"\nevery_minutes = 1440\nurl = \"http://127.0.0.1:{}/ping\"\n",

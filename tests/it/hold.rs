@@ -7,7 +7,7 @@ use crate::support::intake::{resident, visit};
 use crate::support::rulebook::at;
 
 #[tokio::test]
-async fn a_hold_survives_a_restart_and_a_resume_and_ends_when_it_is_released() {
+pub(crate) async fn a_hold_survives_a_restart_and_a_resume_and_ends_when_it_is_released() {
     let hall = Hall::open_quiet("2026-03-04 08:50", "").await;
     hall.without_digest("2026-03-04").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
@@ -37,7 +37,7 @@ async fn a_hold_survives_a_restart_and_a_resume_and_ends_when_it_is_released() {
 }
 
 #[tokio::test]
-async fn a_database_keeps_its_name_over_a_restart() {
+pub(crate) async fn a_database_keeps_its_name_over_a_restart() {
     let hall = Hall::open("2026-03-04 08:50").await;
     let name = hall.app.engine.store.incarnation().await.unwrap();
     assert_eq!(name.len(), 32);

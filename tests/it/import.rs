@@ -574,7 +574,7 @@ const OLD: &str = "姓名,电话,出生年份,事项,诉求,火化日期,承诺�
     李四,13900005678,1976,cremation_certificate,补办证明,2010-03-20,,\n";
 
 #[tokio::test]
-async fn an_import_sends_nothing_for_the_past_and_what_is_due_for_the_future() {
+pub(crate) async fn an_import_sends_nothing_for_the_past_and_what_is_due_for_the_future() {
     let hall = Hall::open(NOW).await;
     let cases = desk_import(&hall, OLD).await.unwrap();
     hall.plan().await;
@@ -602,7 +602,7 @@ async fn an_import_sends_nothing_for_the_past_and_what_is_due_for_the_future() {
 }
 
 #[tokio::test]
-async fn an_import_is_all_or_nothing_and_never_done_twice() {
+pub(crate) async fn an_import_is_all_or_nothing_and_never_done_twice() {
     let hall = Hall::open(NOW).await;
     let cases = desk_import(&hall, OLD).await.unwrap();
     let again = desk_import(&hall, OLD).await;
@@ -667,7 +667,7 @@ fn stdout(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn the_program_previews_then_commits_then_recognises_the_same_list() {
+pub(crate) async fn the_program_previews_then_commits_then_recognises_the_same_list() {
     let hall = Hall::open(NOW).await;
     let list = file(&hall, "old.csv", OLD);
     let import = |more: &[&str]| {
@@ -720,7 +720,7 @@ async fn the_program_previews_then_commits_then_recognises_the_same_list() {
 }
 
 #[tokio::test]
-async fn the_program_writes_nothing_while_a_single_cell_is_wrong() {
+pub(crate) async fn the_program_writes_nothing_while_a_single_cell_is_wrong() {
     let hall = Hall::open(NOW).await;
     let bad = format!("{OLD}王五,139,1976,hard_case,查询,,,\n");
     let output = xixin(&hall, &["import", shown(&file(&hall, "bad.csv", &bad)), "--commit"]);
@@ -748,7 +748,7 @@ async fn the_program_writes_nothing_while_a_single_cell_is_wrong() {
 }
 
 #[tokio::test]
-async fn what_the_rules_refuse_is_told_at_its_cell() {
+pub(crate) async fn what_the_rules_refuse_is_told_at_its_cell() {
     let hall = Hall::open(NOW).await;
     let list = "姓名,电话,事项,诉求,收件时间,优先理由,预约时间,预约事项,预约单位\n\
         沈小兰,13900001234,hard_case,查询,2027-01-01,,,,\n\
@@ -765,7 +765,7 @@ async fn what_the_rules_refuse_is_told_at_its_cell() {
 }
 
 #[tokio::test]
-async fn a_preview_says_what_the_import_will_cause() {
+pub(crate) async fn a_preview_says_what_the_import_will_cause() {
     let hall = Hall::open(NOW).await;
     let text = "姓名,电话,事项,诉求,火化日期\n\
         沈小兰,13900001234,cremation_certificate,补办证明,\n\

@@ -185,7 +185,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_report_moves_a_message_forward_once_however_often_and_in_whatever_order_it_comes() {
+pub(crate) async fn a_report_moves_a_message_forward_once_however_often_and_in_whatever_order_it_comes() {
     let world = world().await;
     let id = world.sms().await[0].clone();
     assert_eq!(world.states(&id).await, ["accepted accepted"]);
@@ -210,7 +210,7 @@ async fn a_report_moves_a_message_forward_once_however_often_and_in_whatever_ord
 }
 
 #[tokio::test]
-async fn an_urgent_sms_that_was_not_delivered_becomes_a_call_and_an_ordinary_one_is_only_shown() {
+pub(crate) async fn an_urgent_sms_that_was_not_delivered_becomes_a_call_and_an_ordinary_one_is_only_shown() {
     for (priority, expected) in [(0, 0), (1, 1)] {
         let world = world().await;
         let id = world.sms().await[0].clone();
@@ -237,7 +237,7 @@ async fn an_urgent_sms_that_was_not_delivered_becomes_a_call_and_an_ordinary_one
 }
 
 #[tokio::test]
-async fn a_report_that_comes_before_its_message_is_known_waits_for_it() {
+pub(crate) async fn a_report_that_comes_before_its_message_is_known_waits_for_it() {
     let world = world().await;
     let id = world.sms().await[0].clone();
     // As if the answer to the attempt had not been recorded yet.
@@ -261,7 +261,7 @@ async fn a_report_that_comes_before_its_message_is_known_waits_for_it() {
 }
 
 #[tokio::test]
-async fn without_a_report_for_seventy_two_hours_it_is_unknown_and_a_late_one_still_counts() {
+pub(crate) async fn without_a_report_for_seventy_two_hours_it_is_unknown_and_a_late_one_still_counts() {
     let world = world().await;
     let id = world.sms().await[0].clone();
     let sent = world
@@ -345,7 +345,7 @@ async fn a_report_moves_no_message_that_began_after_it() {
 }
 
 #[tokio::test]
-async fn whoever_lacks_the_secret_or_names_no_gateway_is_told_nothing_and_changes_nothing() {
+pub(crate) async fn whoever_lacks_the_secret_or_names_no_gateway_is_told_nothing_and_changes_nothing() {
     let world = world().await;
     let id = world.sms().await[0].clone();
     let body = format!("ref={id}&status=UNDELIV");
@@ -374,7 +374,7 @@ async fn whoever_lacks_the_secret_or_names_no_gateway_is_told_nothing_and_change
 }
 
 #[tokio::test]
-async fn one_confirms_two_asks_for_a_call_and_anything_else_is_a_task_with_the_text() {
+pub(crate) async fn one_confirms_two_asks_for_a_call_and_anything_else_is_a_task_with_the_text() {
     let world = world().await;
     assert_eq!(
         world.told(&format!("mobile=%2B86{PHONE}&content=1&msg=m1")).await,
@@ -417,7 +417,7 @@ async fn one_confirms_two_asks_for_a_call_and_anything_else_is_a_task_with_the_t
 }
 
 #[tokio::test]
-async fn whoever_opts_out_gets_no_sms_any_more_and_is_called_instead() {
+pub(crate) async fn whoever_opts_out_gets_no_sms_any_more_and_is_called_instead() {
     let world = world().await;
     world
         .told(&format!("mobile={PHONE}&content=%E9%80%80%E8%AE%A2&msg=m1"))
@@ -433,7 +433,7 @@ async fn whoever_opts_out_gets_no_sms_any_more_and_is_called_instead() {
 
 /// Chinese comes in UTF-16 then (Kannel 1.4.5, seen in `tests/lab/servers.py`), and a word of two bytes that are letters too is a word.
 #[tokio::test]
-async fn an_opt_out_is_heard_as_kannel_passes_it_on() {
+pub(crate) async fn an_opt_out_is_heard_as_kannel_passes_it_on() {
     let world = world_with(|secret| {
         format!(
             "[sms.gateway.hall]\norder = 2\n[sms.gateway.hall.kannel]\nurl = \"http://127.0.0.1:9/cgi-bin/sendsms\"
@@ -462,7 +462,7 @@ async fn an_opt_out_is_heard_as_kannel_passes_it_on() {
 }
 
 #[tokio::test]
-async fn a_stranger_changes_nothing() {
+pub(crate) async fn a_stranger_changes_nothing() {
     let world = world().await;
     world.told("mobile=13900009999&content=2&msg=m1").await;
     let case = world.case().await;
@@ -470,7 +470,7 @@ async fn a_stranger_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_stranger_writes_is_kept_sealed_until_a_person_has_dealt_with_it() {
+pub(crate) async fn what_a_stranger_writes_is_kept_sealed_until_a_person_has_dealt_with_it() {
     let world = world().await;
     world
         .told("mobile=13900009999&content=%E6%88%91%E6%98%AF%E8%B0%81&msg=m1")
@@ -553,7 +553,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_message_in_parts_is_one_message_in_whatever_order_and_however_often_they_come() {
+pub(crate) async fn a_message_in_parts_is_one_message_in_whatever_order_and_however_often_they_come() {
     let world = world().await;
     let (first, second) = ("我明天上午可能来不了,想改到下周三", "另外请问要不要带户口本原件");
     let (one, other) = (parts(first, 7, 3), parts(second, 8, 2));
@@ -572,7 +572,7 @@ async fn a_message_in_parts_is_one_message_in_whatever_order_and_however_often_t
 }
 
 #[tokio::test]
-async fn a_message_of_which_a_part_does_not_come_is_told_as_far_as_it_came() {
+pub(crate) async fn a_message_of_which_a_part_does_not_come_is_told_as_far_as_it_came() {
     let world = world().await;
     let text = "我明天上午来不了想改到下周三";
     let parts = parts(text, 7, 2);
@@ -596,7 +596,8 @@ async fn a_message_of_which_a_part_does_not_come_is_told_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn an_answer_from_a_shared_telephone_belongs_to_the_last_sms_that_went_to_it_and_an_opt_out_to_everybody() {
+pub(crate) async fn an_answer_from_a_shared_telephone_belongs_to_the_last_sms_that_went_to_it_and_an_opt_out_to_everybody()
+ {
     let world = world().await;
     let other = visit(&world.hall, "周芸", PHONE, "2026-03-06 09:00").await;
     world.hall.run_until("2026-03-05 20:00").await;
@@ -640,7 +641,7 @@ async fn an_opt_out_reaches_everybody_of_a_number_however_many_they_are_and_what
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_case_that_cannot_be_read_keeps_nobody_elses_answer_waiting() {
+pub(crate) async fn what_belongs_to_a_case_that_cannot_be_read_keeps_nobody_elses_answer_waiting() {
     let world = world().await;
     let other = visit(&world.hall, "周芸", "13900000002", "2026-03-06 09:00").await;
     let broken = world.case.as_str();
@@ -664,7 +665,7 @@ async fn what_belongs_to_a_case_that_cannot_be_read_keeps_nobody_elses_answer_wa
 }
 
 #[tokio::test]
-async fn a_report_on_an_sms_to_somebody_who_was_erased_is_noted_and_nobody_is_asked_to_call() {
+pub(crate) async fn a_report_on_an_sms_to_somebody_who_was_erased_is_noted_and_nobody_is_asked_to_call() {
     let world = world().await;
     let id = world.sms().await[0].clone();
     let urgent = format!("update reminders set priority = 1 where id = '{id}'");
@@ -680,7 +681,7 @@ async fn a_report_on_an_sms_to_somebody_who_was_erased_is_noted_and_nobody_is_as
 }
 
 #[tokio::test]
-async fn whoever_calls_from_elsewhere_is_hung_up_on_and_takes_no_seat() {
+pub(crate) async fn whoever_calls_from_elsewhere_is_hung_up_on_and_takes_no_seat() {
     let world = world_open_to("203.0.113.0/24", |_| String::new()).await;
     // More than there are seats, and none of them says a word.
     for _ in 0..40 {
@@ -693,7 +694,7 @@ async fn whoever_calls_from_elsewhere_is_hung_up_on_and_takes_no_seat() {
 }
 
 #[tokio::test]
-async fn whoever_lacks_the_secret_is_sent_away_before_a_byte_of_the_body_has_come() {
+pub(crate) async fn whoever_lacks_the_secret_is_sent_away_before_a_byte_of_the_body_has_come() {
     let world = world().await;
     let mut stream = TcpStream::connect(world.door).await.unwrap();
     let head = "POST /wrong/county HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
@@ -704,7 +705,7 @@ async fn whoever_lacks_the_secret_is_sent_away_before_a_byte_of_the_body_has_com
 }
 
 #[tokio::test]
-async fn whoever_writes_again_and_again_is_noted_each_time_and_makes_no_more_work() {
+pub(crate) async fn whoever_writes_again_and_again_is_noted_each_time_and_makes_no_more_work() {
     let world = world().await;
     for number in 0..3 {
         world.told(&format!("mobile={PHONE}&content=2&msg=call-{number}")).await;

@@ -31,7 +31,7 @@ fn line<'a>(calendar: &'a str, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_calendar_follows_an_escort_from_booking_to_cancelling() {
+pub(crate) async fn a_calendar_follows_an_escort_from_booking_to_cancelling() {
     let hall = Hall::open("2026-03-02 10:00").await;
     hall.without_digest("2026-03-02").await;
     let case = hall
@@ -79,7 +79,7 @@ async fn a_calendar_follows_an_escort_from_booking_to_cancelling() {
 }
 
 #[tokio::test]
-async fn who_gives_an_escort_away_loses_it_from_their_calendar_and_gets_it_again_when_it_comes_back() {
+pub(crate) async fn who_gives_an_escort_away_loses_it_from_their_calendar_and_gets_it_again_when_it_comes_back() {
     let hall = Hall::open("2026-03-02 10:00").await;
     hall.without_digest("2026-03-02").await;
     let case = hall

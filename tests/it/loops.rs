@@ -21,7 +21,8 @@ fn start(hall: &Hall) -> (JoinSet<()>, CancellationToken) {
     let mut loops = JoinSet::new();
     loops.spawn(planner::run(engine.clone(), Beat::default(), stop.clone()));
     loops.spawn(digests::run(engine.clone(), Beat::default(), stop.clone()));
-    loops.spawn(lookout::run(engine.clone(), Beat::default(), stop.clone()));
+    let looking = lookout::run(engine.clone(), Beat::default(), stop.clone());
+    loops.spawn(async { looking.await.unwrap() });
     for way in [Way::Email, Way::Sms] {
         let recorder = hall.recorder.clone();
         loops.spawn(sender::run(
@@ -46,7 +47,7 @@ async fn until(hall: &Hall, case: &CaseId, rung: &str, states: &[&str]) {
 }
 
 #[tokio::test]
-async fn what_falls_due_leaves_and_a_stop_ends_every_loop() {
+pub(crate) async fn what_falls_due_leaves_and_a_stop_ends_every_loop() {
     let hall = Hall::open_quiet("2026-03-04 09:59", "").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.clock.set(at("2026-03-04 10:00"));
@@ -73,7 +74,7 @@ async fn what_falls_due_leaves_and_a_stop_ends_every_loop() {
 }
 
 #[tokio::test]
-async fn a_changed_case_is_planned_as_soon_as_the_bell_rings() {
+pub(crate) async fn a_changed_case_is_planned_as_soon_as_the_bell_rings() {
     let hall = Hall::open_quiet("2026-03-04 08:00", "").await;
     let (mut loops, stop) = start(&hall);
     let case = crate::support::intake::certificate(&hall, resident(1)).await;
@@ -84,7 +85,7 @@ async fn a_changed_case_is_planned_as_soon_as_the_bell_rings() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_while_the_daemon_runs_stops_everything_until_somebody_resumes() {
+pub(crate) async fn a_clock_that_jumps_while_the_daemon_runs_stops_everything_until_somebody_resumes() {
     let hall = Hall::open_quiet("2026-03-04 08:00", "").await;
     hall.without_digest("2026-03-04").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
@@ -125,7 +126,7 @@ async fn a_clock_that_jumps_while_the_daemon_runs_stops_everything_until_somebod
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_the_message_on_the_wire_and_starts_no_other() {
+pub(crate) async fn a_stop_waits_for_the_message_on_the_wire_and_starts_no_other() {
     let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Silence), Script::polite()]).await;
     let settings = format!(
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\ntimeout_s = 1\ndot_timeout_s = 1\n",
@@ -146,7 +147,7 @@ async fn a_stop_waits_for_the_message_on_the_wire_and_starts_no_other() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_line_when_the_stop_comes_is_not_begun_and_leaves_after_the_next_start() {
+pub(crate) async fn what_waits_for_a_line_when_the_stop_comes_is_not_begun_and_leaves_after_the_next_start() {
     let server = SmtpServer::start_each(vec![Script::polite().on(Verb::Dot, Act::Silence), Script::polite()]).await;
     let settings = format!(
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\nconnections = 1\ntimeout_s = 1\ndot_timeout_s = 1\n",
@@ -177,7 +178,7 @@ async fn what_waits_for_a_line_when_the_stop_comes_is_not_begun_and_leaves_after
 }
 
 #[tokio::test]
-async fn a_test_message_does_not_pass_a_pause() {
+pub(crate) async fn a_test_message_does_not_pass_a_pause() {
     let hall = Hall::open_quiet("2026-03-04 09:00", "").await;
     let engine = &hall.app.engine;
     let store = &engine.store;
@@ -195,7 +196,7 @@ async fn a_test_message_does_not_pass_a_pause() {
 }
 
 #[tokio::test]
-async fn a_mail_server_that_may_be_back_is_asked_without_a_message() {
+pub(crate) async fn a_mail_server_that_may_be_back_is_asked_without_a_message() {
     let server = SmtpServer::start(Script::polite().on(Verb::Noop, Act::Silence)).await;
     let settings = format!(
         "[mail]\ntransport = \"smtp\"\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntimeout_s = 1\ndot_timeout_s = 1\n",

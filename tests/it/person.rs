@@ -226,7 +226,7 @@ fn somebody_who_is_erased_is_gone_from_every_view_and_stays_gone_after_a_restore
 
 /// A number and a letter that have come in and wait, of somebody and of somebody else.
 #[tokio::test]
-async fn what_came_in_from_somebody_who_is_erased_goes_with_them_and_of_nobody_else() {
+pub(crate) async fn what_came_in_from_somebody_who_is_erased_goes_with_them_and_of_nobody_else() {
     let hall = Hall::open("2026-03-02 09:00").await;
     let gone = json!({ "name": NAME, "phone": "13900001234", "email": "lan@example.org", "born": 1980 });
     let case = json!({ "resident": gone, "matter": "hard_case", "request": "询问进度" });

@@ -79,7 +79,7 @@ async fn attempts(hall: &Hall, case: &CaseId, rung: &str) -> Vec<(i64, String, O
 }
 
 #[tokio::test]
-async fn a_server_that_fails_in_any_phase_charges_nobody_and_everything_is_delivered_when_it_is_back() {
+pub(crate) async fn a_server_that_fails_in_any_phase_charges_nobody_and_everything_is_delivered_when_it_is_back() {
     let phases = [
         (Verb::Connect, Act::Close),
         (Verb::Connect, Act::Reply("421 4.3.2 closing")),
@@ -163,7 +163,7 @@ async fn a_recipient_who_cannot_take_it_now_is_tried_after_1_5_15_30_minutes_the
 }
 
 #[tokio::test]
-async fn a_retry_that_would_come_too_late_becomes_a_call_while_there_is_time() {
+pub(crate) async fn a_retry_that_would_come_too_late_becomes_a_call_while_there_is_time() {
     let server = SmtpServer::start(Script::polite().on_nth(Verb::Rcpt, 0, Act::Reply("452 4.2.2 full"))).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
     let person = json!({ "name": "沈怀瑾", "email": "shen@example.org", "born": 1980 });
@@ -185,7 +185,7 @@ async fn a_retry_that_would_come_too_late_becomes_a_call_while_there_is_time() {
 }
 
 #[tokio::test]
-async fn what_is_refused_goes_on_by_the_next_way_and_ends_with_a_call() {
+pub(crate) async fn what_is_refused_goes_on_by_the_next_way_and_ends_with_a_call() {
     let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 nobody"))).await;
     let sms = HttpServer::start(http_server::Act::answer(200, r#"{"code": "1001"}"#)).await;
     let settings = smtp(server.port) + &gateway(sms.port);
@@ -214,7 +214,7 @@ async fn what_is_refused_goes_on_by_the_next_way_and_ends_with_a_call() {
 }
 
 #[tokio::test]
-async fn staff_are_told_by_sms_when_their_mailbox_is_gone() {
+pub(crate) async fn staff_are_told_by_sms_when_their_mailbox_is_gone() {
     let server = SmtpServer::start(Script::polite().on(Verb::Rcpt, Act::Reply("550 5.1.1 nobody"))).await;
     let hall = Hall::open_quiet("2026-03-09 09:00", &smtp(server.port)).await;
     let case = promise(&hall, resident(1), "2026-03-09").await;
@@ -227,7 +227,7 @@ async fn staff_are_told_by_sms_when_their_mailbox_is_gone() {
 }
 
 #[tokio::test]
-async fn what_is_critical_does_not_wait_for_a_provider_when_there_is_another_way() {
+pub(crate) async fn what_is_critical_does_not_wait_for_a_provider_when_there_is_another_way() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
@@ -265,7 +265,7 @@ async fn what_is_critical_does_not_wait_for_a_provider_when_there_is_another_way
 }
 
 #[tokio::test]
-async fn a_gateway_s_answer_is_believed_only_when_it_says_yes() {
+pub(crate) async fn a_gateway_s_answer_is_believed_only_when_it_says_yes() {
     let task = &[
         "hao email accepted (call)",
         "relatives none skipped",
@@ -308,7 +308,7 @@ async fn a_gateway_s_answer_is_believed_only_when_it_says_yes() {
 }
 
 #[tokio::test]
-async fn an_sms_in_doubt_is_never_sent_again_and_a_gateway_that_talks_nonsense_is_not_given_them_all() {
+pub(crate) async fn an_sms_in_doubt_is_never_sent_again_and_a_gateway_that_talks_nonsense_is_not_given_them_all() {
     let server = HttpServer::start(http_server::Act::answer(200, "<html>维护中</html>")).await;
     let (hall, cases) = {
         let hall = Hall::open_quiet("2026-03-04 08:50", &gateway(server.port)).await;
@@ -341,7 +341,7 @@ async fn an_sms_in_doubt_is_never_sent_again_and_a_gateway_that_talks_nonsense_i
 }
 
 #[tokio::test]
-async fn an_e_mail_in_doubt_is_sent_once_more_with_the_same_bytes_and_then_told_to_a_person() {
+pub(crate) async fn an_e_mail_in_doubt_is_sent_once_more_with_the_same_bytes_and_then_told_to_a_person() {
     let server = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Close)).await;
     let hall = Hall::open_quiet("2026-03-04 08:50", &smtp(server.port)).await;
     hall.without_digest("2026-03-04").await;
@@ -363,7 +363,7 @@ async fn an_e_mail_in_doubt_is_sent_once_more_with_the_same_bytes_and_then_told_
 }
 
 #[tokio::test]
-async fn greylisting_first_does_not_use_up_the_second_try_of_a_message_in_doubt() {
+pub(crate) async fn greylisting_first_does_not_use_up_the_second_try_of_a_message_in_doubt() {
     let scripts = vec![
         Script::polite()
             .on_nth(Verb::Rcpt, 1, Act::Reply("451 4.7.1 greylisted"))
@@ -384,7 +384,7 @@ async fn greylisting_first_does_not_use_up_the_second_try_of_a_message_in_doubt(
 }
 
 #[tokio::test]
-async fn without_a_mail_channel_an_e_mail_goes_on_by_the_next_way_at_once() {
+pub(crate) async fn without_a_mail_channel_an_e_mail_goes_on_by_the_next_way_at_once() {
     let hall = Hall::open_quiet("2026-03-09 09:00", "[mail]\ntransport = \"none\"\n").await;
     let case = promise(&hall, resident(1), "2026-03-09").await;
     hall.run_until("2026-03-10 08:30").await;
@@ -406,7 +406,7 @@ fn servers(list: &[(&str, u16, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn the_first_mail_server_that_works_is_used_and_each_attempt_names_it() {
+pub(crate) async fn the_first_mail_server_that_works_is_used_and_each_attempt_names_it() {
     let (first, second) = (
         SmtpServer::start(Script::polite()).await,
         SmtpServer::start(Script::polite()).await,
@@ -443,7 +443,7 @@ async fn the_first_mail_server_that_works_is_used_and_each_attempt_names_it() {
 }
 
 #[tokio::test]
-async fn a_mail_in_doubt_does_not_go_on_to_another_server_by_itself() {
+pub(crate) async fn a_mail_in_doubt_does_not_go_on_to_another_server_by_itself() {
     let first = SmtpServer::start(Script::polite().on(Verb::Dot, Act::Close)).await;
     let second = SmtpServer::start(Script::polite()).await;
     let (hall, _) = five_visits(&servers(&[("zhu", first.port, ""), ("bei", second.port, "")])).await;
@@ -461,7 +461,7 @@ async fn a_mail_in_doubt_does_not_go_on_to_another_server_by_itself() {
 }
 
 #[tokio::test]
-async fn a_server_that_swallows_everything_delays_nobody_who_could_go_by_another() {
+pub(crate) async fn a_server_that_swallows_everything_delays_nobody_who_could_go_by_another() {
     let hole = SmtpServer::start(Script::polite().on(Verb::Mail, Act::Silence)).await;
     let second = SmtpServer::start(Script::polite()).await;
     let patient = "timeout_s = 600\n";
@@ -482,7 +482,7 @@ async fn a_server_that_swallows_everything_delays_nobody_who_could_go_by_another
 }
 
 #[tokio::test]
-async fn with_a_wrong_password_nothing_is_charged_one_login_a_minute_is_tried_and_all_leave_after_the_fix() {
+pub(crate) async fn with_a_wrong_password_nothing_is_charged_one_login_a_minute_is_tried_and_all_leave_after_the_fix() {
     const MESSAGES: usize = 5_000;
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
@@ -573,7 +573,7 @@ async fn refused_while(key_becomes: &str) -> (Hall, CaseId, CaseId) {
 }
 
 #[tokio::test]
-async fn an_outcome_of_somebody_who_was_erased_meanwhile_stops_nobody() {
+pub(crate) async fn an_outcome_of_somebody_who_was_erased_meanwhile_stops_nobody() {
     let (hall, gone, other) = refused_while("null").await;
     let refused = ["relatives none skipped", "resident email refused"];
     assert_eq!(hall.rung(&gone, "day-before").await, refused, "nobody phones");
@@ -586,7 +586,7 @@ async fn an_outcome_of_somebody_who_was_erased_meanwhile_stops_nobody() {
 }
 
 #[tokio::test]
-async fn an_outcome_whose_event_cannot_be_sealed_is_recorded_without_it() {
+pub(crate) async fn an_outcome_whose_event_cannot_be_sealed_is_recorded_without_it() {
     let (hall, gone, other) = refused_while("'v1.broken'").await;
     for case in [&gone, &other] {
         let rows = hall.rung(case, "day-before").await;

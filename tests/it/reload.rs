@@ -19,7 +19,7 @@ fn edit(hall: &Hall, file: &str, from: &str, to: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn an_edited_ladder_moves_the_future_and_repeats_nothing() {
+pub(crate) async fn an_edited_ladder_moves_the_future_and_repeats_nothing() {
     let hall = Hall::open("2026-02-10 15:00").await;
     let case = certificate(&hall, resident(1)).await;
     hall.run_until("2026-03-08 12:00").await;
@@ -61,7 +61,7 @@ async fn an_edited_ladder_moves_the_future_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_says_what_is_wrong() {
+pub(crate) async fn a_bad_file_changes_nothing_and_says_what_is_wrong() {
     let hall = Hall::open("2026-02-10 15:00").await;
     let case = certificate(&hall, resident(1)).await;
     hall.plan().await;
@@ -91,7 +91,7 @@ async fn a_bad_file_changes_nothing_and_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn what_takes_effect_only_at_a_start_is_refused_by_name() {
+pub(crate) async fn what_takes_effect_only_at_a_start_is_refused_by_name() {
     let hall = Hall::open("2026-02-10 15:00").await;
     std::fs::write(
         hall.config().join("conf.d/30-test.toml"),
@@ -108,7 +108,7 @@ async fn what_takes_effect_only_at_a_start_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn after_a_reload_what_is_due_is_planned_before_the_rest() {
+pub(crate) async fn after_a_reload_what_is_due_is_planned_before_the_rest() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let due = visit(&hall, resident(1), "2026-03-05 09:30").await;
     for number in 2..=4 {
@@ -136,7 +136,7 @@ async fn after_a_reload_what_is_due_is_planned_before_the_rest() {
 }
 
 #[tokio::test]
-async fn a_rung_that_was_taken_out_cancels_its_message_at_the_moment_of_sending() {
+pub(crate) async fn a_rung_that_was_taken_out_cancels_its_message_at_the_moment_of_sending() {
     let hall = Hall::open("2026-03-02 10:00").await;
     let case = visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.run_until("2026-03-04 09:59").await;
@@ -158,7 +158,7 @@ async fn a_rung_that_was_taken_out_cancels_its_message_at_the_moment_of_sending(
 }
 
 #[tokio::test]
-async fn a_changed_text_is_used_for_what_is_queued_already() {
+pub(crate) async fn a_changed_text_is_used_for_what_is_queued_already() {
     let hall = Hall::open("2026-03-02 10:00").await;
     visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.run_until("2026-03-04 09:59").await;
@@ -176,7 +176,7 @@ async fn a_changed_text_is_used_for_what_is_queued_already() {
 }
 
 #[tokio::test]
-async fn an_unchanged_configuration_is_the_same_generation_and_plans_nothing() {
+pub(crate) async fn an_unchanged_configuration_is_the_same_generation_and_plans_nothing() {
     let hall = Hall::open("2026-03-02 10:00").await;
     visit(&hall, resident(1), "2026-03-05 09:30").await;
     hall.plan().await;
@@ -192,7 +192,7 @@ async fn an_unchanged_configuration_is_the_same_generation_and_plans_nothing() {
 }
 
 #[tokio::test]
-async fn each_hall_signs_its_own_sms_and_the_rest_by_the_unit_above_or_the_common_one() {
+pub(crate) async fn each_hall_signs_its_own_sms_and_the_rest_by_the_unit_above_or_the_common_one() {
     for (unit, expected) in [
         ("", "【陶然亭街道政务服务中心】"),
         ("district", "【示例区】"),

@@ -33,7 +33,7 @@ async fn closed(hall: &Hall, number: u32) -> CaseId {
 }
 
 #[tokio::test]
-async fn closed_cases_go_when_their_period_is_over_and_open_ones_never() {
+pub(crate) async fn closed_cases_go_when_their_period_is_over_and_open_ones_never() {
     let hall = Hall::open_with("2026-03-02 10:00", "[retention]\nclosed_cases_days = 30\n").await;
     let gone = closed(&hall, 1).await;
     let open = promise(&hall, resident(2), "2027-12-01").await;
@@ -98,7 +98,7 @@ async fn closed_cases_go_when_their_period_is_over_and_open_ones_never() {
 }
 
 #[tokio::test]
-async fn old_attempts_go_but_the_decisions_of_their_cases_stay() {
+pub(crate) async fn old_attempts_go_but_the_decisions_of_their_cases_stay() {
     let hall = Hall::open_with(
         "2026-03-02 08:00",
         "[retention]\nclosed_cases_days = 0\ndeliveries_days = 30\n",
@@ -129,7 +129,7 @@ async fn old_attempts_go_but_the_decisions_of_their_cases_stay() {
 }
 
 #[tokio::test]
-async fn the_daily_run_happens_once_a_day_and_not_while_the_time_is_in_doubt() {
+pub(crate) async fn the_daily_run_happens_once_a_day_and_not_while_the_time_is_in_doubt() {
     let hall = Hall::open_with("2026-03-02 02:00", "[retention]\ninbound_days = 30\n").await;
     let engine = &hall.app.engine;
     let text = |id: &str| {

@@ -18,6 +18,16 @@ macro_rules! stories {
                 play(&stringify!($story).replace('_', "-")).await;
             }
         )*
+
+        /// The same once more.
+        mod postgres {
+            $(
+                #[test]
+                fn $story() {
+                    crate::support::hall::on_postgres(super::$story);
+                }
+            )*
+        }
     };
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use xixin::store::{Store, StoreError};
 
-use crate::contract::contract;
 use crate::support::hall::Hall;
 use crate::support::masters;
 
@@ -55,5 +54,3 @@ async fn what_is_no_database_is_refused_and_left_as_it_is() {
     assert!(Store::open(&path, &masters()).await.is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "这不是数据库".repeat(1000));
 }
-
-contract!(Hall::open);

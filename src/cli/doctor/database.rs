@@ -5,11 +5,11 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Finding;
-use crate::app::{Place, database_path, masters};
+use crate::app::{Place, location, masters};
 use crate::config::settings::Settings;
 use crate::domain::text::Said;
-use crate::store::Store;
-use crate::store::inspect::{Contents, Version, inspect};
+use crate::store::inspect::{Contents, Version};
+use crate::store::location::Location;
 
 const SPACE_BAD_MIB: u64 = 64;
 const SPACE_LOW_MIB: u64 = 512;
@@ -28,28 +28,31 @@ pub(super) async fn look(
     findings: &mut Vec<Finding>,
 ) {
     space(&settings.state_dir, findings);
-    let path = database_path(settings);
-    if !path.exists() {
+    let location = match location(place, settings) {
+        Ok(location) => location,
+        Err(error) => {
+            return findings.push(Finding::bad(
+                "database",
+                Said::new("口令无法读取", format!("{error:#}")),
+                Said::new("核对 postgres.password", "see to postgres.password"),
+            ));
+        }
+    };
+    if location.file().is_some_and(|path| !path.exists()) {
         return findings.push(Finding::warning(
             "database",
             Said::new(
-                format!("还没有数据库 {}", path.display()),
-                format!("there is no database {} yet", path.display()),
+                format!("还没有数据库 {location}"),
+                format!("there is no database {location} yet"),
             ),
             Said::new("首次启动服务时会自动建立", "the first start of the daemon makes it"),
         ));
     }
-    let found = match inspect(&path).await {
+    let found = match location.inspect().await {
         Ok(found) => found,
         Err(error) => {
-            return findings.push(Finding::bad(
-                "database",
-                Said::new("无法读取", crate::telemetry::chain(&error)),
-                Said::new(
-                    "检查磁盘与权限;必要时恢复备份,保留原文件",
-                    "look at the disk and the permissions; if need be restore a backup, and keep this file",
-                ),
-            ));
+            let said = Said::new("无法读取", crate::telemetry::chain(&error));
+            return findings.push(Finding::bad("database", said, unreadable(&location)));
         }
     };
     if !found.damage.is_empty() {
@@ -65,19 +68,32 @@ pub(super) async fn look(
             ),
         ));
     }
-    findings.push(version(found.version, &path));
+    findings.push(version(found.version, &location));
     if let Some(contents) = found.contents {
         returned(contents.returned, findings);
-        findings.push(key(place, settings, &path).await);
+        findings.push(key(place, settings, &location).await);
         clock(&contents, now, findings);
         queue(&contents, now, daemon, findings);
     }
 }
 
+fn unreadable(location: &Location) -> Said {
+    match location {
+        Location::File(_) => Said::new(
+            "检查磁盘与权限;必要时恢复备份,保留原文件",
+            "look at the disk and the permissions; if need be restore a backup, and keep this file",
+        ),
+        Location::Server(_) => Said::new(
+            "核对 database 与 [postgres],数据库服务器是否运行,以及 pg_hba.conf 是否允许本机登录",
+            "look at database and [postgres], whether the server runs, and whether its pg_hba.conf lets this machine in",
+        ),
+    }
+}
+
 /// Whether the master key opens this database: best known before the next start.
-async fn key(place: &Place, settings: &Settings, path: &Path) -> Finding {
+async fn key(place: &Place, settings: &Settings, location: &Location) -> Finding {
     let opened = match masters(place, settings) {
-        Ok(masters) => Store::look(path, masters.as_ref()).await.map_err(anyhow::Error::from),
+        Ok(masters) => location.look(masters.as_ref()).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };
     match opened {
@@ -119,12 +135,11 @@ fn returned(count: i64, findings: &mut Vec<Finding>) {
     }
 }
 
-fn version(version: Version, path: &Path) -> Finding {
-    let path = path.display();
+fn version(version: Version, location: &Location) -> Finding {
     match version {
         Version::Current => Finding::good(
             "database",
-            Said::new(format!("{path} 完好"), format!("{path} is sound")),
+            Said::new(format!("{location} 完好"), format!("{location} is sound")),
         ),
         Version::Older { found, ours } => Finding::warning(
             "database",

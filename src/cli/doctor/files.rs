@@ -188,7 +188,8 @@ fn secret_files(settings: &Settings) -> Vec<&Path> {
         .iter()
         .filter_map(|server| server.password.as_ref());
     let bounces = settings.mail.bounces.iter().map(|bounces| &bounces.key);
-    let sources = mail.chain(bounces).chain(gateway);
+    let postgres = settings.postgres.password.iter();
+    let sources = mail.chain(bounces).chain(gateway).chain(postgres);
     sources
         .filter_map(|source| match source {
             SecretSource::File(path) => Some(path.as_path()),

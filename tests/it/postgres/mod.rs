@@ -1,9 +1,13 @@
 //! The same store on PostgreSQL. Everything that needs a server is in this module, so that it can be left out where there is none.
 
+mod again;
+mod gone;
 mod nodes;
+mod pgbouncer;
 mod schema;
 mod statements;
-mod store;
+mod upgrade;
+mod verbs;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;

@@ -17,10 +17,12 @@ const ONLY_SQLITE: [(&str, &str); 2] = [
 ];
 
 /// What only PostgreSQL has.
-const ONLY_POSTGRES: [(&str, &str); 3] = [
+const ONLY_POSTGRES: [(&str, &str); 5] = [
     (" for update", "SQLite locks by `begin immediate`"),
     ("now_ms()", "on SQLite one daemon tells the time"),
     ("unnest(", "SQLite has no arrays"),
+    ("pg_advisory_xact_lock", "SQLite has one writer"),
+    ("to_regclass", "how PostgreSQL says whether a table is there"),
 ];
 
 /// Words a statement begins with, and a later one that no sentence has.

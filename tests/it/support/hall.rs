@@ -1,6 +1,7 @@
 //! A hall at work: the shipped configuration in a temporary directory, the real store, planner, digests and senders, and a clock that
 //! stands still until the test moves it. What leaves goes into a Maildir and a folder of SMS, from where tests read it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,11 +23,10 @@ use xixin::engine::breaker::Flow;
 use xixin::engine::desk::{Desk, DeskError};
 use xixin::engine::recorder::Recorder;
 use xixin::engine::{asker, digests, planner, sender};
-use xixin::store::Store;
 use xixin::store::reminders::LedgerRow;
 
 use super::rulebook::at;
-use super::{masters, postgres};
+use super::{pgbouncer, postgres};
 
 /// The shipped configuration.
 pub(crate) fn shipped() -> PathBuf {
@@ -47,6 +47,32 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+/// What a hall keeps its data in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Sqlite,
+    Postgres,
+    /// The same behind a pgbouncer.
+    Pooled,
+}
+
+thread_local! {
+    /// Of the halls that this thread opens.
+    static BASE: Cell<Base> = const { Cell::new(Base::Sqlite) };
+}
+
+/// Runs a test of a hall in one that has a PostgreSQL.
+pub(crate) fn on_postgres(test: fn()) {
+    BASE.set(Base::Postgres);
+    test();
+}
+
+/// Runs a test of a hall in one that reaches its PostgreSQL through a pooler.
+pub(crate) fn behind_a_pooler(test: fn()) {
+    BASE.set(Base::Pooled);
+    test();
+}
+
 pub(crate) struct Hall {
     pub(crate) dir: Arc<TempDir>,
     pub(crate) app: App,
@@ -65,15 +91,6 @@ pub(crate) struct Left {
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) id: String,
-}
-
-/// A process on a PostgreSQL; what is not in the database lies where it would beside a file.
-async fn open_on(options: &PgConnectOptions, dir: &TempDir, place: Place, clock: &ManualClock, sends: bool) -> App {
-    let beside = dir.path().join("state/xixin.db");
-    let store = Store::open_postgres(options.clone(), &beside, &masters())
-        .await
-        .unwrap();
-    App::over(place, store, Arc::new(clock.clone()), sends).await.unwrap()
 }
 
 impl Hall {
@@ -108,15 +125,50 @@ impl Hall {
         .await
     }
 
-    /// The same on a PostgreSQL of its own.
+    /// The same on a PostgreSQL.
     pub(crate) async fn on_postgres(now: &str) -> Self {
-        let dir = Self::dir(|_| ());
-        Self::start(dir, ManualClock::new(at(now)), Some(postgres::fresh().await)).await
+        Self::on_database_of(postgres::fresh().await, now).await
+    }
+
+    /// The same on this server.
+    pub(crate) async fn on_server(server: &postgres::Server, now: &str) -> Self {
+        Self::on_database_of(server.database().await, now).await
+    }
+
+    async fn on_database_of(database: PgConnectOptions, now: &str) -> Self {
+        let settings = format!("database = {:?}\n", postgres::address(&database));
+        Self::on_database(Some(database), &settings, now, |_| ()).await
+    }
+
+    async fn on_database(
+        database: Option<PgConnectOptions>,
+        settings: &str,
+        now: &str,
+        edit: impl FnOnce(&Path),
+    ) -> Self {
+        let dir = Self::dir(|config| {
+            std::fs::write(config.join("conf.d/15-database.toml"), settings).unwrap();
+            edit(config);
+        });
+        Self::start(dir, ManualClock::new(at(now)), database).await
     }
 
     /// The same after `edit` has changed the files of the configuration in this directory.
     pub(crate) async fn open_edited(now: &str, edit: impl FnOnce(&Path)) -> Self {
-        Self::start(Self::dir(edit), ManualClock::new(at(now)), None).await
+        let base = BASE.get();
+        let database = match base {
+            Base::Sqlite => None,
+            Base::Postgres | Base::Pooled => Some(postgres::fresh().await),
+        };
+        let settings = match (base, &database) {
+            (Base::Pooled, Some(database)) => {
+                let address = pgbouncer::address(database);
+                format!("database = {address:?}\n[postgres]\npooler = \"transaction\"\n")
+            }
+            (_, Some(database)) => format!("database = {:?}\n", postgres::address(database)),
+            (_, None) => String::new(),
+        };
+        Self::on_database(database, &settings, now, edit).await
     }
 
     fn dir(edit: impl FnOnce(&Path)) -> Arc<TempDir> {
@@ -144,10 +196,7 @@ impl Hall {
             config: dir.path().join("config"),
             environment: BTreeMap::new(),
         };
-        let app = match &postgres {
-            None => App::open_for_service(place, Arc::new(clock.clone())).await.unwrap(),
-            Some(options) => open_on(options, &dir, place, &clock, true).await,
-        };
+        let app = App::open_for_service(place, Arc::new(clock.clone())).await.unwrap();
         app.engine.take_over(clock.now()).await.unwrap();
         let (recorder, recording) = Recorder::new(app.engine.clone());
         tokio::spawn(recording);
@@ -192,7 +241,7 @@ impl Hall {
 
     /// Another node of this name: the same PostgreSQL and configuration, a state directory of its own with a copy of the keys.
     pub(crate) async fn node(&self, name: &str) -> App {
-        let options = self.postgres.clone().expect("several nodes share a PostgreSQL");
+        assert!(self.postgres.is_some(), "several nodes share a PostgreSQL");
         let (config, state) = (
             self.dir.path().join(name),
             self.dir.path().join(format!("{name}-state")),
@@ -203,15 +252,15 @@ impl Hall {
         let text = std::fs::read_to_string(&base).unwrap();
         std::fs::write(&base, text.replace(own.to_str().unwrap(), state.to_str().unwrap())).unwrap();
         std::fs::create_dir_all(&state).unwrap();
-        std::fs::copy(own.join("chain.key"), state.join("chain.key")).unwrap();
-        let store = Store::open_postgres(options, &state.join("xixin.db"), &masters())
-            .await
-            .unwrap();
+        for key in ["xixin.key", "chain.key"] {
+            std::fs::copy(own.join(key), state.join(key)).unwrap();
+        }
+        std::fs::write(config.join("conf.d/30-node.toml"), format!("node = {name:?}\n")).unwrap();
         let place = Place {
             config,
             environment: BTreeMap::new(),
         };
-        App::over(place, store.of_node(name), Arc::new(self.clock.clone()), true)
+        App::open_for_service(place, Arc::new(self.clock.clone()))
             .await
             .unwrap()
     }
@@ -229,10 +278,7 @@ impl Hall {
 
     /// Another process that looks at the same data by the same configuration.
     pub(crate) async fn beside(&self) -> App {
-        match &self.postgres {
-            None => App::open(self.place(), Arc::new(self.clock.clone())).await.unwrap(),
-            Some(options) => open_on(options, &self.dir, self.place(), &self.clock, false).await,
-        }
+        App::open(self.place(), Arc::new(self.clock.clone())).await.unwrap()
     }
 
     pub(crate) fn place(&self) -> Place {

@@ -5,6 +5,7 @@ pub(crate) mod hall;
 pub(crate) mod http_server;
 pub(crate) mod intake;
 pub(crate) mod mutate;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod published;
 pub(crate) mod rulebook;

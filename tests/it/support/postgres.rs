@@ -1,12 +1,13 @@
-//! A PostgreSQL of the tests' own: one server for a run of the test program, in a directory of its own, reached over a socket in it; a
-//! fresh database for whoever asks. It ends with the test program, however that ends: a shell holds it and reads from a pipe that only
-//! the test program keeps open.
+//! A PostgreSQL of the tests' own: one server for a run of the test program, in a directory of its own, reached over a socket in it or,
+//! with a password and encrypted, on a port of the loopback address; a fresh database for whoever asks. A test that stops its server
+//! starts one of its own. Each ends with the test program, however that ends: a shell holds it and reads from a pipe that only the test
+//! program keeps open.
 
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,25 +17,38 @@ use sqlx::{ConnectOptions as _, Connection as _};
 /// Whoever starts it as root becomes one of these, because PostgreSQL does not run as root.
 const NOBODIES: [&str; 2] = ["postgres", "nobody"];
 
-/// $1 the programs, $2 the directory. Nothing in it has to survive: nothing is synced, and it is stopped without ceremony.
+/// What it asks for over the network.
+pub(crate) const PASSWORD: &str = "sesame";
+
+/// $1 the programs, $2 the directory, $3 the port. Nothing in it has to survive the machine: nothing is synced. A line on its input
+/// stops it, in the way that pg_ctl calls so, or starts it again; each is answered.
 const HOLD: &str = r#"
-"$1/initdb" --pgdata="$2/data" --username=xixin --auth=trust --encoding=UTF8 --locale=C --no-sync >"$2/log" 2>&1 &&
-"$1/pg_ctl" start --wait --silent --pgdata="$2/data" --log="$2/log" \
-  --options="-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c listen_addresses= -c max_connections=200 -k '$2'" &&
-echo ready
-read -r _
+start() {
+  "$1/pg_ctl" start --wait --silent --pgdata="$2/data" --log="$2/log" --options="-c fsync=off -c max_connections=200 \
+    -c listen_addresses=127.0.0.1 -c port=$3 -c ssl=on -c ssl_cert_file='$2/server.pem' -c ssl_key_file='$2/server.key' -k '$2'"
+}
+"$1/initdb" --pgdata="$2/data" --username=xixin --auth-local=trust --auth-host=scram-sha-256 --pwfile="$2/password" \
+  --encoding=UTF8 --locale=C --no-sync >"$2/log" 2>&1 &&
+start "$@" && echo ready
+while read -r verb; do
+  case "$verb" in
+    start) start "$@" ;;
+    *) "$1/pg_ctl" stop --wait --silent --mode="$verb" --pgdata="$2/data" ;;
+  esac >>"$2/log" 2>&1 && echo done || echo failed
+done
 "$1/pg_ctl" stop --mode=immediate --silent --pgdata="$2/data"
 rm -rf "$2"
 "#;
 
-struct Server {
+/// A server.
+pub(crate) struct Server {
     dir: PathBuf,
+    port: u16,
     made: AtomicU32,
     /// As long as its input is open, the server runs.
-    _shell: Child,
+    shell: Child,
+    answers: BufReader<ChildStdout>,
 }
-
-static SERVER: OnceLock<Server> = OnceLock::new();
 
 /// Where Debian keeps what it does not put on the path.
 fn programs() -> PathBuf {
@@ -54,7 +68,7 @@ fn programs() -> PathBuf {
 }
 
 /// User and group of the first of these accounts that is there.
-fn unprivileged() -> (u32, u32) {
+pub(super) fn unprivileged() -> (u32, u32) {
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap();
     let ids = |name: &str| {
         let line = accounts.lines().find(|line| line.split(':').next() == Some(name))?;
@@ -64,54 +78,106 @@ fn unprivileged() -> (u32, u32) {
     NOBODIES.into_iter().find_map(ids).unwrap()
 }
 
-fn start() -> Server {
-    let dir = tempfile::Builder::new().prefix("xixin-pg-").tempdir().unwrap().keep();
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", HOLD, "sh"])
-        .args([&programs(), &dir])
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .current_dir(&dir)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        // an interrupt from the keyboard is for the tests; it ends when they have
-        .process_group(0);
-    if std::fs::metadata(&dir).unwrap().uid() == 0 {
-        let (user, group) = unprivileged();
-        chown(&dir, Some(user), Some(group)).unwrap();
-        shell.uid(user).gid(group);
+impl Server {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("xixin-pg-").tempdir().unwrap().keep();
+        let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+        let texts = [
+            ("server.pem", std::fs::read_to_string(certificates.join("right.pem"))),
+            ("server.key", std::fs::read_to_string(certificates.join("server.key"))),
+            ("password", Ok(PASSWORD.to_owned())),
+        ];
+        let files = texts.map(|(name, text)| {
+            let (path, mut make) = (dir.join(name), std::fs::OpenOptions::new());
+            let mut file = make.write(true).create_new(true).mode(0o600).open(&path).unwrap();
+            file.write_all(text.unwrap().as_bytes()).unwrap();
+            path
+        });
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", HOLD, "sh"])
+            .args([&programs(), &dir])
+            .arg(port.to_string())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .current_dir(&dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // an interrupt from the keyboard is for the tests; it ends when they have
+            .process_group(0);
+        if std::fs::metadata(&dir).unwrap().uid() == 0 {
+            let (user, group) = unprivileged();
+            for path in files.iter().chain([&dir]) {
+                chown(path, Some(user), Some(group)).unwrap();
+            }
+            shell.uid(user).gid(group);
+        }
+        let mut shell = shell.spawn().unwrap();
+        let answers = BufReader::new(shell.stdout.take().unwrap());
+        let mut server = Self {
+            dir,
+            port,
+            made: AtomicU32::new(0),
+            shell,
+            answers,
+        };
+        server.hear("ready");
+        server
     }
-    let mut shell = shell.spawn().unwrap();
-    let mut said = String::new();
-    BufReader::new(shell.stdout.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
-    if said.trim() != "ready" {
-        let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
-        panic!("PostgreSQL does not start: {log}");
+
+    fn hear(&mut self, expected: &str) {
+        let mut said = String::new();
+        self.answers.read_line(&mut said).unwrap();
+        if said.trim() != expected {
+            let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            panic!("PostgreSQL does not start or stop: {log}");
+        }
     }
-    Server {
-        dir,
-        made: AtomicU32::new(0),
-        _shell: shell,
+
+    /// `fast` or `immediate` stops it, `start` starts it again.
+    pub(crate) fn tell(&mut self, verb: &str) {
+        writeln!(self.shell.stdin.as_mut().unwrap(), "{verb}").unwrap();
+        self.hear("done");
+    }
+
+    /// A new database with nothing in it.
+    pub(crate) async fn database(&self) -> PgConnectOptions {
+        let name = format!("xixin_{}", self.made.fetch_add(1, Ordering::Relaxed));
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(&self.dir)
+            .port(self.port)
+            .username("xixin")
+            .disable_statement_logging();
+        let mut connection = options.clone().database("postgres").connect().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        options.database(&name)
     }
 }
 
-/// A new database with nothing in it.
+static SERVER: OnceLock<Server> = OnceLock::new();
+
+/// A new database with nothing in it, on the server that the tests share.
 pub(crate) async fn fresh() -> PgConnectOptions {
-    let server = SERVER.get_or_init(start);
-    let name = format!("xixin_{}", server.made.fetch_add(1, Ordering::Relaxed));
-    let options = PgConnectOptions::new_without_pgpass()
-        .socket(&server.dir)
-        .username("xixin")
-        .disable_statement_logging();
-    let mut connection = options.clone().database("postgres").connect().await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}")))
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
-    options.database(&name)
+    SERVER.get_or_init(Server::start).database().await
+}
+
+/// As the settings name it.
+pub(crate) fn address(options: &PgConnectOptions) -> String {
+    let socket = options.get_socket().unwrap().to_str().unwrap().replace('/', "%2F");
+    let (user, name) = (options.get_username(), options.get_database().unwrap());
+    format!("postgres://{user}@{socket}:{}/{name}", options.get_port())
+}
+
+/// The same over the network.
+pub(crate) fn network_address(options: &PgConnectOptions) -> String {
+    let (user, name) = (options.get_username(), options.get_database().unwrap());
+    format!("postgres://{user}@127.0.0.1:{}/{name}", options.get_port())
 }
