@@ -23,29 +23,41 @@ class Account:
         )
 
 
+# An attempt starts only when its lease has so long to run: nobody else takes the reminder over sooner, unless its holder is dead.
+LEASE_LEFT_MS = 20_000
 # Where somebody has it on their desk.
 WITH_A_PERSON = {"uncertain", "held", "task", "refused"}
 ARRIVED = {"accepted", "delivered", "no_receipt", "bounced"}
 
 
+class Ledger:
+    """What the database says, read once."""
+
+    def __init__(self, lab):
+        self.attempts = lab.rows("select wire_id, outcome, way, reminder_id, started_ms, ended_ms from attempts")
+        self.reminders = lab.rows("select id, case_id, mark, way, state from reminders where case_id <> ''")
+
+
 def account(lab, records, promised):
     """Compares. `promised` is {case: number of promises}; each is an e-mail and an SMS. A fault is a broken promise."""
+    damage = lab.damage()
+    return Account(faults=[damage]) if damage else judge(Ledger(lab), records, promised)
+
+
+def judge(ledger, records, promised):
     found = Account()
     copies = {}
     for record in records:
         copies.setdefault((record["way"], record["id"]), []).append(record)
-    if [tuple(row) for row in lab.rows("pragma integrity_check")] != [("ok",)]:
-        found.faults.append("the database is corrupt")
-        return found
     by_wire, by_reminder = {}, {}
-    for row in lab.rows("select wire_id, outcome, way, reminder_id from attempts"):
+    for row in ledger.attempts:
         by_wire.setdefault((row["way"], row["wire_id"]), []).append(row)
         by_reminder.setdefault(row["reminder_id"], []).append(row)
         found.uncertain += row["outcome"] == "uncertain"
     for (way, wire), records in copies.items():
         judge_copies(found, way, wire, records, by_wire.get((way, wire), []))
     reminders = {}
-    for row in lab.rows("select id, case_id, mark, way, state from reminders where case_id <> ''"):
+    for row in ledger.reminders:
         reminders.setdefault((row["case_id"], row["mark"].split("|")[3], row["way"]), []).append(row)
     for case, count in promised.items():
         for rung, way in (("lab-mail", "email"), ("lab-sms", "sms")):
@@ -75,6 +87,9 @@ def judge_copies(found, way, wire, records, attempts):
     outcomes = [attempt["outcome"] for attempt in attempts]
     doubts = sum(outcome in ("uncertain", "attempting") for outcome in outcomes)
     accepted = sum(outcome not in ("uncertain", "attempting", "deferred", "refused") for outcome in outcomes)
+    late = sum(was_in_doubt(attempt, attempts) for attempt in attempts)
+    found.uncertain += late
+    doubts, accepted = doubts + late, accepted - late
     told = f"{way} {wire}: {len(records)} at the sink, attempts {outcomes}"
     if len(records) > accepted + doubts or accepted > 1:
         found.faults.append(told)
@@ -86,3 +101,34 @@ def judge_copies(found, way, wire, records, attempts):
         found.faults.append(told)
     found.surplus_mail += (way == "email") * (len(records) - 1)
     found.surplus_sms += (way == "sms") * (len(records) - 1)
+
+
+def was_in_doubt(attempt, attempts):
+    """Accepted, but known only after another node had waited for its lease and begun anew: the node that sent it was away meanwhile."""
+    return attempt["outcome"] in ARRIVED and any(
+        attempt["started_ms"] + LEASE_LEFT_MS <= other["started_ms"] < attempt["ended_ms"] for other in attempts
+    )
+
+
+def lies_are_found(ledger, records, promised):
+    """What the judgement says nothing about although the record was doctored."""
+    came = {}
+    for record in records:
+        came.setdefault(record["way"], {}).setdefault(record["id"], []).append(record)
+    sms, mail = (next(copies[0] for copies in reversed(came[way].values()) if len(copies) == 1) for way in ("sms", "email"))
+
+    def without(one):
+        return [record for record in records if record is not one]
+
+    lies = (
+        ("an SMS that never came", without(sms), promised),
+        ("an e-mail that never came", without(mail), promised),
+        ("an SMS that came twice", [*records, sms], promised),
+        ("an e-mail that came twice", [*records, mail], promised),
+        ("an e-mail with other bytes", [*records, mail | {"sha256": "?"}], promised),
+        ("an e-mail to two", [*without(mail), mail | {"to": mail["to"] * 2}], promised),
+        ("an SMS that is not on record", [*records, sms | {"id": "?"}], promised),
+        ("a case that is gone", records, promised | {"?": 1}),
+    )
+    honest = set(judge(ledger, records, promised).faults)
+    return [f"nobody notices {what}" for what, *doctored in lies if set(judge(ledger, *doctored).faults) <= honest]

@@ -31,9 +31,9 @@ def wait_for(what, look, patience=PATIENCE_S, every=0.02):
 
 
 @contextlib.contextmanager
-def bench(name, keep=False):
+def bench(name, keep=False, base=ROOT / "target" / "lab"):
     """A directory below target/, on a real disk. It stays when something goes wrong."""
-    base = Path(os.environ.get("XIXIN_LAB_DIR", ROOT / "target" / "lab"))
+    base = Path(os.environ.get("XIXIN_LAB_DIR", base))
     base.mkdir(parents=True, exist_ok=True)
     path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=base))
     # Whoever ends a tool, with ^C or a signal, ends what it started, too.

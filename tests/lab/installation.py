@@ -46,6 +46,14 @@ def program(release):
     return path
 
 
+class Ended(Failed):
+    """A verb ended with a code that was not expected."""
+
+    def __init__(self, what, code):
+        super().__init__(what)
+        self.code = code
+
+
 class Lab:
     """A directory with the shipped configuration, the ladder of the lab, and the daemon in it."""
 
@@ -107,12 +115,12 @@ format = "text"
             text=True,
         )
         if ran.returncode not in fine:
-            raise Failed(f"xixin {' '.join(arguments)} ended with {ran.returncode}: {ran.stderr or ran.stdout}")
+            raise Ended(f"xixin {' '.join(map(str, arguments))} ended with {ran.returncode}: {ran.stderr or ran.stdout}", ran.returncode)
         return ran
 
-    def promise(self, number, count, phone=None):
+    def promise(self, number, count, phone=None, due_in_s=DUE_IN_S):
         """Takes in one case with this many promised calls due in a moment. Returns its number once it is acknowledged."""
-        for due_in in DUE_IN_S:
+        for due_in in due_in_s:
             due = time.time() + due_in
             words = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(due + 8 * 3600)) + f".{int(due * 1000) % 1000:03}"
             case = {
@@ -127,10 +135,14 @@ format = "text"
                 return json.loads(ran.stdout)["case"]["id"]
             if "the promised time has passed" not in ran.stderr:
                 break
-        raise Failed(f"a case was refused: {ran.stderr}")
+        raise Ended(f"a case was refused: {ran.stderr}", ran.returncode)
 
     def serve(self, wrap=(), wait=True):
         return Daemon(self, wrap, wait)
+
+    def damage(self):
+        """What is wrong with the database itself; nothing when it is whole."""
+        return None if [tuple(row) for row in self.rows("pragma integrity_check")] == [("ok",)] else "the database is corrupt"
 
     def rows(self, sql):
         with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as database:

@@ -7,60 +7,13 @@
 
 import argparse
 import random
-import threading
 import time
 
 import accounts
 import common
 import installation
+from load import Load
 from sink import Sink
-
-# A case holds as many promises as one resident may get SMS a day.
-PROMISES = 20
-# So many promises are kept waiting, so that every kill meets something under way.
-BACKLOG = 80
-
-
-class Load:
-    """Takes in cases for as long as it runs, whatever happens to the daemon meanwhile."""
-
-    def __init__(self, lab, sink):
-        self.lab, self.sink = lab, sink
-        self.promised = {}
-        self.failure = None
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.work)
-        self.thread.start()
-
-    def work(self):
-        number = 0
-        try:
-            while not self.stopping.is_set():
-                if self.open() > BACKLOG:
-                    time.sleep(0.02)
-                    continue
-                number += 1
-                case = self.lab.promise(number, PROMISES)
-                self.promised[case] = PROMISES
-        except Exception as error:  # told by whoever stops the load
-            self.failure = error
-
-    def open(self):
-        """Promises that are neither at the sink nor with a person."""
-        states = "'queued', 'claimed', 'attempting'"
-        undecided = sum(self.promised.values()) - self.lab.rows(
-            "select count(*) as n from reminders where case_id <> '' and way = 'email'"
-        )[0]["n"]
-        return undecided + self.lab.rows(f"select count(*) as n from reminders where state in ({states})")[0]["n"]
-
-    def check(self):
-        if self.failure:
-            raise self.failure
-
-    def stop(self):
-        self.stopping.set()
-        self.thread.join()
-        self.check()
 
 
 def recovery(sink, load, killed):
@@ -87,7 +40,7 @@ def main():
         sink = Sink(directory, delay_ms=200)
         lab = installation.Lab(directory, installation.program(not chosen.short), sink.ports)
         daemon = lab.serve()
-        load = Load(lab, sink)
+        load = Load(lab)
         recoveries = []
         try:
             common.wait_for("the first message", sink.seen)

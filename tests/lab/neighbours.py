@@ -62,13 +62,17 @@ def national(number):
     return number[-11:]
 
 
-def die_with_us():
-    """For those that do not end with their standard input: the kernel ends them with the tool."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+def die_with_us(by=signal.SIGKILL):
+    """For those that do not end with their standard input: the kernel ends them with the tool, or with the thread of it that started them."""
+    ctypes.CDLL(None).prctl(1, by)
 
 
 class Neighbour:
     """One process, its log, and what it has written down."""
+
+    # What the kernel sends it when the tool dies, and as whom it runs.
+    dies_by = signal.SIGKILL
+    becomes = {}
 
     def __init__(self, directory, name):
         self.directory, self.name = directory, name
@@ -85,9 +89,10 @@ class Neighbour:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=self.directory,
-                preexec_fn=die_with_us,
+                preexec_fn=lambda: die_with_us(self.dies_by),
                 start_new_session=True,
                 text=True,
+                **self.becomes,
             )
 
     def told(self):

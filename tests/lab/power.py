@@ -110,8 +110,9 @@ def look(lab, cut, audits):
         lab.run("case", "list", "--json")
     if audits:
         lab.run("audit", "verify")
-    if [tuple(row) for row in lab.rows("pragma integrity_check")] != [("ok",)]:
-        return ["the database is corrupt"]
+    damage = lab.damage()
+    if damage:
+        return [damage]
     cases = {row["id"] for row in lab.rows("select id from cases")}
     followed = {row["case_id"]: row["n"] for row in lab.rows("select case_id, count(*) as n from agenda where kind = 'callback' group by 1")}
     faults = [f"{case} was acknowledged and is lost" for case in cut.acknowledged if case not in cases]

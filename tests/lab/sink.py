@@ -1,7 +1,8 @@
 """A sink for e-mail and SMS that writes down what it has before it says yes.
 
-It is a process of its own (`python3 sink.py DIR DELAY_MS`), so that it answers however busy the tool is. Every message becomes one line of
-DIR/sink.jsonl, written before the 250 or the 200: whatever the daemon may believe was sent, the line says what was.
+It is a process of its own (`python3 sink.py DIR DELAY_MS DOORS`), so that it answers however busy the tool is. Every message becomes one line
+of DIR/sink.jsonl, written before the 250 or the 200: whatever the daemon may believe was sent, the line says what was. Each door is a pair of
+ports, so that of several daemons it is known which one came.
 """
 
 import asyncio
@@ -21,14 +22,15 @@ from pathlib import Path
 class Sink:
     """The sink as the tools see it."""
 
-    def __init__(self, directory, delay_ms=0, wrap=()):
+    def __init__(self, directory, delay_ms=0, wrap=(), doors=1):
         self.path = directory / "sink.jsonl"
         self.path.touch()
         self.read_to = 0
         self.records = []
-        script = [sys.executable, str(Path(__file__).resolve()), str(directory), str(delay_ms)]
+        script = [sys.executable, str(Path(__file__).resolve()), str(directory), str(delay_ms), str(doors)]
         self.process = subprocess.Popen([*wrap, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.ports = json.loads(self.process.stdout.readline())
+        self.doors = json.loads(self.process.stdout.readline())
+        self.ports = self.doors[0]
 
     def seen(self):
         """Every record so far."""
@@ -45,7 +47,7 @@ class Sink:
         self.process.communicate()
 
 
-async def serve_sink(directory, delay_ms):
+async def serve_sink(directory, delay_ms, doors):
     record = os.open(directory / "sink.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def note(entry):
@@ -59,18 +61,18 @@ async def serve_sink(directory, delay_ms):
         if delay_ms and random.random() < 0.5:
             await asyncio.sleep(random.uniform(0, delay_ms) / 1000)
 
-    def guarded(handler):
+    def guarded(handler, door):
         async def handle(reader, writer):
             # The daemon dies in the middle of everything here; that is the point.
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, BrokenPipeError):
                 writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                await handler(reader, writer)
+                await handler(reader, writer, door)
             with contextlib.suppress(Exception):
                 writer.close()
 
         return handle
 
-    async def smtp(reader, writer):
+    async def smtp(reader, writer, door):
         writer.write(b"220 sink\r\n")
         rcpt = []
         while line := await reader.readline():
@@ -90,6 +92,7 @@ async def serve_sink(directory, delay_ms):
                 note(
                     {
                         "way": "email",
+                        "door": door,
                         "id": found.group(1) if found else "",
                         "to": rcpt,
                         "sha256": hashlib.sha256(text).hexdigest(),
@@ -108,7 +111,7 @@ async def serve_sink(directory, delay_ms):
                 writer.write(b"250 ok\r\n")
             await writer.drain()
 
-    async def gateway(reader, writer):
+    async def gateway(reader, writer, door):
         while head := await reader.readuntil(b"\r\n\r\n"):
             length = re.search(rb"(?i)content-length: *(\d+)", head)
             body = await reader.readexactly(int(length.group(1)) if length else 0)
@@ -116,6 +119,7 @@ async def serve_sink(directory, delay_ms):
             note(
                 {
                     "way": "sms",
+                    "door": door,
                     "id": sms["ref"],
                     "to": [sms["mobile"]],
                     "sha256": hashlib.sha256(body).hexdigest(),
@@ -127,9 +131,13 @@ async def serve_sink(directory, delay_ms):
             writer.write(answer)
             await writer.drain()
 
-    servers = [await asyncio.start_server(guarded(handler), "127.0.0.1", 0, limit=1 << 20) for handler in (smtp, gateway)]
-    ports = [server.sockets[0].getsockname()[1] for server in servers]
-    print(json.dumps({"smtp": ports[0], "http": ports[1]}), flush=True)
+    async def port(handler, door):
+        server = await asyncio.start_server(guarded(handler, door), "127.0.0.1", 0, limit=1 << 20)
+        return server, server.sockets[0].getsockname()[1]
+
+    # Whoever drops a server closes it.
+    servers = [{"smtp": await port(smtp, door), "http": await port(gateway, door)} for door in range(doors)]
+    print(json.dumps([{way: number for way, (_, number) in pair.items()} for pair in servers]), flush=True)
     # It ends with the tool, however that ends.
     await asyncio.to_thread(sys.stdin.read)
     os._exit(0)
@@ -137,4 +145,4 @@ async def serve_sink(directory, delay_ms):
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve_sink(Path(sys.argv[1]), float(sys.argv[2])))
+        asyncio.run(serve_sink(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))
