@@ -40,7 +40,7 @@ async fn while_the_server_is_gone_nothing_leaves_and_when_it_is_back_everything_
         server.tell(mode);
         // Whatever wakes it finds nobody.
         assert_eq!(add().code, 69);
-        daemon.logged("database");
+        daemon.logged("cannot read what is paused");
         let (status, _) = http(&daemon.http, "GET", "/readyz");
         assert_eq!(status, 503, "{mode}");
         server.tell("start");

@@ -23,6 +23,7 @@ pub(crate) const PASSWORD: &str = "sesame";
 /// $1 the programs, $2 the directory, $3 the port. Nothing in it has to survive the machine: nothing is synced. A line on its input
 /// stops it, in the way that pg_ctl calls so, or starts it again; each is answered.
 const HOLD: &str = r#"
+trap '' PIPE
 start() {
   "$1/pg_ctl" start --wait --silent --pgdata="$2/data" --log="$2/log" --options="-c fsync=off -c max_connections=200 \
     -c listen_addresses=127.0.0.1 -c port=$3 -c ssl=on -c ssl_cert_file='$2/server.pem' -c ssl_key_file='$2/server.key' -k '$2'"
