@@ -39,7 +39,7 @@ fn start(server: &Path, port: u16) -> Pooler {
     let dir = tempfile::Builder::new().prefix("xixin-pool-").tempdir().unwrap().keep();
     let settings = format!(
         "[databases]\n* = host={} port={port} user=xixin\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {}\nauth_type = any\n\
-         pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 500\nlogfile = {}\n",
+         pool_mode = transaction\ndefault_pool_size = 8\nmax_client_conn = 500\nlogfile = {}\n",
         server.display(),
         dir.display(),
         dir.join("pgbouncer.log").display()
