@@ -30,7 +30,9 @@ use crate::engine::live::Rules;
 use crate::engine::recorder::Recorder;
 use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
-use crate::engine::{Engine, asker, digests, heartbeat, inbound, lookout, person, planner, retention, sender, trouble};
+use crate::engine::{
+    Engine, asker, digests, heartbeat, inbound, lookout, nodes, person, planner, retention, sender, trouble,
+};
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
@@ -289,6 +291,7 @@ impl App {
         };
         let app = Arc::new(self);
         let engine = app.engine.clone();
+        engine.sign_of_life().await?;
         app.take_over().await?;
         let kept = app.settings.state_dir.join(KEPT_BOUNCES);
         engine.seal_kept_files(&kept, engine.clock.now()).await;
@@ -316,6 +319,7 @@ impl App {
             warn!("the ticks do not stop; they end with the process");
         }
         let ended = lifecycle.finish(GRACE).await;
+        engine.end_life().await;
         engine.store.close().await;
         drop(lock);
         if ended.is_ok() {
@@ -423,6 +427,13 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
     });
     let looking = lookout::run(engine.clone(), lifecycle.beat("lookout"), lifecycle.soft());
     lifecycle.spawn("lookout", async move { Ok(looking.await?) });
+    if engine.node.is_some() {
+        let living = nodes::run(engine.clone(), lifecycle.beat("nodes"), lifecycle.soft());
+        lifecycle.spawn("nodes", async move {
+            living.await;
+            Ok(())
+        });
+    }
     let asking = asker::run(engine.clone(), lifecycle.beat("asker"), lifecycle.soft());
     lifecycle.spawn("asker", async move {
         asking.await;

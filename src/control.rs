@@ -64,6 +64,8 @@ pub enum Request {
     },
     /// What waits, and for what.
     Holds,
+    /// Which nodes share the database.
+    Nodes,
     /// One test message, through the daemon's own channels.
     SendTest {
         way: Way,

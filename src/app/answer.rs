@@ -10,6 +10,7 @@ use crate::config;
 use crate::config::problem::{Problem, Problems};
 use crate::control::{Answer, Request};
 use crate::domain::text::{Said, said};
+use crate::engine::nodes;
 use crate::engine::status::status;
 use crate::engine::test_message::{Tested, send_test};
 use crate::lifecycle::notify;
@@ -180,6 +181,19 @@ impl App {
                     Err(error) => Err(error),
                 },
                 _ => return malformed(),
+            },
+            Request::Nodes => match nodes::list(&self.engine).await {
+                Ok(nodes) => {
+                    let (zh, en) = match nodes.as_slice() {
+                        [] => (
+                            "数据库是本机文件,只有这一个服务".to_owned(),
+                            "the database is a file: this is the only daemon".to_owned(),
+                        ),
+                        nodes => (format!("共{}个节点", nodes.len()), format!("{} nodes", nodes.len())),
+                    };
+                    return Answer::ok(zh, en, json!({ "nodes": nodes }));
+                }
+                Err(error) => Err(error),
             },
             Request::Holds => match self.holds().await {
                 Ok(answer) => return answer,

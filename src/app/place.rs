@@ -14,6 +14,7 @@ use crate::config::settings::{Settings, SmsHttp};
 use crate::config::{self, HasText, Loaded};
 use crate::domain::ids::TextId;
 use crate::domain::text::{Said, said};
+use crate::engine::nodes;
 use crate::lock::DaemonLock;
 use crate::store::location::Location;
 use crate::store::postgres;
@@ -160,7 +161,7 @@ pub fn location(place: &Place, settings: &Settings) -> anyhow::Result<Location> 
 /// What this node is called among those of one database.
 fn node_name(settings: &Settings) -> String {
     match settings.node.as_str() {
-        "" => hostname::get().unwrap_or_default().to_string_lossy().into_owned(),
+        "" => nodes::host(),
         name => name.to_owned(),
     }
 }

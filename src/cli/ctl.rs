@@ -1,4 +1,4 @@
-//! `xixin ctl status|pause|resume|hold|holds|release|reload`: speaks to the running daemon. It works while a rule file is broken, as long as the
+//! `xixin ctl status|pause|resume|hold|holds|release|nodes|reload`: speaks to the running daemon. It works while a rule file is broken, as long as the
 //! operators' settings can be read or `--socket` says where the daemon answers.
 
 use std::fmt::Write as _;
@@ -71,6 +71,8 @@ enum Verb {
         #[command(flatten)]
         who: Who,
     },
+    /// Which nodes share the database, and what is odd about them / 有哪些节点
+    Nodes,
     /// Reads the configuration again; a bad one changes nothing / 重新载入配置
     Reload,
 }
@@ -124,6 +126,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
             who: who.name(&place),
         },
         Verb::Holds => Request::Holds,
+        Verb::Nodes => Request::Nodes,
     };
     let answer = control::ask(&socket, &request, PATIENCE).await?;
     if args.json {
@@ -165,6 +168,31 @@ fn in_words(answer: &Answer, status: bool) -> String {
     for wait in list(&answer.data, "holds") {
         let _ = write!(text, "\n{}", wait_in_words(wait));
     }
+    for node in list(&answer.data, "nodes") {
+        let _ = write!(text, "\n{}", node_in_words(node));
+    }
+    text
+}
+
+fn node_in_words(node: &Value) -> String {
+    let rules = word(&node["rules"]);
+    let (life_zh, life_en) = match node["alive"].as_bool() {
+        Some(true) => ("在运行", "alive"),
+        _ if node["state"] == "stopped" => ("已停止", "stopped"),
+        _ => ("失去联系", "not seen"),
+    };
+    let mut text = format!(
+        "  {} — {life_zh} / {life_en}; 启动 / since {}; {} {}; 规则 / rules {}; 在手 / in hand {}",
+        word(&node["name"]),
+        word(&node["started"]),
+        word(&node["place"]),
+        word(&node["version"]),
+        rules.get(..12).unwrap_or(&rules),
+        word(&node["in_hand"]),
+    );
+    for odd in list(node, "odd") {
+        let _ = write!(text, "\n    ! {}", word(odd));
+    }
     text
 }
 
@@ -178,6 +206,9 @@ fn status_in_words(data: &Value) -> String {
         "version",
         &format!("{} (pid {})", word(&data["version"]), word(&data["pid"])),
     );
+    if data["node"].is_string() {
+        line("节点", "node", &word(&data["node"]));
+    }
     line("数据库", "database", &word(&data["database"]));
     line("配置", "configuration", &word(&data["config"]));
     let rules = word(&data["rules"]);

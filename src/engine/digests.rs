@@ -67,7 +67,7 @@ pub fn next_digest(rules: &Rulebook, now: Timestamp) -> Timestamp {
 /// Claims today's slot when its time has come and queues one digest for everybody who gets one. Returns how many.
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> {
     let rules = engine.live.get();
-    if engine.gate.time_in_doubt() {
+    if engine.gate.time_in_doubt() || engine.is_odd() {
         return Ok(0);
     }
     match due_day(&rules.rulebook, now) {

@@ -1,12 +1,13 @@
 //! Whether anything may be sent at all: pauses that people set, and the hold that xixin sets itself when it cannot be sure of the
 //! time or of its storage.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::Clock;
 use crate::domain::ladder::Way;
 use crate::domain::text::Said;
 use crate::store::switches::{CLOCK, HOLD, Switch};
@@ -29,11 +30,52 @@ pub struct Gate {
     last_look: Mutex<Option<(Timestamp, Duration)>>,
     /// A jump of the clock that has not become a switch yet.
     clock_jump: Mutex<Option<SignedDuration>>,
+    /// Where other nodes share the database: until when this one may begin to send, and by what clock.
+    life: Mutex<Option<Life>>,
+    /// The time of this node and that of the server are too far apart.
+    clock_off: Mutex<Option<Said>>,
+}
+
+/// How long this node may rely on not being taken for dead.
+pub struct Life {
+    pub clock: Arc<dyn Clock>,
+    /// Without a break, by the steady hand of the clock.
+    pub since: Duration,
+    pub until: Duration,
+}
+
+impl Life {
+    fn is_over(&self) -> bool {
+        self.clock.steady() > self.until
+    }
+}
+
+impl std::fmt::Debug for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Life")
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Gate {
     pub fn set_switches(&self, switches: Vec<Switch>) {
         *lock(&self.switches) = switches;
+    }
+
+    /// From now on nothing begins to leave outside of this.
+    pub fn live(&self, life: Life) {
+        *lock(&self.life) = Some(life);
+    }
+
+    /// Whether this node has not been taken for dead since an instant of its steady clock: what was recorded before a break belongs to
+    /// whoever has settled it.
+    pub fn has_lived_since(&self, begun: Duration) -> bool {
+        lock(&self.life).as_ref().is_none_or(|life| life.since <= begun)
+    }
+
+    pub fn set_clock_off(&self, said: Option<Said>) {
+        *lock(&self.clock_off) = said;
     }
 
     pub fn set_storage_fault(&self, fault: Option<String>) {
@@ -105,6 +147,15 @@ impl Gate {
                 "数据库不能写入,暂停发送",
                 "the database cannot be written, so nothing is sent",
             ));
+        }
+        if lock(&self.life).as_ref().is_some_and(Life::is_over) {
+            return Some(Said::new(
+                "本节点与数据库失去联系,别的节点可能已接手,暂停发送",
+                "this node has lost the database, and others may have taken over what it had in hand: it sends nothing",
+            ));
+        }
+        if let Some(said) = lock(&self.clock_off).clone() {
+            return Some(said);
         }
         if lock(&self.clock_jump).is_some() {
             return Some(Said::new(

@@ -23,6 +23,7 @@ use crate::engine::live::Rules;
 use crate::engine::prepare::Context;
 use crate::engine::settle::{Held, Judged, adding, settle, wait_for};
 use crate::engine::{Engine, new_reminder};
+use crate::store::grounds::Bounds;
 use crate::store::holds::{Counted, Hold, Known, TEXT};
 use crate::store::queue::{Claimed, Verdict};
 use crate::store::reminders::NewReminder;
@@ -125,6 +126,26 @@ impl Guard {
             book.generation = None;
             book.open.retain(|hold| hold.id != id);
         }
+    }
+
+    /// Other nodes have counted: the next batch reads the counts anew.
+    pub(crate) fn reread(&self) {
+        if let Some(book) = self.book().as_mut() {
+            book.generation = None;
+        }
+    }
+
+    /// How far the counts may go.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let book = self.book();
+        book.as_ref().map_or_else(Bounds::default, |book| Bounds {
+            run: number(book.limit),
+            alike: number(book.rule.same_text.into()),
+            first: number(book.rule.first.into()),
+            text: number(book.rule.new_text_first.into()),
+            holds: book.open.iter().map(|hold| hold.id.clone()).collect(),
+        })
     }
 
     /// While this is kept, the counts are not read.

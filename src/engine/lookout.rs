@@ -9,7 +9,7 @@ use tracing::{error, warn};
 
 use crate::channel::alarm::Alarm;
 use crate::domain::text::Said;
-use crate::engine::{Engine, POLL};
+use crate::engine::Engine;
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
 use crate::store::switches::CLOCK;
@@ -39,7 +39,7 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) -> Result<
         let pause = if engine.gate.storage_fault().is_some() {
             SOON
         } else {
-            POLL
+            engine.poll()
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

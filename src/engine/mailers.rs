@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::channel::build::WireMail;
@@ -19,6 +18,7 @@ use crate::channel::{Line, MailServer};
 use crate::domain::ladder::Way;
 use crate::engine::breaker::{Breaker, Flow};
 use crate::engine::live::Rules;
+use crate::engine::sender::Leave;
 use crate::engine::{Engine, POLL};
 
 /// A server that answers none of its lines for this long is passed over.
@@ -147,7 +147,7 @@ pub(crate) async fn send(
     rules: &Rules,
     mail: &WireMail,
     begun: impl FnOnce(),
-    stop: &CancellationToken,
+    leave: Leave<'_>,
 ) -> Option<Sent> {
     let servers = rules.channels.mail.as_ref().map_or(&[][..], |mail| mail.servers());
     let mut begun = Some(begun);
@@ -163,7 +163,7 @@ pub(crate) async fn send(
         if let Some(begun) = begun.take() {
             begun();
         }
-        let interrupted = stop.is_cancelled() || engine.gate.closed(Way::Email).is_some();
+        let interrupted = leave.is_over(engine, Way::Email);
         match found {
             _ if interrupted => return last.by.is_some().then_some(last),
             None => return Some(last),

@@ -35,6 +35,7 @@ pub mod lookout;
 pub mod mailers;
 pub mod message;
 mod next;
+pub mod nodes;
 mod open_cases;
 mod pace;
 pub mod person;
@@ -73,6 +74,8 @@ use live::Live;
 
 /// Between two looks at the database when nothing else wakes a loop.
 pub const POLL: Duration = Duration::from_secs(15);
+/// The same where other nodes queue and hold, which ring no bell here.
+const POLL_SHARED: Duration = Duration::from_secs(5);
 
 /// What every loop shares.
 #[derive(Clone)]
@@ -96,6 +99,8 @@ pub struct Engine {
     /// Held from counting a resident's messages of the day until the next attempts are recorded, so that two batches cannot both find
     /// room under the same cap.
     told_count: Arc<tokio::sync::Mutex<()>>,
+    /// What this node knows of itself among others; `None` where it is alone.
+    pub node: Option<Arc<nodes::Node>>,
 }
 
 /// One breaker per provider.
@@ -115,7 +120,9 @@ impl Engine {
         ballast: Ballast,
         bell: bell::Bell,
     ) -> Self {
-        let holder = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
+        let run = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
+        let holder = nodes::run_of(store.node(), &run);
+        let node = store.is_shared().then(|| Arc::new(nodes::Node::new(&rules.settings)));
         let breakers = Breakers::default();
         breakers.email.keep(&rules);
         Self {
@@ -133,7 +140,13 @@ impl Engine {
             guard: Arc::default(),
             heartbeat: Arc::default(),
             told_count: Arc::default(),
+            node,
         }
+    }
+
+    /// The longest wait between two looks at the database.
+    pub(crate) fn poll(&self) -> Duration {
+        if self.node.is_some() { POLL_SHARED } else { POLL }
     }
 
     /// The instant by which a loop acts now. A clock that jumped is noticed here, before anything is decided by it.

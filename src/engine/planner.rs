@@ -47,7 +47,7 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
         beat.now();
         let now = engine.now();
         let pause = match step(&engine, now).await {
-            Ok(_) if engine.gate.time_in_doubt() || engine.lacks_room() => POLL,
+            Ok(_) if engine.gate.time_in_doubt() || engine.lacks_room() || engine.is_odd() => POLL,
             Ok(Planning { planned: 0, .. }) => until_next_wake(&engine, now).await,
             Ok(_) => Duration::ZERO,
             Err(error) => {
@@ -66,7 +66,7 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = engine.bells.planner.notified() => {}
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(pause.min(engine.poll())) => {}
         }
     }
 }
@@ -86,17 +86,18 @@ async fn until_next_wake(engine: &Engine, now: Timestamp) -> Duration {
     })
 }
 
-/// Plans one batch of due cases, or, when none is due, of cases planned by older rules. Nothing while the time is in doubt, or the disk
-/// is full: what room there is belongs to the outcomes of what is on the wire.
+/// Plans one batch of due cases, or, when none is due, of cases planned by older rules. Nothing while the time is in doubt, while other
+/// nodes go by newer rules, or while the disk is full: what room there is belongs to the outcomes of what is on the wire.
 pub async fn step(engine: &Engine, now: Timestamp) -> Result<Planning, StoreError> {
-    if engine.gate.time_in_doubt() || engine.lacks_room() {
+    if engine.gate.time_in_doubt() || engine.lacks_room() || engine.is_odd() {
         return Ok(Planning::default());
     }
     heartbeat::plan(engine, now).await?;
     let rules = engine.live.get();
+    let generation = engine.generation(&rules);
     let mut turn = engine.store.take_due(now, BATCH).await?;
     if turn.batch.is_empty() {
-        turn = engine.store.take_of_other_rules(rules.generation, BATCH).await?;
+        turn = engine.store.take_of_other_rules(generation, BATCH).await?;
     }
     if turn.batch.is_empty() {
         return Ok(Planning::default());
@@ -177,7 +178,7 @@ async fn plan_batch(engine: &Engine, rules: &Rules, turn: Turn, now: Timestamp) 
         Some(tx) => tx,
         None => engine.store.begin().await?,
     };
-    write(tx, rules.generation, outcomes).await
+    write(tx, engine.generation(rules), outcomes).await
 }
 
 /// A case that cannot be planned keeps its agenda and is looked at again later.

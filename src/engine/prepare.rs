@@ -28,6 +28,7 @@ use crate::engine::wire::{Wire, domain, wire};
 use crate::engine::{Engine, calendar_news, digests, guard_notice, heartbeat, message, new_reminder};
 use crate::store::StoreError;
 use crate::store::cases::StoredCase;
+use crate::store::grounds::ToldBefore;
 use crate::store::people::Around;
 use crate::store::queue::{Claimed, NewAttempt, Told, Verdict};
 use crate::store::reminders::{LedgerRow, NewReminder};
@@ -38,6 +39,8 @@ pub struct Prepared {
     /// Rows that end here or wait: cancelled, deferred, taken out of the way.
     pub settled: Vec<Settled>,
     pub ready: Vec<Ready>,
+    /// How often its residents and relatives had been told today.
+    pub told: ToldBefore,
 }
 
 /// A row that is not sent now, and whether another way has to be found for it.
@@ -110,9 +113,17 @@ pub async fn prepare(
 ) -> Result<Prepared, StoreError> {
     let mut facts = load(engine, rules, &claimed, now).await?;
     let approved = approved(engine, &claimed).await?;
+    let mut told = ToldBefore {
+        since: midnight(rules, now),
+        counts: HashMap::new(),
+    };
+    for one in &facts.told_today {
+        *told.counts.entry(one.recipient.clone()).or_default() += 1;
+    }
     let mut prepared = Prepared {
         settled: Vec::new(),
         ready: Vec::new(),
+        told,
     };
     for row in claimed {
         // A fault of this program must not take the rest of the batch along.
@@ -277,9 +288,7 @@ async fn load(engine: &Engine, rules: &Rules, claimed: &[Claimed], now: Timestam
     let told_today = if recipients.is_empty() {
         Vec::new()
     } else {
-        let zone = &rules.rulebook.zone;
-        let midnight = instant(zone.to_datetime(now).date(), Time::midnight(), zone);
-        engine.store.told_since(&recipients, midnight).await?
+        engine.store.told_since(&recipients, midnight(rules, now)).await?
     };
     Ok(Facts {
         cases,
@@ -288,6 +297,12 @@ async fn load(engine: &Engine, rules: &Rules, claimed: &[Claimed], now: Timestam
         unreadable,
         told_today,
     })
+}
+
+/// Since when it is today.
+fn midnight(rules: &Rules, now: Timestamp) -> Timestamp {
+    let zone = &rules.rulebook.zone;
+    instant(zone.to_datetime(now).date(), Time::midnight(), zone)
 }
 
 fn judge(rules: &Rules, way: Way, row: &Claimed, facts: &mut Facts, now: Timestamp) -> Judged {

@@ -412,8 +412,8 @@ impl Work {
         Ok(untold)
     }
 
-    /// What is held, with the word about it to whoever may release it and to whoever phones meanwhile. Returns the holds that were
-    /// released before what they held was written.
+    /// What is held, with the word about it to whoever may release it and to whoever phones meanwhile. Returns the holds that are none
+    /// any more: released before what they held was written, or begun by another node before.
     async fn write_held(&self, engine: &Engine, tx: &mut Tx) -> Result<Vec<String>, StoreError> {
         let day = engine.guard.day();
         for (way, (ended, failed)) in &self.first {
@@ -423,12 +423,14 @@ impl Work {
         if self.opened.is_empty() {
             return Ok(Vec::new());
         }
-        holds::open(tx, &self.opened, engine.clock.now()).await?;
+        let given = holds::open(tx, &self.opened, engine.clock.now()).await?;
         let callers = self.calls.iter().filter_map(|row| row.assignee.as_deref());
         let callers: BTreeSet<&str> = callers.collect();
         let words = guard_notice::rows(&engine.live.get().rulebook, &self.opened, &callers, engine.clock.now());
         reminders::add(tx, &words.iter().collect::<Vec<_>>()).await?;
-        holds::let_go_released(tx, &self.marked, engine.clock.now()).await
+        let mut gone = holds::let_go_released(tx, &self.marked, engine.clock.now()).await?;
+        gone.extend(given);
+        Ok(gone)
     }
 }
 

@@ -109,20 +109,31 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Counts, StoreError>
         .iter()
         .all(|way| engine.gate.closed(*way).is_some());
     let slot = today.to_string();
-    if now < instant(today, AT, &book.zone)
-        || engine.gate.time_in_doubt()
-        || all_held
-        || engine.store.is_claimed(SCHEDULE, &slot).await?
-    {
+    if now < instant(today, AT, &book.zone) || engine.gate.time_in_doubt() || all_held {
         return Ok(Counts::default());
+    }
+    // The database is everybody's; the log is this node's own.
+    let own = format!("{SCHEDULE}:sent.log:{}", engine.store.node());
+    if engine.node.is_some() && claim(engine, &own, &slot, now).await? {
+        compact_log(engine).await;
+    }
+    if !claim(engine, SCHEDULE, &slot, now).await? {
+        return Ok(Counts::default());
+    }
+    if engine.node.is_none() {
+        compact_log(engine).await;
+    }
+    run(engine, ACTOR, now).await
+}
+
+async fn claim(engine: &Engine, schedule: &str, slot: &str, now: Timestamp) -> Result<bool, StoreError> {
+    if engine.store.is_claimed(schedule, slot).await? {
+        return Ok(false);
     }
     let mut tx = engine.store.begin().await?;
-    if !runs::claim_slot(&mut tx, SCHEDULE, &slot, now, &engine.holder).await? {
-        return Ok(Counts::default());
-    }
+    let is_ours = runs::claim_slot(&mut tx, schedule, slot, now, &engine.holder).await?;
     commit(tx, "claim the day's purge").await?;
-    compact_log(engine).await;
-    run(engine, ACTOR, now).await
+    Ok(is_ours)
 }
 
 /// Takes out of `sent.log` what no backup needs that may still be restored.

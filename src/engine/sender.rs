@@ -4,7 +4,6 @@
 //! recorded is not sent: when the database fails, the gate closes until it takes writes again. While a provider is down, nothing but
 //! what is critical and has another way is touched. What has not begun when a stop or a pause comes goes back to the queue.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +29,7 @@ use crate::engine::wire::Wire;
 use crate::engine::{Engine, POLL};
 use crate::lifecycle::Beat;
 use crate::store::StoreError;
-use crate::store::holds::Counted;
+use crate::store::grounds::{Grounds, ToldBefore};
 use crate::store::queue::{Begun, Claim, Lease, NewAttempt};
 use crate::store::sent::Key;
 
@@ -101,7 +100,7 @@ pub async fn run(engine: Engine, way: Way, recorder: Recorder, beat: Beat, stop:
             () = stop.cancelled() => break,
             () = engine.bells.of(way).notified() => {}
             Some(_) = batches.join_next() => {}
-            () = tokio::time::sleep(pause.max(SHORTEST)) => {}
+            () = tokio::time::sleep(pause.clamp(SHORTEST, engine.poll())) => {}
         }
     }
     while batches.join_next().await.is_some() {}
@@ -270,6 +269,10 @@ async fn send_batch(
     let mut batch = batch;
     // Until its outcome is on its way to the recorder.
     let _alone = batch.alone.take();
+    let leave = Leave {
+        stop,
+        recorded: engine.clock.steady(),
+    };
     let start = start_batch(engine, batch, recorder);
     match meanwhile(start, RENEW_EVERY, || renew(engine, &leases)).await {
         Ok(Started { way, rules, going }) => {
@@ -277,7 +280,7 @@ async fn send_batch(
             slot.recorded();
             let slot = Arc::new(slot);
             // Boxed, because each is large and would be moved about by all that waits for it.
-            let one = |ready| Box::pin(send_one(engine, &rules, way, ready, recorder, Arc::clone(&slot), stop));
+            let one = |ready| Box::pin(send_one(engine, &rules, way, ready, recorder, Arc::clone(&slot), leave));
             let sends: Vec<_> = going.into_iter().map(one).collect();
             drop(slot);
             futures_util::future::join_all(sends).await;
@@ -337,10 +340,14 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
     };
     engine.know_the_day(now).await?;
     let (before, claimed) = sent_before(engine, &rules, way, claimed, now).await?;
-    let Prepared { settled, ready } = prepare(engine, &rules, way, claimed, now).await?;
+    let Prepared { settled, ready, told } = prepare(engine, &rules, way, claimed, now).await?;
     let mut ready = as_before(engine, &rules, way, ready, now).await?;
-    let begun = begin(engine, way, &mut ready, now).await?;
+    let begun = begin(engine, way, &mut ready, told, now).await?;
     drop(counting);
+    if begun.is_stale {
+        engine.guard.reread();
+        engine.gate.set_switches(engine.store.switches().await?);
+    }
     for settled in before.into_iter().chain(settled) {
         recorder.send(Ended::Settled(Box::new(settled))).await;
     }
@@ -398,7 +405,13 @@ async fn note_in_log(engine: &Engine, recorder: &Recorder, way: Way, serial: i64
 }
 
 /// Records the attempts, and what they add to the counts of the guard. Those that start keep their places there.
-async fn begin(engine: &Engine, way: Way, ready: &mut [Ready], now: Timestamp) -> Result<Begun, StoreError> {
+async fn begin(
+    engine: &Engine,
+    way: Way,
+    ready: &mut [Ready],
+    told: ToldBefore,
+    now: Timestamp,
+) -> Result<Begun, StoreError> {
     if ready.is_empty() {
         return Ok(Begun::default());
     }
@@ -411,11 +424,18 @@ async fn begin(engine: &Engine, way: Way, ready: &mut [Ready], now: Timestamp) -
         let counted = ready.place.as_ref()?.counted().clone();
         Some((ready.claimed.id.clone(), counted))
     });
-    let counted: HashMap<String, Counted> = counted.collect();
-    let day = engine.guard.day();
+    let recipients = ready.iter().filter(|ready| is_person(&ready.claimed.recipient));
+    let recipients = recipients.map(|ready| (ready.claimed.id.clone(), ready.claimed.recipient.clone()));
+    let grounds = Grounds {
+        day: engine.guard.day(),
+        counted: counted.collect(),
+        bounds: engine.guard.bounds(),
+        recipients: recipients.collect(),
+        told,
+    };
     // By the time of now, not of the judgement: a lease may have run down while many were rendered.
     let at = engine.clock.now();
-    let begun = engine.store.begin_counted(way, &attempts, (&day, &counted), at).await?;
+    let begun = engine.store.begin_counted(way, &attempts, &grounds, at).await?;
     for ready in ready
         .iter_mut()
         .filter(|ready| begun.started.contains(&ready.attempt.id))
@@ -427,6 +447,22 @@ async fn begin(engine: &Engine, way: Way, ready: &mut [Ready], now: Timestamp) -
     Ok(begun)
 }
 
+/// What lets a message go on the wire whose attempt is recorded.
+#[derive(Clone, Copy)]
+pub(crate) struct Leave<'a> {
+    stop: &'a CancellationToken,
+    /// Before this instant of the steady clock it was not recorded.
+    recorded: Duration,
+}
+
+impl Leave<'_> {
+    /// A stop or a pause has come, or other nodes may have taken the message for one of a dead node.
+    pub(crate) fn is_over(self, engine: &Engine, way: Way) -> bool {
+        let gate = &engine.gate;
+        self.stop.is_cancelled() || gate.closed(way).is_some() || !gate.has_lived_since(self.recorded)
+    }
+}
+
 async fn send_one(
     engine: &Engine,
     rules: &Rules,
@@ -434,7 +470,7 @@ async fn send_one(
     ready: Ready,
     recorder: &Recorder,
     slot: Arc<Slot>,
-    stop: &CancellationToken,
+    leave: Leave<'_>,
 ) {
     let Ready {
         claimed,
@@ -444,7 +480,7 @@ async fn send_one(
         place,
     } = ready;
     // A fault of this program must not take the rest of the batch along.
-    let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire, slot, stop))
+    let sent = AssertUnwindSafe(try_once(engine, rules, way, &wire, slot, leave))
         .catch_unwind()
         .await;
     let sent = sent.unwrap_or_else(|_| {
@@ -491,10 +527,10 @@ async fn try_once(
     way: Way,
     wire: &Wire,
     slot: Arc<Slot>,
-    stop: &CancellationToken,
+    leave: Leave<'_>,
 ) -> Option<Sent> {
     let sms = match wire {
-        Wire::Mail(mail) => return mailers::send(engine, rules, mail, || drop(slot), stop).await,
+        Wire::Mail(mail) => return mailers::send(engine, rules, mail, || drop(slot), leave).await,
         Wire::Sms(sms) => sms,
     };
     let line = match &rules.channels.sms {
@@ -502,7 +538,7 @@ async fn try_once(
         None => None,
     };
     drop(slot);
-    if stop.is_cancelled() || engine.gate.closed(way).is_some() {
+    if leave.is_over(engine, way) {
         return None;
     }
     let breaker = &engine.breakers.sms;

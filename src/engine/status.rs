@@ -11,6 +11,8 @@ use crate::store::switches::Switch;
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     pub holder: String,
+    /// Which of several nodes this is.
+    pub node: Option<String>,
     pub pid: u32,
     pub database: String,
     pub rules: String,
@@ -50,6 +52,7 @@ pub async fn status(engine: &Engine) -> Result<Status, StoreError> {
     let queue = engine.store.queue_counts().await?;
     Ok(Status {
         holder: engine.holder.to_string(),
+        node: engine.node.as_ref().map(|_| engine.store.node().to_string()),
         pid: std::process::id(),
         database: engine.store.location().to_string(),
         rules: rules.fingerprint.clone(),

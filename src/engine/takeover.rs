@@ -9,8 +9,9 @@ use crate::domain::ladder::Way;
 use crate::domain::text::Said;
 use crate::engine::Engine;
 use crate::engine::instead::another_way;
+use crate::engine::nodes::run_of;
 use crate::engine::prepare::{context, queued};
-use crate::store::interrupted::{Doubtful, settle_interrupted};
+use crate::store::interrupted::{Doubtful, Whose, settle_interrupted};
 use crate::store::reminders::NewReminder;
 use crate::store::{StoreError, commit, reminders};
 
@@ -29,8 +30,18 @@ pub struct TakenOver {
 }
 
 impl Engine {
-    /// Settles what other holders have left behind, together with the calls that staff make instead, in one transaction.
+    /// Settles what earlier runs have left behind.
     pub async fn take_over(&self, now: Timestamp) -> Result<TakenOver, StoreError> {
+        let (run, node) = (&*self.holder, run_of(self.store.node(), ""));
+        let whose = match self.store.is_shared() {
+            false => Whose::Others(run),
+            true => Whose::Earlier { run, node: &node },
+        };
+        self.settle(whose, now).await
+    }
+
+    /// Settles what these have left behind, together with the calls that staff make instead, in one transaction.
+    pub(crate) async fn settle(&self, whose: Whose<'_>, now: Timestamp) -> Result<TakenOver, StoreError> {
         // From the first start on: a text that is changed before anything was sent is a changed one all the same.
         self.know_the_day(now).await?;
         let mut tx = self.store.begin().await?;
@@ -55,7 +66,7 @@ impl Engine {
             Resolve::Ask { at } => Some(at),
             Resolve::Again { .. } | Resolve::Person => None,
         };
-        let found = settle_interrupted(&mut tx, &self.holder, EMAIL_CRASHES_MAX, ask, now).await?;
+        let found = settle_interrupted(&mut tx, whose, EMAIL_CRASHES_MAX, ask, now).await?;
         let mut calls = self.calls(&found.doubtful, &in_doubt(), now).await?;
         calls.extend(self.calls(&found.held, &deadly(), now).await?);
         reminders::add(&mut tx, &calls.iter().collect::<Vec<_>>()).await?;

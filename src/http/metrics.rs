@@ -111,6 +111,12 @@ async fn measure(engine: &Engine, pulse: &Pulse) -> Result<(), StoreError> {
         "Counts the different sets of rules this database has seen"
     );
     gauge!("xixin_rules_generation").set(engine.live.get().generation as f64);
+    if engine.node.is_some() {
+        describe_gauge!("xixin_node_info", "Always 1; the name of this node is in the label");
+        gauge!("xixin_node_info", "node" => engine.store.node().to_string()).set(1.0);
+        describe_gauge!("xixin_node_odd", "1 while other nodes go by newer rules");
+        gauge!("xixin_node_odd").set(one_if(engine.is_odd()));
+    }
     describe_gauge!("xixin_build_info", "Always 1; the version is in the label");
     gauge!("xixin_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(())

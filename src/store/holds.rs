@@ -11,6 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
 use crate::store::db::{query, query_as, query_scalar};
+use crate::store::lock::Lock;
 use crate::store::{During, Store, StoreError, Tx, commit, events};
 
 /// Reminders that wait for the next sending hours because of a cap of the day name this as their hold.
@@ -86,6 +87,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    pub(super) fn counts_run(&self) -> bool {
+        self.run > 0
+    }
+
+    /// The words and the changed texts that it counts.
+    pub(super) fn names(&self) -> (Vec<&str>, Vec<&str>) {
+        let words = self.alike.keys().map(String::as_str);
+        (words.collect(), self.texts.keys().map(String::as_str).collect())
+    }
+
     pub(crate) fn of<'a>(counted: impl Iterator<Item = &'a Counted>) -> Self {
         let mut tally = Self::default();
         for one in counted {
@@ -326,8 +337,44 @@ impl Store {
     }
 }
 
-/// Notes holds; one that is known already is left as it is.
-pub async fn open(tx: &mut Tx, holds: &[Hold], now: Timestamp) -> Result<(), StoreError> {
+/// Notes holds; one that is known already is left as it is. Returns those that another node had begun for the same reason: what they hold
+/// waits for that one.
+pub async fn open(tx: &mut Tx, holds: &[Hold], now: Timestamp) -> Result<Vec<String>, StoreError> {
+    const SAME: &str = "
+        select id from holds
+        where kind = $1 and key = $2 and id <> $3 and released_ms is null
+        order by opened_ms, id
+        limit 1";
+    const GIVE: &str =
+        "update reminders set hold = $2 where hold = $1 and hold is not null and state in ('held', 'queued')";
+    let during = "note a hold";
+    let (mut first, mut given) = (Vec::new(), Vec::new());
+    Lock::Guard.hold(tx).await?;
+    for hold in holds {
+        let same: Option<String> = query_scalar(SAME)
+            .bind(&hold.kind)
+            .bind(&hold.key)
+            .bind(&hold.id)
+            .fetch_optional(&mut **tx)
+            .await
+            .during(during)?;
+        let Some(same) = same.filter(|_| tx.is_shared()) else {
+            first.push(hold);
+            continue;
+        };
+        query(GIVE)
+            .bind(&hold.id)
+            .bind(same)
+            .execute(&mut **tx)
+            .await
+            .during(during)?;
+        given.push(hold.id.clone());
+    }
+    insert(tx, &first, now).await?;
+    Ok(given)
+}
+
+async fn insert(tx: &mut Tx, holds: &[&Hold], now: Timestamp) -> Result<(), StoreError> {
     const SQL: &str = "
         insert into holds (id, kind, key, opened_ms, reason_zh, reason_en)
         select

@@ -2,7 +2,7 @@
 //! several nodes write at once: each holds the rows it decides by until it commits, and what it reads after that stands.
 //!
 //! Whoever holds several takes them in this order, so that no two ever wait for each other: a [`Lock`], people, cases, what came in,
-//! reminders, attempts, and last and shortly the head of the chain of events. Many of one kind are taken in the order of their ids, or
+//! reminders, attempts, the counts of the guard, and last and shortly the head of the chain of events. Many of one kind are taken in the order of their ids, or
 //! passed over while another node has them.
 
 use crate::domain::ids::{CaseId, PersonId};
@@ -25,6 +25,8 @@ pub(crate) enum Lock {
     Bookings,
     /// Who is told in the place of somebody else.
     Heirs,
+    /// Counts that come near to what is allowed, and holds that begin. After reminders and attempts.
+    Guard,
     /// The newest event. The last that is taken.
     Chain,
 }
@@ -38,6 +40,7 @@ impl Lock {
             Self::Openings => "lock:openings",
             Self::Bookings => "lock:bookings",
             Self::Heirs => "lock:heirs",
+            Self::Guard => "lock:guard",
             Self::Chain => "lock:chain",
         }
     }

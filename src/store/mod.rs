@@ -18,6 +18,7 @@ pub mod doubts;
 pub mod erase;
 pub mod events;
 pub mod fate;
+pub mod grounds;
 mod held;
 pub mod holds;
 pub mod inbound;
@@ -28,6 +29,7 @@ pub mod keys;
 pub mod labels;
 pub mod location;
 pub(crate) mod lock;
+pub mod nodes;
 pub mod people;
 pub mod postgres;
 pub mod queue;
@@ -416,6 +418,15 @@ impl Store {
         let inner = self.writer.write().await.during("start a write")?;
         let (ring, chain) = (Arc::clone(&self.ring), Arc::clone(&self.chain));
         Ok(Tx::new(inner, ring, chain, Arc::clone(&self.node)))
+    }
+
+    /// Whether other nodes may share this database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.writer, Pool::Postgres(_))
+    }
+
+    pub(crate) fn node(&self) -> &Arc<str> {
+        &self.node
     }
 
     pub(crate) fn ring(&self) -> &Arc<Ring> {

@@ -4,7 +4,7 @@
 //! lease: a late acceptance is still true. Each database does it in its own way (`queue_sqlite`, `queue_postgres`); a lease runs by the
 //! clock of the daemon on SQLite, and by that of the server, which is the same for all nodes, on PostgreSQL.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,7 +14,8 @@ use crate::domain::ids::CaseId;
 use crate::domain::ladder::{Priority, Way};
 use crate::store::cases::json;
 use crate::store::db::{Pool, query, query_as, query_scalar};
-use crate::store::holds::{self, Counted, Tally};
+use crate::store::grounds::{self, Grounds};
+use crate::store::holds::{self, Tally};
 use crate::store::runs::serial_row;
 use crate::store::{During, Store, StoreError, Tx, commit, instant_of, queue_postgres, queue_sqlite};
 
@@ -147,6 +148,8 @@ pub struct Begun {
     pub started: HashSet<String>,
     /// The number of this batch, of all that this node ever began on this database.
     pub serial: i64,
+    /// Another node has counted, held or paused meanwhile: nothing of the batch started, and what it was judged by has to be read again.
+    pub is_stale: bool,
 }
 
 /// Who claims what by when, and for how long.
@@ -374,15 +377,15 @@ impl Store {
     /// Records that these attempts start now, durably, before any of them has an effect. They may start when the lease is still ours
     /// and has time left, and the case is unchanged since it was judged.
     pub async fn begin_attempts(&self, way: Way, attempts: &[NewAttempt], now: Timestamp) -> Result<Begun, StoreError> {
-        self.begin_counted(way, attempts, ("", &HashMap::new()), now).await
+        self.begin_counted(way, attempts, &Grounds::default(), now).await
     }
 
-    /// The same, and what starts is counted by the guard, as `counted` says of each reminder, on the local day.
+    /// The same, and what starts is counted by the guard. Nothing starts of a batch whose grounds hold no more: it is judged again.
     pub async fn begin_counted(
         &self,
         way: Way,
         attempts: &[NewAttempt],
-        (day, counted): (&str, &HashMap<String, Counted>),
+        grounds: &Grounds,
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
         const SERIAL: &str = "
@@ -395,10 +398,13 @@ impl Store {
             now_ms: now.as_millisecond(),
             lease_left_ms: LEASE_LEFT_MIN_MS,
         };
+        let told = grounds::told_meanwhile(&mut tx, grounds).await?;
+        let attempts = attempts.iter().filter(|attempt| !told.contains(&attempt.reminder_id));
+        let attempts: Vec<NewAttempt> = attempts.cloned().collect();
         let started = if tx.is_shared() {
-            queue_postgres::start(&mut tx, attempts, start).await?
+            queue_postgres::start(&mut tx, &attempts, start).await?
         } else {
-            queue_sqlite::start(&mut tx, attempts, start).await?
+            queue_sqlite::start(&mut tx, &attempts, start).await?
         };
         let started: HashSet<String> = started.into_iter().collect();
         let ring = tx.ring();
@@ -420,11 +426,25 @@ impl Store {
             .fetch_one(&mut *tx)
             .await
             .during("number a batch")?;
-        let tally = Tally::of(starting.iter().filter_map(|attempt| counted.get(&attempt.reminder_id)));
-        holds::count(&mut tx, day, way.name(), &tally, now).await?;
+        let counted = starting
+            .iter()
+            .filter_map(|attempt| grounds.counted.get(&attempt.reminder_id));
+        let tally = Tally::of(counted);
+        holds::count(&mut tx, &grounds.day, way.name(), &tally, now).await?;
+        if !starting.is_empty() && !grounds::still_hold(&mut tx, way, grounds, &tally).await? {
+            tx.rollback().await?;
+            return Ok(Begun {
+                is_stale: true,
+                ..Begun::default()
+            });
+        }
         commit(tx, "record attempts").await?;
         let started = starting.into_iter().map(|attempt| attempt.id).collect();
-        Ok(Begun { started, serial })
+        Ok(Begun {
+            started,
+            serial,
+            is_stale: false,
+        })
     }
 
     /// What is queued already for these cases and has not left yet.

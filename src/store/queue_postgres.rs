@@ -201,10 +201,11 @@ pub(super) async fn record(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), Stor
 async fn reminders(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError> {
     const SQL: &str = "
         with new as materialized (
-            select given.*
+            select given.*, attempts.outcome
             from reminders
-            join unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
-                as given (id, epoch, state, not_before_ms, reason_zh, reason_en, given_back, closed_ms) on reminders.id = given.id
+            join unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[])
+                as given (id, epoch, state, not_before_ms, reason_zh, reason_en, given_back, closed_ms, attempt) on reminders.id = given.id
+            left join attempts on attempts.id = given.attempt
             order by reminders.id
             for update of reminders
         )
@@ -224,7 +225,8 @@ async fn reminders(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError> 
         from new
         where reminders.id = new.id
           and reminders.epoch = new.epoch
-          and reminders.state in ('claimed', 'attempting')";
+          -- or it comes late: this node was taken for dead, and nobody has taken the message on since
+          and (reminders.state in ('claimed', 'attempting') or reminders.state in ('queued', 'uncertain') and new.outcome = 'uncertain')";
     let texts = |of: fn(&Verdict) -> Option<&str>| verdicts.iter().map(of).collect::<Vec<_>>();
     let numbers = |of: fn(&Verdict) -> Option<i64>| verdicts.iter().map(of).collect::<Vec<_>>();
     let done = query(SQL)
@@ -238,6 +240,7 @@ async fn reminders(tx: &mut Tx, verdicts: &[Verdict]) -> Result<(), StoreError> 
             Some(i64::from(new.attempt.is_some() && new.charged == 0))
         }))
         .bind(numbers(|new| new.closed_ms))
+        .bind(texts(|new| new.attempt.as_ref().map(|attempt| attempt.id.as_str())))
         .execute(&mut **tx)
         .await;
     done.map(|_| ()).during("record outcomes")
@@ -251,7 +254,8 @@ async fn attempts(tx: &mut Tx, ended: &[&EndedAttempt]) -> Result<(), StoreError
             ask_ms = new.ask_ms
         from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
             as new (id, ended_ms, outcome, blame, reference, reason, provider, ask_ms)
-        where attempts.id = new.id and attempts.outcome = 'attempting'";
+        where attempts.id = new.id
+          and (attempts.outcome = 'attempting' or attempts.outcome = 'uncertain' and new.outcome <> 'uncertain')";
     let texts = |of: fn(&EndedAttempt) -> Option<&str>| ended.iter().map(|one| of(one)).collect::<Vec<_>>();
     let numbers = |of: fn(&EndedAttempt) -> Option<i64>| ended.iter().map(|one| of(one)).collect::<Vec<_>>();
     let done = query(SQL)

@@ -53,6 +53,12 @@ impl Store {
         }
     }
 
+    /// The rules that were noted last, and their generation.
+    pub async fn rules_in_force(&self) -> Result<Option<(i64, String)>, StoreError> {
+        let value = self.meta("rules").await?;
+        Ok(value.as_deref().and_then(generation_of))
+    }
+
     /// The generation of these rules: the stored one when the fingerprint is known already, else the next.
     pub async fn rules_generation(&self, fingerprint: &str) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
@@ -82,10 +88,12 @@ async fn read_generation(tx: &mut Tx) -> Result<Option<(i64, String)>, StoreErro
         .fetch_optional(&mut **tx)
         .await
         .during("read the generation of the rules")?;
-    Ok(value.and_then(|value| {
-        let (generation, fingerprint) = value.split_once(' ')?;
-        Some((generation.parse().ok()?, fingerprint.to_owned()))
-    }))
+    Ok(value.as_deref().and_then(generation_of))
+}
+
+fn generation_of(value: &str) -> Option<(i64, String)> {
+    let (generation, fingerprint) = value.split_once(' ')?;
+    Some((generation.parse().ok()?, fingerprint.to_owned()))
 }
 
 pub async fn set_meta(tx: &mut Tx, name: &str, value: &str) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 mod again;
 mod gone;
+mod lives;
 mod nodes;
 mod pgbouncer;
 mod schema;

@@ -35,7 +35,7 @@ async fn two() -> (Hall, App) {
 }
 
 /// Both begin at the same moment.
-async fn at_once<A: Send + 'static, B: Send + 'static>(
+pub(super) async fn at_once<A: Send + 'static, B: Send + 'static>(
     one: impl Future<Output = A> + Send + 'static,
     two: impl Future<Output = B> + Send + 'static,
 ) -> (A, B) {

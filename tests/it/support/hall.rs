@@ -241,12 +241,23 @@ impl Hall {
 
     /// Another node of this name: the same PostgreSQL and configuration, a state directory of its own with a copy of the keys.
     pub(crate) async fn node(&self, name: &str) -> App {
+        self.node_in(name, &format!("{name}-state")).await
+    }
+
+    /// The same with a state directory of this name.
+    pub(crate) async fn node_in(&self, name: &str, state: &str) -> App {
+        self.start_node(name, state, &self.config()).await
+    }
+
+    /// The same by another configuration.
+    pub(crate) async fn node_of(&self, name: &str, config: &Path) -> App {
+        self.start_node(name, &format!("{name}-state"), config).await
+    }
+
+    async fn start_node(&self, name: &str, state: &str, from: &Path) -> App {
         assert!(self.postgres.is_some(), "several nodes share a PostgreSQL");
-        let (config, state) = (
-            self.dir.path().join(name),
-            self.dir.path().join(format!("{name}-state")),
-        );
-        copy_dir(&self.config(), &config);
+        let (config, state) = (self.dir.path().join(name), self.dir.path().join(state));
+        copy_dir(from, &config);
         let base = config.join("conf.d/10-test.toml");
         let own = self.dir.path().join("state");
         let text = std::fs::read_to_string(&base).unwrap();
@@ -267,7 +278,11 @@ impl Hall {
 
     /// The time by which leases run: that of whoever asks, and on PostgreSQL that of the server, which then stands still.
     pub(crate) async fn leases_at(&self, time: &str) -> Timestamp {
-        let time = at(time);
+        self.server_at(at(time)).await
+    }
+
+    /// The same for an instant.
+    pub(crate) async fn server_at(&self, time: Timestamp) -> Timestamp {
         if self.postgres.is_some() {
             let ms = time.as_millisecond();
             let clock = "create or replace function now_ms() returns bigint language sql stable as";
