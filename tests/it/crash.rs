@@ -172,15 +172,16 @@ pub(crate) async fn a_claim_that_nobody_follows_up_is_released_when_its_lease_is
     hall.clock.set(at(NINE));
     hall.plan().await;
     let engine = &hall.app.engine;
-    let lease = at("2026-03-04 09:01");
+    let (now, lease) = (hall.leases_at(NINE).await, at("2026-03-04 09:01"));
     let claimed = engine
         .store
-        .claim_due(Way::Email, Claim::Due, at(NINE), 10, &engine.holder, lease)
+        .claim_due(Way::Email, Claim::Due, now, 10, &engine.holder, lease)
         .await
         .unwrap();
     assert_eq!(claimed.len(), 1);
-    assert_eq!(engine.store.release_expired(lease).await.unwrap(), 0);
-    assert_eq!(engine.store.release_expired(at("2026-03-04 09:02")).await.unwrap(), 1);
+    let released = async |time: &str| engine.store.release_expired(hall.leases_at(time).await).await.unwrap();
+    assert_eq!(released("2026-03-04 09:01").await, 0);
+    assert_eq!(released("2026-03-04 09:02").await, 1);
     hall.clock.set(at("2026-03-04 09:02"));
     hall.settle().await;
     assert_eq!(hall.rung(&case, "day-before-staff").await, ["hao email accepted"]);
