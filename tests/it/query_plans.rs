@@ -61,7 +61,7 @@ fn statements() -> Vec<(String, String, String)> {
             };
             let first = sql.split_ascii_whitespace().next().unwrap_or_default();
             // What only PostgreSQL understands.
-            let is_other = [" for update", "now_ms()", "unnest("]
+            let is_other = [" for update", "now_ms()", "unnest(", "pg_"]
                 .iter()
                 .any(|words| sql.contains(words));
             if ["select", "update", "insert", "delete"].contains(&first) && !is_other {

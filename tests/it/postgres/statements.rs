@@ -161,7 +161,8 @@ async fn every_statement_is_taken_by_both_databases() {
                     fault(format!("takes a parameter as {other}"));
                 }
                 for column in statement.columns() {
-                    if !["INT8", "TEXT"].contains(&column.type_info().name()) {
+                    // A lock gives nothing.
+                    if !["INT8", "TEXT", "VOID"].contains(&column.type_info().name()) {
                         fault(format!("gives {} as {}", column.name(), column.type_info()));
                     }
                 }
