@@ -98,7 +98,7 @@ pub(crate) async fn after_days_of_downtime_one_late_digest_says_what_was_missed(
     assert_eq!(left.len(), readers(&hall, "2026-03-06").await);
     for digest in &left {
         assert!(digest.text.contains("此前有3个工作日没有发出待办"), "{}", digest.text);
-        assert!(digest.text.contains("90"), "an hour and a half late: {}", digest.text);
+        assert!(digest.text.contains("晚了1小时30分钟"), "{}", digest.text);
     }
     hall.run_until("2026-03-09 08:30").await;
     assert!(
