@@ -183,10 +183,7 @@ fn what_takes_effect_only_at_a_start_is_refused_by_name() {
     let refused = installation.run(&["ctl", "reload"]);
     assert_eq!(refused.code, 78, "{refused:?}");
     for key in ["zone", "reload.watch"] {
-        assert!(
-            refused.out.contains(&format!("{key}: it takes effect only at a start")),
-            "{refused:?}"
-        );
+        assert!(refused.out.contains(&format!("{key}: 须重启才生效")), "{refused:?}");
     }
 }
 

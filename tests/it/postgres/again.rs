@@ -59,7 +59,6 @@ again! { on_postgres:
         an_sms_under_way_is_in_doubt_and_a_person_is_asked_to_phone
         an_e_mail_that_three_runs_died_over_is_left_to_a_person
         a_claim_that_nobody_follows_up_is_released_when_its_lease_is_over
-        a_test_message_whose_run_died_is_settled
         what_three_runs_died_over_is_told_by_a_person_meanwhile
         what_three_runs_died_over_is_not_woken_by_itself_because_it_once_waited_for_a_cap
         a_message_that_comes_through_waits_for_nothing_any_more
@@ -83,11 +82,6 @@ again! { on_postgres:
         cut_after_the_dot_leaves_two_identical_copies_at_the_most
         the_second_copy_is_the_first_to_the_byte_also_hours_later
         a_message_whose_words_have_changed_meanwhile_goes_under_another_name_and_the_ledger_says_so
-        a_gateway_that_has_the_message_ends_the_doubt
-        a_gateway_that_cannot_say_is_asked_three_times_then_a_person_phones
-        a_critical_sms_of_unknown_fate_goes_once_more_and_only_once
-        what_three_runs_died_over_is_held_and_the_others_go_on
-        an_older_database_is_sealed_and_what_was_in_doubt_in_it_goes_once_more_under_its_name
     ;
     engine:
         a_reminder_whose_time_was_over_when_the_case_came_in_is_dated_when_it_came_in
@@ -204,9 +198,6 @@ again! { on_postgres:
         the_first_mail_server_that_works_is_used_and_each_attempt_names_it
         a_mail_in_doubt_does_not_go_on_to_another_server_by_itself
         a_server_that_swallows_everything_delays_nobody_who_could_go_by_another
-        with_a_wrong_password_nothing_is_charged_one_login_a_minute_is_tried_and_all_leave_after_the_fix
-        an_outcome_of_somebody_who_was_erased_meanwhile_stops_nobody
-        an_outcome_whose_event_cannot_be_sealed_is_recorded_without_it
     ;
     reload:
         an_edited_ladder_moves_the_future_and_repeats_nothing

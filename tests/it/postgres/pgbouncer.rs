@@ -7,7 +7,6 @@ again! { behind_a_pooler:
         a_row_that_cannot_be_read_is_named_without_its_content
         a_list_is_as_long_as_asked_for_and_newest_first
         every_event_is_sealed_with_the_one_before_across_processes
-        two_processes_that_write_at_once_lose_and_double_nothing
         a_claim_takes_what_presses_most_a_probe_what_was_tried_least_and_a_fallback_what_has_one
         an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case
         every_question_to_the_database_is_understood
@@ -23,11 +22,6 @@ again! { behind_a_pooler:
         cut_after_the_dot_leaves_two_identical_copies_at_the_most
         the_second_copy_is_the_first_to_the_byte_also_hours_later
         a_message_whose_words_have_changed_meanwhile_goes_under_another_name_and_the_ledger_says_so
-        a_gateway_that_has_the_message_ends_the_doubt
-        a_gateway_that_cannot_say_is_asked_three_times_then_a_person_phones
-        a_critical_sms_of_unknown_fate_goes_once_more_and_only_once
-        what_three_runs_died_over_is_held_and_the_others_go_on
-        an_older_database_is_sealed_and_what_was_in_doubt_in_it_goes_once_more_under_its_name
     ;
     engine:
         a_promise_is_due_then_overdue_then_told_to_the_supervisor_until_it_is_kept

@@ -16,7 +16,7 @@ fn node(database: &PgConnectOptions) -> Installation {
 /// A case that asks for something; returns its number.
 fn add_case(node: &Installation) -> String {
     let document = node.config().join("case.json");
-    let case = r#"{ "resident": { "name": "测试一", "phone": "13900000001" }, "matter": "cremation_certificate", "request": "测试" }"#;
+    let case = r#"{ "resident": { "name": "测试一", "phone": "13900000001" }, "matter": "cremation_certificate", "request": "测试", "owner": "zhou" }"#;
     std::fs::write(&document, case).unwrap();
     let added = node.run(&["case", "add", document.to_str().unwrap(), "--as", "zhou", "--json"]);
     let added: serde_json::Value = serde_json::from_str(&added.good()).unwrap();

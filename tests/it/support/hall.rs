@@ -63,15 +63,27 @@ thread_local! {
 
 /// Runs a test of a hall in one that has a PostgreSQL.
 pub(crate) fn on_postgres(test: fn()) {
-    BASE.set(Base::Postgres);
-    test();
+    on(Base::Postgres, test);
 }
 
 /// Runs a test of a hall in one that reaches its PostgreSQL through a pooler.
 pub(crate) fn behind_a_pooler(test: fn()) {
-    BASE.set(Base::Pooled);
-    test();
+    on(Base::Pooled, test);
 }
+
+/// In a thread of its own: unoptimised, the futures of a whole story and of a driver of PostgreSQL fill the usual two MiB.
+fn on(base: Base, test: fn()) {
+    let run = move || {
+        BASE.set(base);
+        test();
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(run).unwrap();
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+const STACK: usize = 16 * 1024 * 1024;
 
 pub(crate) struct Hall {
     pub(crate) dir: Arc<TempDir>,
