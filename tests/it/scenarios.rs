@@ -13,9 +13,9 @@ macro_rules! stories {
         const STORIES: &[&str] = &[$(stringify!($story),)*];
 
         $(
-            #[tokio::test]
-            async fn $story() {
-                play(&stringify!($story).replace('_', "-")).await;
+            #[test]
+            fn $story() {
+                crate::support::hall::on_sqlite(|| tell(stringify!($story)));
             }
         )*
 
@@ -24,11 +24,19 @@ macro_rules! stories {
             $(
                 #[test]
                 fn $story() {
-                    crate::support::hall::on_postgres(super::$story);
+                    crate::support::hall::on_postgres(|| super::tell(stringify!($story)));
                 }
             )*
         }
     };
+}
+
+fn tell(story: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(play(&story.replace('_', "-")));
 }
 
 stories![

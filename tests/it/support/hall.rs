@@ -61,6 +61,11 @@ thread_local! {
     static BASE: Cell<Base> = const { Cell::new(Base::Sqlite) };
 }
 
+/// Runs a test of a hall that takes more than the usual stack.
+pub(crate) fn on_sqlite(test: fn()) {
+    on(Base::Sqlite, test);
+}
+
 /// Runs a test of a hall in one that has a PostgreSQL.
 pub(crate) fn on_postgres(test: fn()) {
     on(Base::Postgres, test);
