@@ -21,6 +21,7 @@ mod hand_over;
 mod import;
 mod inbox;
 mod ledger;
+mod moving;
 mod notice;
 pub mod period;
 mod person;
@@ -134,6 +135,8 @@ enum Verb {
     Backup(backup::BackupArgs),
     /// Puts a backup in the place of the database; the daemon must be down / 由备份恢复
     Restore(backup::RestoreArgs),
+    /// Moves everything into another, empty database; every daemon must be down / 迁到另一个空数据库
+    Move(moving::Args),
     /// Brings the database up to date / 升级数据库
     Migrate,
     /// Completions for a shell / 命令补全
@@ -223,6 +226,7 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Doctor(args) => doctor::run(args, place).await,
         Verb::Backup(args) => backup::make(args, place).await,
         Verb::Restore(args) => backup::put_back(args, place).await,
+        Verb::Move(args) => moving::run(args, place).await,
         Verb::Migrate => migrate(place).await,
         Verb::Completions { shell } => {
             // Into a buffer first: the library panics when a pipe is closed.

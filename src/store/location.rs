@@ -30,6 +30,14 @@ impl Location {
         }
     }
 
+    /// What this node is called there; empty where there is only one.
+    pub(super) fn node(&self) -> &str {
+        match self {
+            Self::File(_) => "",
+            Self::Server(server) => server.node(),
+        }
+    }
+
     /// What people call it.
     pub fn name(&self) -> PathBuf {
         match self {

@@ -29,6 +29,7 @@ pub mod keys;
 pub mod labels;
 pub mod location;
 pub(crate) mod lock;
+pub mod moving;
 pub mod nodes;
 pub mod people;
 pub mod postgres;
@@ -279,53 +280,15 @@ pub struct Store {
 impl Store {
     /// Opens (and makes, if it is missing) the database at `path`, brings it up to date, and seals what is not sealed yet.
     pub async fn open(path: &Path, masters: &Masters) -> Result<Self, StoreError> {
-        make_directory(path)?;
-        // SQLite would make it readable for everybody, and its journals take after it. What fails here fails again, with its reason,
-        // when SQLite opens the file.
-        let mut make = std::fs::OpenOptions::new();
-        let _ = make.write(true).create(true).truncate(false).mode(0o600).open(path);
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_MAX)
-            .foreign_keys(true)
-            .pragma("temp_store", "memory")
-            // What is deleted is overwritten: a key that was destroyed must not be found in a free page.
-            .pragma("secure_delete", "on")
-            // In KiB. By itself SQLite keeps two MiB, less than what one busy morning touches.
-            .pragma("cache_size", "-8192")
-            // The thread of a connection sleeps whenever so many rows wait to be taken: a batch is more than the usual 50.
-            .row_buffer_size(ROWS_AHEAD)
-            .disable_statement_logging();
-        let open_error = |source| StoreError::Open {
-            path: path.to_owned(),
-            source,
-        };
-        let pool = |max| {
-            SqlitePoolOptions::new()
-                .max_connections(max)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                // A full disk makes SQLite roll back by itself; sqlx then still counts a transaction and begins no other on that
-                // connection. A new one takes its place.
-                .before_acquire(|connection, _| {
-                    let clean = !connection.is_in_transaction();
-                    Box::pin(async move { Ok(clean) })
-                })
-        };
-        let writer = first_connection(pool(1), &options).await.map_err(open_error)?;
-        check_library(&writer).await?;
-        migrate(&writer, path).await?;
-        let writer = Pool::Sqlite(writer);
+        let writer = Pool::Sqlite(made(path).await?);
         incarnation::give(&writer).await?;
         let ring = unlock_to_write(&writer, path, masters).await?;
         let chain = Arc::new(chain::Chain::open(path)?);
-        let reader = pool(3)
-            .connect_with(options.create_if_missing(false))
-            .await
-            .map_err(open_error)?;
+        let reader = several(3).connect_with(owned(path).create_if_missing(false)).await;
+        let reader = reader.map_err(|source| StoreError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
         let store = Self {
             writer,
             reader: Pool::Sqlite(reader),
@@ -497,6 +460,55 @@ impl Store {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+/// How the file is opened by whoever owns it.
+fn owned(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_MAX)
+        .foreign_keys(true)
+        .pragma("temp_store", "memory")
+        // What is deleted is overwritten: a key that was destroyed must not be found in a free page.
+        .pragma("secure_delete", "on")
+        // In KiB. By itself SQLite keeps two MiB, less than what one busy morning touches.
+        .pragma("cache_size", "-8192")
+        // The thread of a connection sleeps whenever so many rows wait to be taken: a batch is more than the usual 50.
+        .row_buffer_size(ROWS_AHEAD)
+        .disable_statement_logging()
+}
+
+fn several(max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(max)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A full disk makes SQLite roll back by itself; sqlx then still counts a transaction and begins no other on that
+        // connection. A new one takes its place.
+        .before_acquire(|connection, _| {
+            let clean = !connection.is_in_transaction();
+            Box::pin(async move { Ok(clean) })
+        })
+}
+
+/// The one connection that writes, to a file with the tables of this version: made if it is missing, brought up to date if it is older.
+async fn made(path: &Path) -> Result<SqlitePool, StoreError> {
+    make_directory(path)?;
+    // SQLite would make it readable for everybody, and its journals take after it. What fails here fails again, with its reason,
+    // when SQLite opens the file.
+    let mut make = std::fs::OpenOptions::new();
+    let _ = make.write(true).create(true).truncate(false).mode(0o600).open(path);
+    let opened = first_connection(several(1), &owned(path)).await;
+    let writer = opened.map_err(|source| StoreError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    check_library(&writer).await?;
+    migrate(&writer, path).await?;
+    Ok(writer)
 }
 
 /// Makes the directory of a database.

@@ -32,6 +32,10 @@ const MIGRATE_TRIES: u32 = 3;
 /// So long the first connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// A connection that was closed is known to the server for moments.
+const LEAVING_TRIES: u32 = 40;
+const LEAVING: Duration = Duration::from_millis(50);
+
 /// How a server is reached, and where on this machine lies what belongs to the database and is not in it.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -171,6 +175,50 @@ impl Server {
         let found = inspect::look(&pool, Location::Server(Box::new(self.clone())), Vec::new()).await;
         pool.close().await;
         found
+    }
+
+    /// Its name among the nodes of one database.
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
+    pub(super) async fn version(&self) -> Result<inspect::Version, StoreError> {
+        let pool = self.tried(1, Access::Read).await?;
+        let version = inspect::version(&pool).await;
+        pool.close().await;
+        version
+    }
+
+    /// One connection that writes, to the tables of this version: made if they are missing.
+    pub(super) async fn made(&self) -> Result<Pool, StoreError> {
+        let writer = self.tried(1, Access::Write).await?;
+        self.bring_up_to_date(&writer).await?;
+        Ok(writer)
+    }
+
+    /// How many connections of xixin there are to the database beside this one. Those of a process that has just ended go within moments.
+    pub(super) async fn company(&self) -> Result<i64, StoreError> {
+        const SQL: &str = "
+            select count(*) from pg_stat_activity
+            where datname = current_database() and application_name = 'xixin' and pid <> pg_backend_pid()";
+        let alone = Self {
+            options: self.options.clone().application_name("xixin move"),
+            ..self.clone()
+        };
+        let pool = alone.tried(1, Access::Read).await?;
+        let mut count = 0;
+        for _ in 0..LEAVING_TRIES {
+            count = query_scalar(SQL)
+                .fetch_one(&pool)
+                .await
+                .during("look who uses the database")?;
+            if count == 0 {
+                break;
+            }
+            tokio::time::sleep(LEAVING).await;
+        }
+        pool.close().await;
+        Ok(count)
     }
 
     /// One connection that writes, and what seals the events.

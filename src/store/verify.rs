@@ -8,8 +8,8 @@ use futures_util::TryStreamExt as _;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use crate::domain::text::Said;
-use crate::store::chain::{FORM, Head, Known, Link, META_HEAD, Sum, link};
-use crate::store::db::{query_as, query_scalar};
+use crate::store::chain::{Chain, FORM, Head, Known, Link, META_HEAD, Sum, link};
+use crate::store::db::{Connection, query_as, query_scalar};
 use crate::store::{During, Store, StoreError};
 
 /// So many faults are told one by one.
@@ -102,56 +102,62 @@ impl Store {
     }
 
     async fn walk(&self, noted: Option<&Noted>, outside: Option<&Known>) -> Result<Verdict, StoreError> {
-        const WALK: &str = "
-            select seq, at_ms, kind, case_id, actor, proof, body, form, leaf, purge, hash
-            from events
-            order by seq";
-        const KNOWN: &str = "select value from meta where name = $1";
-        let mut walk = Walk::new(noted);
         let mut snapshot = self.reader().snapshot().await.during("begin to read the events")?;
-        let inside: Option<String> = query_scalar(KNOWN)
-            .bind(META_HEAD)
-            .fetch_optional(&mut snapshot)
-            .await
-            .during("read the head of the events")?;
-        if let Some(Known::Head(head)) = outside {
-            walk.outside = Some((head.clone(), head.seq == 0));
-        }
-        let mut rows = query_as(WALK).fetch(&mut snapshot);
-        while let Some(row) = rows.try_next().await.during("read the events")? {
-            walk.step(row);
-        }
-        drop(rows);
-        drop(snapshot);
-        let inside = self.chain.read(inside.as_deref().unwrap_or_default());
-        Ok(self.conclude(walk, &inside, outside))
+        walk(&self.chain, &mut snapshot, noted, outside).await
     }
+}
 
-    fn conclude(&self, mut walk: Walk<'_>, inside: &Known, outside: Option<&Known>) -> Verdict {
-        let keyed = walk.last_form == Some(FORM);
-        if !self.chain.has_key() && (keyed || *inside != Known::Absent) {
-            let file = self.chain.key_file();
-            walk.fault(Fault::NoKey { file });
-        } else {
-            match inside {
-                // A database of before has no head until its next event.
-                Known::Absent if keyed => walk.fault(Fault::HeadForged),
-                Known::Forged => walk.fault(Fault::HeadForged),
-                Known::Head(head) if *head != walk.head => walk.fault(Fault::HeadElsewhere { seq: head.seq }),
-                Known::Absent | Known::Head(_) => {}
-            }
-            let file = self.chain.head_file();
-            match (outside, &walk.outside) {
-                (Some(Known::Forged), _) => walk.fault(Fault::OutsideForged { file }),
-                (Some(Known::Absent), _) if keyed => walk.fault(Fault::OutsideForged { file }),
-                (Some(Known::Head(head)), Some((_, false))) => {
-                    walk.fault(Fault::OutsideUnknown { file, seq: head.seq })
-                }
-                _ => {}
-            }
-        }
-        walk.end()
+/// The whole chain as this transaction sees it.
+pub(super) async fn walk(
+    chain: &Chain,
+    on: &mut Connection,
+    noted: Option<&Noted>,
+    outside: Option<&Known>,
+) -> Result<Verdict, StoreError> {
+    const WALK: &str = "
+        select seq, at_ms, kind, case_id, actor, proof, body, form, leaf, purge, hash
+        from events
+        order by seq";
+    const KNOWN: &str = "select value from meta where name = $1";
+    let mut walk = Walk::new(noted);
+    let inside: Option<String> = query_scalar(KNOWN)
+        .bind(META_HEAD)
+        .fetch_optional(&mut *on)
+        .await
+        .during("read the head of the events")?;
+    if let Some(Known::Head(head)) = outside {
+        walk.outside = Some((head.clone(), head.seq == 0));
     }
+    let mut rows = query_as(WALK).fetch(on);
+    while let Some(row) = rows.try_next().await.during("read the events")? {
+        walk.step(row);
+    }
+    let inside = chain.read(inside.as_deref().unwrap_or_default());
+    Ok(conclude(chain, walk, &inside, outside))
+}
+
+fn conclude(chain: &Chain, mut walk: Walk<'_>, inside: &Known, outside: Option<&Known>) -> Verdict {
+    let keyed = walk.last_form == Some(FORM);
+    if !chain.has_key() && (keyed || *inside != Known::Absent) {
+        let file = chain.key_file();
+        walk.fault(Fault::NoKey { file });
+    } else {
+        match inside {
+            // A database of before has no head until its next event.
+            Known::Absent if keyed => walk.fault(Fault::HeadForged),
+            Known::Forged => walk.fault(Fault::HeadForged),
+            Known::Head(head) if *head != walk.head => walk.fault(Fault::HeadElsewhere { seq: head.seq }),
+            Known::Absent | Known::Head(_) => {}
+        }
+        let file = chain.head_file();
+        match (outside, &walk.outside) {
+            (Some(Known::Forged), _) => walk.fault(Fault::OutsideForged { file }),
+            (Some(Known::Absent), _) if keyed => walk.fault(Fault::OutsideForged { file }),
+            (Some(Known::Head(head)), Some((_, false))) => walk.fault(Fault::OutsideUnknown { file, seq: head.seq }),
+            _ => {}
+        }
+    }
+    walk.end()
 }
 
 /// One row as it is stored.

@@ -3,6 +3,7 @@
 mod again;
 mod gone;
 mod lives;
+mod moving;
 mod nodes;
 mod pgbouncer;
 mod schema;
