@@ -145,12 +145,11 @@ impl<'a> Desk<'a> {
 
     /// Who comes for the first time, and who is bound when, stands until the cases are written.
     async fn begin_opening(&self, new: &[NewCase]) -> Result<Tx, StoreError> {
-        let mut tx = self.store.begin().await?;
-        Lock::Openings.hold(&mut tx).await?;
-        if new.iter().any(books) {
-            Lock::Bookings.hold(&mut tx).await?;
-        }
-        Ok(tx)
+        let locks: &[Lock] = match new.iter().any(books) {
+            true => &[Lock::Openings, Lock::Bookings],
+            false => &[Lock::Openings],
+        };
+        lock::begin(self.store, locks, None).await
     }
 
     /// Writes the events of many cases, after everything else.
@@ -243,11 +242,8 @@ impl<'a> Desk<'a> {
 
     async fn try_act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
         // Held first: what is read now nobody else can change before the commit.
-        let mut tx = self.store.begin().await?;
-        if command.books() {
-            Lock::Bookings.hold(&mut tx).await?;
-        }
-        lock::case(&mut tx, id).await?;
+        let locks: &[Lock] = if command.books() { &[Lock::Bookings] } else { &[] };
+        let mut tx = lock::begin(self.store, locks, Some(id)).await?;
         let stored = self
             .store
             .case(id)

@@ -144,6 +144,14 @@ impl Connection {
         }
     }
 
+    /// Behind a pooler: whether it waits for what others hold, or begins again after a moment.
+    pub(crate) async fn be_patient(&mut self, patient: bool) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(held) => held.be_patient(patient).await,
+        }
+    }
+
     /// Whether others may write at the same time.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))

@@ -2,9 +2,11 @@
 //! connection that is given back, has its time, after which the connection is let go and another one is made.
 //!
 //! Behind a pooler that gives a server to each transaction (pgbouncer, `pool_mode = transaction`) nothing outlives a transaction: there
-//! every statement runs in one, without a name, and what a session would be set to is set in each.
+//! every statement runs in one, without a name, and what a session would be set to is set in each. Whoever waits for a lock there keeps one of
+//! few servers, perhaps the one that the holder needs to read by before it goes on: it waits for moments, and begins again.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -23,6 +25,9 @@ const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 /// Beyond the time that the server gives a statement: it says better why.
 const LATER: Duration = Duration::from_secs(5);
 
+/// So long whoever has a server of a pooler waits for what somebody else holds.
+const MOMENT: &str = "set local lock_timeout = '50ms'";
+
 /// read_only_sql_transaction.
 const READ_ONLY: &str = "25006";
 
@@ -34,7 +39,7 @@ pub(crate) struct Connections {
     patience: Duration,
     is_pooled: bool,
     /// What follows each `begin`.
-    settings: String,
+    settings: Arc<str>,
 }
 
 impl Connections {
@@ -49,8 +54,12 @@ impl Connections {
             pool: pool.acquire_timeout(ACQUIRE_MAX).connect_lazy_with(options),
             patience: statement + LATER,
             is_pooled: settings.is_some(),
-            settings: settings.unwrap_or_default(),
+            settings: settings.unwrap_or_default().into(),
         }
+    }
+
+    pub(super) fn is_pooled(&self) -> bool {
+        self.is_pooled
     }
 
     /// A connection for one statement, in a transaction of its own where it has to be.
@@ -66,7 +75,7 @@ impl Connections {
             Ok(connection) => Ok(Held {
                 connection: Some(connection),
                 patience: self.patience,
-                is_pooled: self.is_pooled,
+                settings: self.is_pooled.then(|| Arc::clone(&self.settings)),
                 is_open: false,
                 is_under_way: false,
                 is_refused: false,
@@ -114,7 +123,8 @@ impl Connections {
 pub struct Held {
     connection: Option<PoolConnection<Postgres>>,
     patience: Duration,
-    is_pooled: bool,
+    /// Those of each transaction, where a pooler gives the connection to others afterwards.
+    settings: Option<Arc<str>>,
     /// A transaction has begun.
     is_open: bool,
     /// Whoever gives up a statement leaves its answer on the wire, for nobody.
@@ -151,7 +161,16 @@ impl Held {
 
     /// Whether a statement keeps its name on this connection.
     pub(super) fn keeps_names(&self) -> bool {
-        !self.is_pooled
+        self.settings.is_none()
+    }
+
+    /// Waits for what others hold as long as the settings say, or, behind a pooler, for a moment.
+    pub(super) async fn be_patient(&mut self, patient: bool) -> Result<(), sqlx::Error> {
+        match &self.settings {
+            None => Ok(()),
+            Some(_) if !patient => self.say(MOMENT).await,
+            Some(settings) => self.say(sqlx::AssertSqlSafe(settings.to_string())).await,
+        }
     }
 
     async fn say(&mut self, sql: impl SqlSafeStr) -> Result<(), sqlx::Error> {

@@ -5,10 +5,14 @@
 //! reminders, attempts, the counts of the guard, and last and shortly the head of the chain of events. Many of one kind are taken in the order of their ids, or
 //! passed over while another node has them.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::domain::ids::{CaseId, PersonId};
 use crate::store::cases::json;
 use crate::store::db::{Connection, Value, query};
-use crate::store::{During as _, StoreError};
+use crate::store::{During as _, Store, StoreError, Tx};
 
 /// What no single row stands for: a row of `meta` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,34 @@ impl Lock {
     }
 }
 
+/// So long it is tried to hold what a write begins with.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Begins a write that reads on other connections once it holds these.
+pub(crate) async fn begin(store: &Store, locks: &[Lock], of: Option<&CaseId>) -> Result<Tx, StoreError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match begun(store, locks, of).await {
+            Err(error) if store.is_pooled() && error.is_busy() && Instant::now() < end => {}
+            done => return done,
+        }
+    }
+}
+
+async fn begun(store: &Store, locks: &[Lock], of: Option<&CaseId>) -> Result<Tx, StoreError> {
+    let action = "begin to hold what is decided by";
+    let mut tx = store.begin().await?;
+    tx.be_patient(false).await.during(action)?;
+    for lock in locks {
+        lock.hold(&mut tx).await?;
+    }
+    if let Some(id) = of {
+        case(&mut tx, id).await?;
+    }
+    tx.be_patient(true).await.during(action)?;
+    Ok(tx)
+}
+
 async fn hold(tx: &mut Connection, sql: &'static str, of: impl Into<Value>) -> Result<(), StoreError> {
     if !tx.is_shared() {
         return Ok(());
@@ -60,7 +92,7 @@ async fn hold(tx: &mut Connection, sql: &'static str, of: impl Into<Value>) -> R
 }
 
 /// The resident of a case, whose record and whose other cases a command may change, and the case.
-pub(crate) async fn case(tx: &mut Connection, id: &CaseId) -> Result<(), StoreError> {
+async fn case(tx: &mut Connection, id: &CaseId) -> Result<(), StoreError> {
     const RESIDENT: &str = "
         select people.id from people join cases on cases.resident = people.id where cases.id = $1 for update of people";
     const CASE: &str = "select id from cases where id = $1 for update";

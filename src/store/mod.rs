@@ -388,6 +388,11 @@ impl Store {
         matches!(self.writer, Pool::Postgres(_))
     }
 
+    /// Whether a pooler stands between, which has few connections for all.
+    pub(crate) fn is_pooled(&self) -> bool {
+        matches!(&self.writer, Pool::Postgres(connections) if connections.is_pooled())
+    }
+
     pub(crate) fn node(&self) -> &Arc<str> {
         &self.node
     }

@@ -7,6 +7,7 @@ again! { behind_a_pooler:
         a_row_that_cannot_be_read_is_named_without_its_content
         a_list_is_as_long_as_asked_for_and_newest_first
         every_event_is_sealed_with_the_one_before_across_processes
+        two_processes_that_write_at_once_lose_and_double_nothing
         a_claim_takes_what_presses_most_a_probe_what_was_tried_least_and_a_fallback_what_has_one
         an_attempt_starts_only_from_a_live_claim_of_an_unchanged_case
         every_question_to_the_database_is_understood
