@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import common
@@ -37,6 +38,18 @@ def programs():
 def missing():
     """Debian packages without which there is none."""
     return [] if programs() else ["postgresql"]
+
+
+def parsed(arguments):
+    """The arguments of a tool that needs it, once it is known to be there."""
+    arguments.add_argument("--missing", action="store_true", help="names the packages that are missing, and does nothing")
+    chosen = arguments.parse_args()
+    if chosen.missing:
+        print(" ".join(missing()))
+        sys.exit()
+    if missing():
+        sys.exit(f"install the packages {' '.join(missing())}")
+    return chosen
 
 
 def becoming():

@@ -12,7 +12,6 @@ person has released that, what had not left does, once.
 import argparse
 import collections
 import contextlib
-import sys
 import time
 
 import common
@@ -91,9 +90,7 @@ def doctored_is_found(story, records, mails_before, promoted_at, released_at):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--short", action="store_true")
-    chosen = arguments.parse_args()
-    if postgres.missing():
-        sys.exit(f"install the packages {' '.join(postgres.missing())}")
+    chosen = postgres.parsed(arguments)
     program = installation.program(not chosen.short)
     cases = 2 if chosen.short else 20
     with contextlib.ExitStack() as started:

@@ -14,7 +14,6 @@ import dataclasses
 import itertools
 import os
 import random
-import sys
 import time
 from pathlib import Path
 
@@ -59,9 +58,7 @@ def main():
     arguments.add_argument("--short", action="store_true")
     arguments.add_argument("--restarts", type=int)
     arguments.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    chosen = arguments.parse_args()
-    if postgres.missing():
-        sys.exit(f"install the packages {' '.join(postgres.missing())}")
+    chosen = postgres.parsed(arguments)
     restarts = chosen.restarts or (5 if chosen.short else 50)
     rng = random.Random(chosen.seed)
     new = installation.program(not chosen.short)
