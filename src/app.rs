@@ -3,6 +3,7 @@
 mod answer;
 mod holds;
 mod keys;
+mod moved;
 mod opened;
 mod place;
 mod saw;
@@ -44,6 +45,7 @@ use crate::store::{Store, StoreError, commit, incarnation};
 use crate::template::Texts;
 
 pub use keys::{key_file, masters, masters_to_write};
+pub use moved::settle_move;
 pub use opened::OpenError;
 pub use place::{Place, control_to_ask, database_path, location, lock_path, sent_log_path};
 
@@ -164,6 +166,7 @@ async fn open_alone(
     now: Timestamp,
 ) -> anyhow::Result<(Store, SentLog)> {
     let (masters, fresh) = masters_to_write(place, settings, location).await?;
+    settle_move(place, settings, (location, &masters), (now, "xixin")).await?;
     let store = location
         .open(&masters)
         .await

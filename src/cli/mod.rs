@@ -50,6 +50,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
 use crate::lock::LockError;
 use crate::store::StoreError;
+use crate::store::moving::MoveError;
 use crate::vault::BadKey;
 
 pub(crate) const EXIT_FAILED: u8 = 1;
@@ -313,6 +314,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if let Some(OpenError::RestartFirst { .. } | OpenError::Lock(LockError::Held { .. })) = error.downcast_ref() {
         return EXIT_HELD;
     }
+    if let Some(MoveError::InUse { .. }) = error.downcast_ref() {
+        return EXIT_HELD;
+    }
     match store_error(error) {
         Some(StoreError::Conflict { .. }) => EXIT_BUSY,
         Some(store) if store.is_busy() => EXIT_BUSY,
@@ -323,7 +327,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
             | StoreError::TooOld { .. }
             | StoreError::WrongKey { .. }
             | StoreError::NoKey { .. }
-            | StoreError::KeyOfNodes { .. },
+            | StoreError::KeyOfNodes { .. }
+            | StoreError::Moved { .. }
+            | StoreError::Moving { .. },
         ) => EXIT_CONFIG,
         _ => EXIT_FAILED,
     }

@@ -43,6 +43,14 @@ impl Settings {
     pub fn server(&self) -> Option<Server> {
         Server::parse(&self.database)?.ok()
     }
+
+    /// The same, with another database.
+    pub fn on(&self, database: &str) -> Self {
+        Self {
+            database: database.to_owned(),
+            ..self.clone()
+        }
+    }
 }
 
 /// How what is known of people is sealed at rest. Boot-only.

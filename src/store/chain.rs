@@ -22,7 +22,7 @@ pub(super) const FORM: i64 = 2;
 /// Where `meta` keeps the keyed head.
 pub(super) const META_HEAD: &str = "chain_head";
 
-const KEY_FILE: &str = "chain.key";
+pub(super) const KEY_FILE: &str = "chain.key";
 const HEAD_FILE: &str = "chain.head";
 /// So many digits of the hash stand in a digest: 64 bits, more than anybody can try through.
 const SHORT: usize = 16;

@@ -16,7 +16,7 @@ use crate::store::keys::destroy_keys;
 use crate::store::{During, Store, StoreError, Tx};
 use crate::{durable, plain};
 
-const ERASED_FILE: &str = "erased.log";
+pub(super) const ERASED_FILE: &str = "erased.log";
 
 impl Store {
     /// The list, outside the database, of whoever was forgotten: a database that is restored is brought to it again.

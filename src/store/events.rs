@@ -18,6 +18,7 @@ use crate::store::chain::{FORM, Head, Known, Link, META_HEAD, link};
 use crate::store::db::{query, query_as, query_scalar};
 use crate::store::keys::{HALL, make_keys};
 use crate::store::lock::Lock;
+use crate::store::moving::departure;
 use crate::store::{During, Store, StoreError, Tx, runs};
 use crate::vault::Place;
 
@@ -120,7 +121,7 @@ const HEAD: &str = "select seq, hash from events order by seq desc limit 1";
 
 /// The newest event, its form, and what was last known of the head.
 const STATE: &str = "
-    select newest.seq, newest.hash, newest.form, meta.value
+    select newest.seq, newest.hash, newest.form, meta.value, (select value from meta where name = $2)
     from (select 1) as one
     left join (select seq, hash, form from events order by seq desc limit 1) as newest on true
     left join meta on meta.name = $1";
@@ -184,12 +185,14 @@ pub async fn append_all(
 
 /// The head of the chain, and what speaks against it.
 async fn state(tx: &mut Tx) -> Result<(Head, Vec<Event>), StoreError> {
-    type State = (Option<i64>, Option<String>, Option<i64>, Option<String>);
-    let (seq, hash, form, meta): State = query_as(STATE)
+    type State = (Option<i64>, Option<String>, Option<i64>, Option<String>, Option<String>);
+    let (seq, hash, form, meta, moved): State = query_as(STATE)
         .bind(META_HEAD)
+        .bind(departure::MOVED_TO)
         .fetch_one(&mut **tx)
         .await
         .during("read the head of the events")?;
+    departure::refuse_event(moved.as_deref())?;
     let head = match (seq, hash) {
         (Some(seq), Some(hash)) => Head { seq, hash },
         _ => Head::genesis(),

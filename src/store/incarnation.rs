@@ -10,6 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
 use crate::store::db::{Pool, query, query_as, query_scalar};
+use crate::store::moving::departure::forget;
 use crate::store::runs::set_meta;
 use crate::store::switches::hold;
 use crate::store::{During, Store, StoreError, Tx, events};
@@ -39,6 +40,8 @@ pub(super) async fn give(pool: &Pool) -> Result<(), StoreError> {
 
 /// A database that was put in the place of another becomes a new one, and holds everything. Returns its name.
 pub async fn renew(tx: &mut Tx, now: Timestamp, who: &str, reason: &str) -> Result<String, StoreError> {
+    // Wherever it was moved to: it is the one in use again.
+    forget(tx).await?;
     let incarnation = new_name();
     set_meta(tx, NAME, &incarnation).await?;
     let restored = Event::DatabaseRestored {

@@ -128,7 +128,7 @@ pub(super) async fn is_sealed(pool: &Pool) -> Result<bool, StoreError> {
 
 /// A database that died while it was being made has none: what it was about to become lies in a rollback journal, which whoever opens it
 /// to write takes back. Later there is no such journal any more, only the write-ahead log.
-async fn has_table(pool: &Pool, name: &str) -> Result<bool, sqlx::Error> {
+pub(super) async fn has_table(pool: &Pool, name: &str) -> Result<bool, sqlx::Error> {
     const SQLITE: &str = "select count(*) from sqlite_schema where type = 'table' and name = $1";
     const POSTGRES: &str = "select count(*) from pg_catalog.pg_class where oid = to_regclass($1)";
     let table = match pool {

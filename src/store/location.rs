@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::store::inspect::{self, Inspection};
+use crate::store::moving::departure;
 use crate::store::postgres::Server;
 use crate::store::{Store, StoreError};
 use crate::vault::Masters;
@@ -46,16 +47,21 @@ impl Location {
         }
     }
 
-    /// [`Store::open`].
+    /// [`Store::open`], unless everything was moved away.
     pub async fn open(&self, masters: &Masters) -> Result<Store, StoreError> {
-        match self {
+        let store = match self {
             Self::File(path) => Store::open(path, masters).await,
             Self::Server(server) => server.open(masters).await,
-        }
+        }?;
+        unless_moved(store).await
     }
 
-    /// [`Store::look`].
+    /// [`Store::look`], unless everything was moved away.
     pub async fn look(&self, masters: Option<&Masters>) -> Result<Store, StoreError> {
+        unless_moved(self.look_at_any(masters).await?).await
+    }
+
+    pub(super) async fn look_at_any(&self, masters: Option<&Masters>) -> Result<Store, StoreError> {
         match self {
             Self::File(path) => Store::look(path, masters).await,
             Self::Server(server) => server.look(masters).await,
@@ -93,6 +99,14 @@ impl Location {
             Self::Server(server) => server.inspect().await,
         }
     }
+}
+
+async fn unless_moved(store: Store) -> Result<Store, StoreError> {
+    if let Err(refused) = departure::refuse(&store).await {
+        store.close().await;
+        return Err(refused);
+    }
+    Ok(store)
 }
 
 impl fmt::Display for Location {

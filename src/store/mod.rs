@@ -142,6 +142,14 @@ pub enum StoreError {
         key = key.display()
     )]
     KeyOfNodes { path: PathBuf, key: PathBuf },
+    #[error(
+        "这个数据库已全部迁往 {to},不再使用。请在 xixin.toml 写 database = \"{to}\" 再启动;确要退回,用 xixin move --return / everything in this database was moved to {to}, and it is used no more. Set database = \"{to}\" in xixin.toml, then start; to go back to it nevertheless there is xixin move --return"
+    )]
+    Moved { to: String },
+    #[error(
+        "这个数据库正迁往 {to},或迁移中断了,什么也没有写入。若已中断,启动服务即会核对并说明哪一个有效 / this database is being moved to {to}, or that was cut off; nothing was written. If it was cut off, a start of the daemon finds out, and says, which of the two counts"
+    )]
+    Moving { to: String },
     /// Crypto-shredding: the key of a person was destroyed.
     #[error("{table} {id}: 个人信息已应要求删除 / the personal data was erased on request")]
     Erased { table: &'static str, id: String },

@@ -32,10 +32,6 @@ const MIGRATE_TRIES: u32 = 3;
 /// So long the first connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// A connection that was closed is known to the server for moments.
-const LEAVING_TRIES: u32 = 40;
-const LEAVING: Duration = Duration::from_millis(50);
-
 /// How a server is reached, and where on this machine lies what belongs to the database and is not in it.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -157,21 +153,21 @@ impl Server {
     }
 
     pub(super) async fn needs_the_daemon(&self, masters: &Masters) -> Result<bool, StoreError> {
-        let pool = self.tried(1, Access::Read).await?;
+        let pool = self.looking().await?;
         let found = needs_all(&pool, masters).await;
         pool.close().await;
         found
     }
 
     pub(super) async fn is_sealed(&self) -> Result<bool, StoreError> {
-        let pool = self.tried(1, Access::Read).await?;
+        let pool = self.looking().await?;
         let sealed = inspect::is_sealed(&pool).await;
         pool.close().await;
         sealed
     }
 
     pub(super) async fn inspect(&self) -> Result<Inspection, StoreError> {
-        let pool = self.tried(1, Access::Read).await?;
+        let pool = self.looking().await?;
         let found = inspect::look(&pool, Location::Server(Box::new(self.clone())), Vec::new()).await;
         pool.close().await;
         found
@@ -183,7 +179,7 @@ impl Server {
     }
 
     pub(super) async fn version(&self) -> Result<inspect::Version, StoreError> {
-        let pool = self.tried(1, Access::Read).await?;
+        let pool = self.looking().await?;
         let version = inspect::version(&pool).await;
         pool.close().await;
         version
@@ -196,29 +192,23 @@ impl Server {
         Ok(writer)
     }
 
-    /// How many connections of xixin there are to the database beside this one. Those of a process that has just ended go within moments.
-    pub(super) async fn company(&self) -> Result<i64, StoreError> {
-        const SQL: &str = "
-            select count(*) from pg_stat_activity
-            where datname = current_database() and application_name = 'xixin' and pid <> pg_backend_pid()";
-        let alone = Self {
-            options: self.options.clone().application_name("xixin move"),
-            ..self.clone()
+    /// One connection that reads.
+    pub(super) async fn looking(&self) -> Result<Pool, StoreError> {
+        self.tried(1, Access::Read).await
+    }
+
+    /// The nodes that work on it.
+    pub(super) async fn living(&self) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "select name from nodes where alive_until_ms >= now_ms() order by name limit 100";
+        let action = "look which nodes live";
+        let pool = self.looking().await?;
+        let living = match inspect::has_table(&pool, "nodes").await.during(action) {
+            Ok(true) => query_scalar(SQL).fetch_all(&pool).await.during(action),
+            Ok(false) => Ok(Vec::new()),
+            Err(error) => Err(error),
         };
-        let pool = alone.tried(1, Access::Read).await?;
-        let mut count = 0;
-        for _ in 0..LEAVING_TRIES {
-            count = query_scalar(SQL)
-                .fetch_one(&pool)
-                .await
-                .during("look who uses the database")?;
-            if count == 0 {
-                break;
-            }
-            tokio::time::sleep(LEAVING).await;
-        }
         pool.close().await;
-        Ok(count)
+        living
     }
 
     /// One connection that writes, and what seals the events.

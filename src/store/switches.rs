@@ -61,16 +61,7 @@ impl Store {
     /// Ends the hold; false when there was none.
     pub async fn release(&self, now: Timestamp, who: &str) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let done = query("delete from switches where name = $1")
-            .bind(HOLD)
-            .execute(&mut *tx)
-            .await
-            .during("release sending")?;
-        let was_held = done.rows_affected() > 0;
-        if was_held {
-            let released = Event::SendingReleased { hold: HOLD.to_owned() };
-            events::append(&mut tx, now, &CaseId::from(""), who, &[released]).await?;
-        }
+        let was_held = release(&mut tx, now, who).await?;
         commit(tx, "release sending").await?;
         Ok(was_held)
     }
@@ -108,4 +99,19 @@ pub async fn hold(tx: &mut Tx, now: Timestamp, who: &str, reason: &str) -> Resul
         events::append(tx, now, &CaseId::from(""), who, &[held]).await?;
     }
     Ok(new)
+}
+
+/// The end of the hold as part of a larger change.
+pub(super) async fn release(tx: &mut Tx, now: Timestamp, who: &str) -> Result<bool, StoreError> {
+    let done = query("delete from switches where name = $1")
+        .bind(HOLD)
+        .execute(&mut **tx)
+        .await
+        .during("release sending")?;
+    let was_held = done.rows_affected() > 0;
+    if was_held {
+        let released = Event::SendingReleased { hold: HOLD.to_owned() };
+        events::append(tx, now, &CaseId::from(""), who, &[released]).await?;
+    }
+    Ok(was_held)
 }

@@ -68,6 +68,9 @@ pub(super) async fn look(
             ),
         ));
     }
+    if let Ok(Some(departure)) = location.departure().await {
+        return findings.push(left(&location, &departure.to));
+    }
     findings.push(version(found.version, &location));
     if let Some(contents) = found.contents {
         returned(contents.returned, findings);
@@ -88,6 +91,22 @@ fn unreadable(location: &Location) -> Said {
             "look at database and [postgres], whether the server runs, and whether its pg_hba.conf lets this machine in",
         ),
     }
+}
+
+fn left(location: &Location, to: &str) -> Finding {
+    Finding::bad(
+        "database",
+        Said::new(
+            format!("{location} 正迁往或已迁往 {to}"),
+            format!("{location} is being moved to {to}, or was"),
+        ),
+        Said::new(
+            format!("已迁完的,写 database = \"{to}\";迁移中断的,启动服务即会核对并说明"),
+            format!(
+                "if it was, set database = \"{to}\"; if that was cut off, a start of the daemon finds out and says so"
+            ),
+        ),
+    )
 }
 
 /// Whether the master key opens this database: best known before the next start.

@@ -1,9 +1,11 @@
 //! A whole installation goes from one database into an empty one, of the same kind or the other.
 //!
-//! The worst that could come of it are two databases that both send. The source is held before the first row is read, and the hold stays
-//! when all went well; the target is committed last. Whatever interrupts this, at most one of the two may send. The target keeps the
-//! name of the source, so that `sent.log` goes on with it: an old source that somebody releases nevertheless is an older copy to it.
+//! The worst that could come of it are two databases that both send. The source is left before the first row is read (`departure`), the
+//! target is committed last, and whatever interrupts this, exactly one of the two is in use afterwards: the target when it names this
+//! move, else the source. The target keeps the name of the source, so that `sent.log` goes on with it: an old source to which somebody
+//! returns nevertheless is an older copy to it.
 
+pub mod departure;
 mod tables;
 
 use std::path::PathBuf;
@@ -11,17 +13,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::event::Event;
-use crate::domain::ids::CaseId;
 use crate::domain::text::Said;
-use crate::store::chain::{Chain, Head};
+use crate::store::chain::{self, Chain, Head};
 use crate::store::db::{Connection, Pool, query, query_as, query_scalar};
+use crate::store::erase::ERASED_FILE;
+use crate::store::keys::unlock;
 use crate::store::location::Location;
 use crate::store::runs::serial_row;
-use crate::store::switches::HOLD;
 use crate::store::verify::{Fault, walk};
-use crate::store::{During as _, Store, StoreError, Tx, commit, events, inspect, made, reading};
+use crate::store::{During as _, Store, StoreError, Tx, commit, inspect, made, reading};
 use crate::vault::Masters;
+use departure::Departure;
 pub use tables::Sum;
 use tables::Table;
 
@@ -50,14 +52,25 @@ pub enum MoveError {
     )]
     TargetVersion { name: PathBuf },
     #[error(
-        "仍有{count}个 xixin 连接在使用 {name};请停下所有节点再试,并直接连接数据库,不经连接池 / {count} connections of xixin still use {name}: stop every node, reach the database itself and not a pooler, then try again",
+        "节点 {nodes} 还在使用 {name};请先停下所有节点,非正常结束的节点45秒后才算停下 / these nodes still use {name}: {nodes}. Stop every node first; one that was killed counts as stopped after 45 seconds",
         name = name.display()
     )]
-    InUse { name: PathBuf, count: i64 },
+    InUse { name: PathBuf, nodes: String },
+    #[error(
+        "{here} 属于原数据库,迁移后须在 {there};请先原样复制过去(属主与权限不变)再迁移 / {here} belongs to the old database and has to be at {there} as well: copy it there as it is (owner and mode, too), then move",
+        here = here.display(), there = there.display()
+    )]
+    Beside { here: PathBuf, there: PathBuf },
+    #[error(
+        "迁移期间有节点启动并取消了这次迁移;请停下所有节点再试 / a node was started meanwhile and has ended this move; stop every node, then move again"
+    )]
+    Ended,
     #[error("两个数据库的表不同: {tables} / the two databases have different tables: {tables}")]
     Shape { tables: String },
-    #[error("表 {table} 无法复制 / the table {table} cannot be copied")]
-    Table { table: String, source: sqlx::Error },
+    #[error(
+        "表 {table} 无法复制,目标中什么也没有留下 / the table {table} cannot be copied; nothing was left in the target"
+    )]
+    Table { table: String, source: StoreError },
     #[error(
         "复制后核对不符的表: {tables};目标中什么也没有留下 / these tables are not the same in the copy: {tables}; nothing was left in the target"
     )]
@@ -69,16 +82,18 @@ pub enum MoveError {
     Chain { name: PathBuf, fault: Said },
 }
 
-/// Moves everything. The caller holds the daemon's lock of both. `tell` hears which table is copied and how many of its rows are.
+/// Moves everything. The caller holds the daemon's lock of both, and `database` is what the settings are to call the target. `tell` hears
+/// which table is copied and how many of its rows are.
 pub async fn run(
     from: &Location,
-    to: &Location,
+    (to, database): (&Location, &str),
     masters: &Masters,
-    (now, who): (Timestamp, &str),
+    by: (Timestamp, &str),
     tell: &(dyn Fn(&str, u64) + Sync),
 ) -> Result<Moved, MoveError> {
+    refuse_left_behind(from, to)?;
     for location in [from, to] {
-        refuse_company(location).await?;
+        refuse_living(location).await?;
     }
     let source = from.look(Some(masters)).await?;
     let target = open_target(to).await?;
@@ -89,51 +104,38 @@ pub async fn run(
         let verdict = source.verify_events(None).await?;
         whole(from, &verdict.faults)?;
         let notes = source.for_notes().await?;
-        let moved = hold_and_copy(&notes, (to, &target), (now, who), tell).await;
+        let departure = departure::leave(&notes, (to, database), by).await;
+        let copied = match departure {
+            Ok(departure) => copy(&notes, (to, &target), &departure, masters, by, tell).await,
+            Err(error) => Err(error.into()),
+        };
         notes.close_writer().await;
-        moved
+        copied
     }
     .await;
     source.close().await;
     target.close().await;
-    moved
-}
-
-async fn hold_and_copy(
-    source: &Store,
-    (to, target): (&Location, &Pool),
-    (now, who): (Timestamp, &str),
-    tell: &(dyn Fn(&str, u64) + Sync),
-) -> Result<Moved, MoveError> {
-    let reason = format!("已迁往 {to} / moved to {to}");
-    let new = source.hold(now, who, &reason).await?;
-    // One that was interrupted has left the same hold behind.
-    let ours = new || held_because(source).await?.is_some_and(|why| why == reason);
-    let copied = copy(source, (to, target), (now, who), ours, tell).await;
-    if copied.is_err() && new {
-        source.release(now, who).await?;
-    }
-    copied
-}
-
-async fn held_because(store: &Store) -> Result<Option<String>, StoreError> {
-    let switches = store.switches().await?;
-    Ok(switches
-        .into_iter()
-        .find(|switch| switch.name == HOLD)
-        .map(|switch| switch.reason))
+    // Whether a commit without an answer was one only the target knows. Where it cannot say so now, the next start asks it.
+    let settled = from.settle(masters, to, by).await;
+    let moved = moved?;
+    settled?;
+    Ok(moved)
 }
 
 /// Nobody writes to either meanwhile.
 async fn copy(
     source: &Store,
     (to, target): (&Location, &Pool),
-    (now, who): (Timestamp, &str),
-    ours: bool,
+    departure: &Departure,
+    masters: &Masters,
+    by: (Timestamp, &str),
     tell: &(dyn Fn(&str, u64) + Sync),
 ) -> Result<Moved, MoveError> {
     let action = "keep others from writing";
     let (mut reading, from) = locked(&source.writer).await.during(action)?;
+    if !departure::is_under_way(departure, &mut reading).await? {
+        return Err(MoveError::Ended);
+    }
     let (mut writing, tables) = locked(target).await.during(action)?;
     refuse_rows(&mut writing, to, &tables).await?;
     same_tables(&from, &tables)?;
@@ -154,31 +156,21 @@ async fn copy(
         let tables = different.join(", ");
         return Err(MoveError::Different { tables });
     }
+    if let Err(locked) = unlock(&mut writing, masters).await {
+        return Err(locked.told(&to.name()).into());
+    }
     let chain = Arc::new(Chain::look(to.beside())?);
     let verdict = walk(&chain, &mut writing, None, None).await?;
     whole(to, &verdict.faults)?;
     adopt(&mut writing, &seeded, (source.location.node(), to.node())).await?;
     let mut tx = Tx::new(writing, Arc::clone(&source.ring), chain, to.node().into());
-    if ours {
-        release(&mut tx, (now, who)).await?;
-    }
+    departure::arrive(&mut tx, departure, by).await?;
     commit(tx, "commit the copy").await?;
     Ok(Moved {
         tables: sums,
         head: verdict.head,
-        held: !ours,
+        held: !departure.held,
     })
-}
-
-/// The hold is that of the source only.
-async fn release(tx: &mut Tx, (now, who): (Timestamp, &str)) -> Result<(), StoreError> {
-    query("delete from switches where name = $1")
-        .bind(HOLD)
-        .execute(&mut **tx)
-        .await
-        .during("release the copy")?;
-    let released = Event::SendingReleased { hold: HOLD.to_owned() };
-    events::append(tx, now, &CaseId::from(""), who, &[released]).await
 }
 
 fn whole(location: &Location, faults: &[Fault]) -> Result<(), MoveError> {
@@ -191,18 +183,30 @@ fn whole(location: &Location, faults: &[Fault]) -> Result<(), MoveError> {
     }
 }
 
-/// Nodes on a server have no lock in common, but their connections are known.
-async fn refuse_company(location: &Location) -> Result<(), MoveError> {
+/// Nodes on a server have no lock in common.
+async fn refuse_living(location: &Location) -> Result<(), MoveError> {
     let Location::Server(server) = location else {
         return Ok(());
     };
-    match server.company().await? {
-        0 => Ok(()),
-        count => Err(MoveError::InUse {
-            name: location.name(),
-            count,
-        }),
+    let nodes = server.living().await?;
+    if nodes.is_empty() {
+        return Ok(());
     }
+    Err(MoveError::InUse {
+        name: location.name(),
+        nodes: nodes.join(", "),
+    })
+}
+
+/// What belongs to a database and is not in it: without it nobody could check its events, or erase again what was erased.
+fn refuse_left_behind(from: &Location, to: &Location) -> Result<(), MoveError> {
+    for file in [chain::KEY_FILE, ERASED_FILE] {
+        let (here, there) = (from.beside().with_file_name(file), to.beside().with_file_name(file));
+        if here.exists() && std::fs::read(&here).ok() != std::fs::read(&there).ok() {
+            return Err(MoveError::Beside { here, there });
+        }
+    }
+    Ok(())
 }
 
 /// The target with its tables, made when there are none. What is in it already stays as it is.

@@ -7,6 +7,7 @@ use futures_util::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, FromRow, Row, Type};
 
+use crate::store::StoreError;
 use crate::store::db::{Connection, Value, query, query_as, query_scalar};
 use crate::store::moving::MoveError;
 
@@ -45,12 +46,12 @@ pub struct Sum {
     pub hash: String,
 }
 
-/// Every table but the one in which the migrations are noted.
+/// Every table but the one in which the migrations are noted, and that of the nodes: who lives is no part of what is remembered.
 pub(super) async fn list(on: &mut Connection) -> Result<Vec<Table>, sqlx::Error> {
     const SQLITE: &str = "
         select t.name, c.name, lower(c.type), c.pk - 1
         from sqlite_schema as t, pragma_table_info(t.name) as c
-        where t.type = 'table' and t.name not like 'sqlite%' and t.name <> '_sqlx_migrations'
+        where t.type = 'table' and t.name not like 'sqlite%' and t.name not in ('_sqlx_migrations', 'nodes')
         order by t.name, c.name";
     const POSTGRES: &str = "
         select cast(t.relname as text), cast(c.attname as text), format_type(c.atttypid, null),
@@ -58,7 +59,7 @@ pub(super) async fn list(on: &mut Connection) -> Result<Vec<Table>, sqlx::Error>
         from pg_catalog.pg_class as t
         join pg_catalog.pg_attribute as c on c.attrelid = t.oid and c.attnum > 0 and not c.attisdropped
         left join pg_catalog.pg_index as k on k.indrelid = t.oid and k.indisprimary
-        where t.relkind = 'r' and t.relnamespace = cast(current_schema() as regnamespace) and t.relname <> '_sqlx_migrations'
+        where t.relkind = 'r' and t.relnamespace = cast(current_schema() as regnamespace) and t.relname not in ('_sqlx_migrations', 'nodes')
         order by t.relname, c.attname";
     let catalogue = if on.is_shared() { POSTGRES } else { SQLITE };
     let rows: Vec<(String, String, String, i64)> = query_as(catalogue).fetch_all(on).await?;
@@ -110,7 +111,13 @@ impl Table {
 
     fn failed(&self) -> impl FnOnce(sqlx::Error) -> MoveError {
         let table = self.name.clone();
-        move |source| MoveError::Table { table, source }
+        move |source| MoveError::Table {
+            table,
+            source: StoreError::Database {
+                action: "copy a table",
+                source,
+            },
+        }
     }
 
     pub(super) async fn count(&self, on: &mut Connection) -> Result<i64, MoveError> {

@@ -17,12 +17,11 @@ const ONLY_SQLITE: [(&str, &str); 2] = [
 ];
 
 /// What only PostgreSQL has.
-const ONLY_POSTGRES: [(&str, &str); 7] = [
+const ONLY_POSTGRES: [(&str, &str); 6] = [
     (" for update", "SQLite locks by `begin immediate`"),
     ("now_ms()", "on SQLite one daemon tells the time"),
     ("unnest(", "SQLite has no arrays"),
     ("pg_advisory_xact_lock", "SQLite has one writer"),
-    ("pg_stat_activity", "a file has a lock instead"),
     ("pg_catalog.pg_attribute", "how PostgreSQL lists its tables"),
     ("to_regclass", "how PostgreSQL says whether a table is there"),
 ];
