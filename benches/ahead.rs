@@ -11,14 +11,13 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use support::{House, local};
+use support::{House, local, plan_all};
 use xixin::app::{App, Place};
 use xixin::clock::ManualClock;
 use xixin::domain::command::NewCase;
 use xixin::domain::ids::StaffId;
 use xixin::engine::desk::Desk;
 use xixin::engine::diff::diff;
-use xixin::engine::planner;
 use xixin::engine::simulate::{Wanted, simulate};
 
 const SETTINGS: &str = "[mail]\ntransport = \"maildir\"\n[sms]\ntransport = \"file\"\n[log]\nfilter = \"warn\"\n";
@@ -71,7 +70,7 @@ async fn filled(house: &House, count: usize) -> App {
         let new = (first..count.min(first + 1_000)).map(case).collect();
         desk.open_all(new, false, now).await.expect("the cases are sound");
     }
-    while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
+    plan_all(&app, now).await;
     println!(
         "{count} cases opened and planned in {:.1} s",
         start.elapsed().as_secs_f64()

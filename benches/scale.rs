@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use support::{AT_ONCE, House, Loops, local, promise_calls};
+use support::{AT_ONCE, House, Loops, local, plan_all, promise_calls};
 use xixin::app::App;
 use xixin::clock::{Clock, SystemClock};
-use xixin::engine::planner;
 use xixin::store::commit;
 use xixin::vault::Place;
 
@@ -125,7 +124,7 @@ async fn multiply(app: &App, count: usize) {
         .checked_add(SignedDuration::from_hours(24 * 60))
         .expect("it is an instant");
     promise_calls(app, &[local(due)[..10].to_owned()], now).await;
-    while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
+    plan_all(&app, now).await;
     let store = &app.engine.store;
     let first = store
         .open_after("", 1)

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use support::late::Lateness;
-use support::{House, Loops, promise_calls, smtp_sink, smtp_source};
+use support::{House, Loops, median, plan_all, promise_calls, smtp_sink, smtp_source};
 use xixin::app::App;
 use xixin::clock::ManualClock;
 use xixin::domain::ladder::Way;
-use xixin::engine::planner;
 
 /// When the reminders are due.
 const DUE: &str = "2026-03-09T08:30:00+08:00";
@@ -77,18 +76,14 @@ async fn promised(house: &House, count: usize) -> App {
     let clock = ManualClock::new(before);
     let app = house.open(Arc::new(clock.clone())).await;
     promise_calls(&app, &vec!["2026-03-09".to_owned(); count], before).await;
-    plan(&app, before).await;
+    plan_all(&app, before).await;
     app.engine.store.can_write().await.expect("the database takes writes");
     clock.set(due);
     let start = Instant::now();
-    plan(&app, due).await;
+    plan_all(&app, due).await;
     let planned = start.elapsed().as_secs_f64();
     println!("plan: {count} cases whose wake-up has come, read, planned, written in {planned:.2} s");
     app
-}
-
-async fn plan(app: &App, now: Timestamp) {
-    while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
 }
 
 /// Sends all of them. Returns how many seconds that took.
@@ -111,11 +106,6 @@ async fn rush(port: u16, count: usize) -> f64 {
     let elapsed = send(&app).await;
     println!("send: {count} reminders due at once, rendered, sent, recorded in {elapsed:.2} s");
     count as f64 / elapsed
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// 1,000 reminders whose instants are spread over one second, by the real clock.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use support::{House, promise_calls};
+use support::{House, plan_all, promise_calls};
 use tokio_util::sync::CancellationToken;
 use xixin::app::App;
 use xixin::clock::ManualClock;
@@ -105,14 +105,9 @@ async fn throughput(count: usize) {
     let clock = ManualClock::new(before);
     let app = house.open(Arc::new(clock.clone())).await;
     promise_calls(&app, &vec!["2026-03-09T10:00".to_owned(); count], before).await;
-    while planner::step(&app.engine, before)
-        .await
-        .expect("planning works")
-        .planned
-        > 0
-    {}
+    plan_all(&app, before).await;
     clock.set(due);
-    while planner::step(&app.engine, due).await.expect("planning works").planned > 0 {}
+    plan_all(&app, due).await;
     app.engine.store.can_write().await.expect("the database takes writes");
 
     let stop = CancellationToken::new();

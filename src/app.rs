@@ -32,7 +32,7 @@ use crate::engine::recorder::Recorder;
 use crate::engine::takeover::TakenOver;
 use crate::engine::ticker::Ticker;
 use crate::engine::{
-    Engine, asker, digests, heartbeat, inbound, lookout, nodes, person, planner, retention, sender, trouble,
+    Engine, asker, digests, heartbeat, hints, inbound, lookout, nodes, person, planner, retention, sender, trouble,
 };
 use crate::http::{self, AdminState};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
@@ -437,6 +437,13 @@ fn start_loops(engine: &Engine, lifecycle: &mut Lifecycle) {
             Ok(())
         });
     }
+    if engine.node.is_some() {
+        let hearing = hints::run(engine.clone(), lifecycle.soft());
+        lifecycle.spawn("hints", async move {
+            hearing.await;
+            Ok(())
+        });
+    }
     let asking = asker::run(engine.clone(), lifecycle.beat("asker"), lifecycle.soft());
     lifecycle.spawn("asker", async move {
         asking.await;
@@ -486,11 +493,17 @@ fn handler(
     }
 }
 
-/// Tells a running daemon that facts changed; without one nothing is lost, the next start sees them.
-pub async fn poke(settings: &Settings, case: Option<String>) {
-    let path = control_to_ask(settings);
+/// Tells a running daemon that facts changed, here or, when there is none here, wherever one shares the database; without any nothing
+/// is lost, the next start sees them.
+pub async fn poke(app: &App, case: Option<String>) {
+    let path = control_to_ask(&app.engine.live.get().settings);
     match control::ask(&path, &Request::Poke { case }, POKE_MAX).await {
-        Ok(_) | Err(ControlError::Absent { .. }) => {}
+        Ok(_) => {}
+        Err(ControlError::Absent { .. }) => {
+            if let Err(error) = app.engine.store.hint(&app.engine.holder).await {
+                warn!("the other nodes were not woken and will see the change within 5 s: {error}");
+            }
+        }
         Err(error) => warn!("the daemon was not woken and will see the change within 15 s: {error}"),
     }
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 pub(crate) mod late;
+pub(crate) mod postgres;
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
@@ -135,6 +136,16 @@ pub(crate) async fn promise_calls(app: &App, dues: &[String], now: Timestamp) {
         let new = dues.iter().enumerate().map(case).collect();
         desk.open_all(new, false, now).await.expect("the cases are sound");
     }
+}
+
+/// Plans whatever is to be planned at this instant.
+pub(crate) async fn plan_all(app: &App, now: Timestamp) {
+    while planner::step(&app.engine, now).await.expect("planning works").planned > 0 {}
+}
+
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Another program, ended with the bench.

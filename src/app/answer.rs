@@ -142,7 +142,7 @@ impl App {
         let done = match request {
             Request::Poke { case } => {
                 tracing::debug!(case.id = case, "woken");
-                self.engine.bells.ring_all();
+                self.engine.ring_everywhere();
                 return Answer::ok("已唤醒", "woken", json!({}));
             }
             Request::Reload => return self.reload_and_tell().await,
@@ -203,7 +203,7 @@ impl App {
         match done {
             Ok(said) => {
                 self.engine.look_around().await;
-                self.engine.bells.ring_all();
+                self.engine.ring_everywhere();
                 Answer::ok(said.zh, said.en, json!({}))
             }
             Err(error) => {

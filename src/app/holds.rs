@@ -116,7 +116,7 @@ impl App {
 
     fn gone_on(&self, id: &str, said: &Said) -> Answer {
         self.engine.guard.released(id);
-        self.engine.bells.ring_senders();
+        self.engine.ring_everywhere();
         Answer::ok(said.zh.clone(), said.en.clone(), json!({ "released": true }))
     }
 }

@@ -184,7 +184,7 @@ async fn handle(args: &Args, place: Place) -> anyhow::Result<(Done, Said)> {
         Noted::Went { .. } | Noted::Waits | Noted::Known => Done::Noted,
     };
     if matches!(noted, Noted::Went { instead: 1.. }) {
-        poke(&settings, None).await;
+        poke(&app, None).await;
     }
     Ok((done, words(noted)))
 }

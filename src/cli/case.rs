@@ -145,8 +145,7 @@ async fn act(
 }
 
 async fn finish(app: &App, change: &Change, said: &SaidArgs, now: Timestamp) -> anyhow::Result<u8> {
-    let rules = app.engine.live.get();
-    poke(&rules.settings, Some(change.case.id.to_string())).await;
+    poke(app, Some(change.case.id.to_string())).await;
     if said.json {
         say(&json!({ "case": change.case, "events": change.events }).to_string());
     } else {

@@ -37,7 +37,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
     )?;
     let (from, to) = (StaffId::from(args.from), StaffId::from(args.to));
     let done = hand_over(&app.engine.store, &desk, &from, &to, app.engine.clock.now()).await?;
-    poke(&rules.settings, None).await;
+    poke(&app, None).await;
     let failed = u8::from(!done.refused.is_empty()) * EXIT_FAILED;
     if args.said.json {
         let refused: Vec<_> = done

@@ -26,6 +26,7 @@ pub mod guard;
 mod guard_notice;
 pub mod hand_over;
 pub mod heartbeat;
+pub mod hints;
 pub mod inbound;
 mod instead;
 mod invite;

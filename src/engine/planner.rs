@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
@@ -28,6 +29,8 @@ use crate::store::{StoreError, Tx, agenda as agenda_rows, cases, commit, reminde
 
 /// Cases planned in one transaction.
 const BATCH: i64 = 500;
+/// Batches under way at once where a server does half of the work: it reads and writes for one while the other is planned.
+const ABREAST: usize = 2;
 /// Before another look when something is due that this look did not get.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// How long a case that cannot be planned is left alone, in minutes.
@@ -39,14 +42,22 @@ pub struct Planning {
     pub planned: usize,
     pub decided: u64,
     pub queued: usize,
+    /// There were as many cases as one transaction takes, and there may be more.
+    pub is_full: bool,
 }
 
 /// Waits for the next wake-up and plans, until told to stop.
 pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
+    let mut abreast = 1;
     loop {
         beat.now();
         let now = engine.now();
-        let pause = match step(&engine, now).await {
+        let planned = steps(&engine, now, abreast).await;
+        abreast = match &planned {
+            Ok(planning) if planning.is_full && engine.store.is_shared() => ABREAST,
+            _ => 1,
+        };
+        let pause = match planned {
             Ok(_) if engine.gate.time_in_doubt() || engine.lacks_room() || engine.is_odd() => POLL,
             Ok(Planning { planned: 0, .. }) => until_next_wake(&engine, now).await,
             Ok(_) => Duration::ZERO,
@@ -69,6 +80,20 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
             () = tokio::time::sleep(pause.min(engine.poll())) => {}
         }
     }
+}
+
+/// So many at once. One that fails does not cut the others short.
+async fn steps(engine: &Engine, now: Timestamp, abreast: usize) -> Result<Planning, StoreError> {
+    let steps = join_all((0..abreast).map(|_| step(engine, now))).await;
+    steps.into_iter().try_fold(Planning::default(), |sum, step| {
+        let step = step?;
+        Ok(Planning {
+            planned: sum.planned + step.planned,
+            decided: sum.decided + step.decided,
+            queued: sum.queued + step.queued,
+            is_full: sum.is_full || step.is_full,
+        })
+    })
 }
 
 async fn until_next_wake(engine: &Engine, now: Timestamp) -> Duration {
@@ -301,5 +326,6 @@ async fn write(mut tx: Tx, generation: i64, outcomes: Vec<Outcome<'_>>) -> Resul
         planned: outcomes.len(),
         decided,
         queued,
+        is_full: i64::try_from(outcomes.len()) == Ok(BATCH),
     })
 }

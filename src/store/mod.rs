@@ -20,6 +20,7 @@ pub mod events;
 pub mod fate;
 pub mod grounds;
 mod held;
+pub mod hints;
 pub mod holds;
 pub mod inbound;
 pub mod incarnation;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::config::postgres as config;
@@ -25,6 +25,10 @@ const WRITERS_MAX: u32 = 4;
 
 /// More than the store has: each is prepared once on a connection.
 const STATEMENTS_MAX: usize = 500;
+
+/// What is in work at one time lies in memory or on a disk that needs no seeking: a batch is found by its ids, whatever else is there.
+/// The default would read the whole of a ledger of a hundred thousand rows for a batch of a thousand.
+const PROBE: (&str, &str) = ("random_page_cost", "1.1");
 
 /// So often a migration is tried again that found what it changes in use.
 const MIGRATE_TRIES: u32 = 3;
@@ -92,13 +96,14 @@ impl Server {
             ("lock_timeout", settings.lock_timeout_s),
         ];
         let limits = limits.map(|(name, seconds)| (name, format!("{seconds}s")));
+        let set: Vec<(&str, String)> = limits.into_iter().chain([(PROBE.0, PROBE.1.to_owned())]).collect();
         let options = options.application_name("xixin").disable_statement_logging();
         let (options, at_begin) = match settings.pooler {
-            Pooler::None => (options.options(limits).statement_cache_capacity(STATEMENTS_MAX), None),
+            Pooler::None => (options.options(set).statement_cache_capacity(STATEMENTS_MAX), None),
             Pooler::Transaction => {
-                let limits = limits.map(|(name, value)| format!("set local {name} = '{value}'"));
+                let set = set.iter().map(|(name, value)| format!("set local {name} = '{value}'"));
                 let options = options.extra_float_digits(None).statement_cache_capacity(0);
-                (options, Some(limits.join("; ")))
+                (options, Some(set.collect::<Vec<_>>().join("; ")))
             }
         };
         Self {
@@ -216,6 +221,17 @@ impl Server {
         let writer = self.pool(1, Access::Write);
         let chain = Arc::new(self.chain(&writer).await?);
         Ok((writer, chain))
+    }
+
+    /// A connection by itself that hears what nodes say to each other; `None` behind a pooler, which would give its server away.
+    pub(super) async fn listener(&self, channel: &str) -> Result<Option<PgListener>, sqlx::Error> {
+        if self.at_begin.is_some() {
+            return Ok(None);
+        }
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_MAX);
+        let mut listener = PgListener::connect_with(&pool.connect_lazy_with(self.options.clone())).await?;
+        listener.listen(channel).await?;
+        Ok(Some(listener))
     }
 
     fn unopened(&self, source: sqlx::Error) -> StoreError {

@@ -81,7 +81,7 @@ pub(super) async fn run(args: Args, place: Place) -> anyhow::Result<u8> {
         None
     };
     if written.is_some() {
-        poke(&rules.settings, None).await;
+        poke(&app, None).await;
     }
     if args.json {
         say(&table.json(&args, written.as_deref()).to_string());

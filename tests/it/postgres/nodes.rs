@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
+use tokio_util::sync::CancellationToken;
 use xixin::app::App;
 use xixin::domain::command::{Command, NewCase};
 use xixin::domain::delivery::Fate;
@@ -15,7 +16,7 @@ use xixin::domain::ladder::Way;
 use xixin::engine::alike::Likeness;
 use xixin::engine::desk::{Desk, DeskError};
 use xixin::engine::person::erase;
-use xixin::engine::{digests, planner};
+use xixin::engine::{digests, hints, planner};
 use xixin::store::fate::note_fate;
 use xixin::store::inbound::NewInbound;
 use xixin::store::queue::{Claim, NewAttempt};
@@ -422,4 +423,31 @@ async fn what_one_node_forgets_does_not_begin_to_leave_by_another() {
         );
         hall.sql("delete from reminders where way = 'sms'").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_pause_at_one_node_stands_at_another_before_it_looks_by_itself() {
+    let (hall, other) = two().await;
+    let engine = other.engine.clone();
+    assert!(engine.gate.closed(Way::Email).is_none());
+    let paused = hall.app.engine.store.pause("all", at(NOW), "gu", "测试").await;
+    paused.unwrap();
+    let stop = CancellationToken::new();
+    let hearing = tokio::spawn(hints::run(engine.clone(), stop.clone()));
+    // It says so until the other has begun to listen.
+    tokio::select! {
+        () = engine.bells.planner.notified() => {}
+        () = async { loop { hall.app.engine.store.hint(&hall.app.engine.holder).await.unwrap() } } => {}
+    }
+    assert!(engine.gate.closed(Way::Email).is_some());
+    stop.cancel();
+    hearing.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_changes_something_is_heard_by_name() {
+    let (hall, other) = two().await;
+    let mut heard = other.engine.store.hints().await.unwrap().unwrap();
+    hall.app.engine.ring_everywhere();
+    assert_eq!(heard.next().await.as_deref(), Some(&*hall.app.engine.holder));
 }

@@ -230,3 +230,32 @@ async fn a_server_that_is_not_there_is_named() {
     server.tell("start");
     node.run(&["case", "list"]).good();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn districts_in_one_database_each_in_a_schema_of_its_own_see_nothing_of_each_other() {
+    let database = fresh().await;
+    let mut server = database.connect().await.unwrap();
+    let mut cases = Vec::new();
+    for district in ["east", "west"] {
+        // A role is known to the whole server, a schema to its database; one of the name of the role comes first on its path.
+        let role = format!("{district}_{}", database.get_database().unwrap());
+        let sql = format!("create role {role} login; create schema authorization {role}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut server)
+            .await
+            .unwrap();
+        let node = node(&database.clone().username(&role));
+        node.run(&["migrate"]).good();
+        let case = add_case(&node);
+        node.run(&["audit", "verify"]).good();
+        cases.push((node, case));
+    }
+    server.close().await.unwrap();
+    assert_eq!(tables(&database).await, 0, "nothing is in the schema that all share");
+    for (node, case) in &cases {
+        let listed = node.run(&["case", "list"]).good();
+        let seen: Vec<bool> = cases.iter().map(|(_, other)| listed.contains(other)).collect();
+        let expected: Vec<bool> = cases.iter().map(|(_, other)| other == case).collect();
+        assert_eq!(seen, expected, "{listed}");
+    }
+}

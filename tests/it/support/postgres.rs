@@ -20,12 +20,15 @@ const NOBODIES: [&str; 2] = ["postgres", "nobody"];
 /// What it asks for over the network.
 pub(crate) const PASSWORD: &str = "sesame";
 
-/// $1 the programs, $2 the directory, $3 the port. Nothing in it has to survive the machine: nothing is synced. A line on its input
-/// stops it, in the way that pg_ctl calls so, or starts it again; each is answered.
+/// Nothing in it has to survive the machine: nothing is synced.
+const FOR_TESTS: &str = "-c fsync=off -c max_connections=200";
+
+/// $1 the programs, $2 the directory, $3 the port, $4 its settings. A line on its input stops it, in the way that pg_ctl calls so, or
+/// starts it again; each is answered.
 const HOLD: &str = r#"
 trap '' PIPE
 start() {
-  "$1/pg_ctl" start --wait --silent --pgdata="$2/data" --log="$2/log" --options="-c fsync=off -c max_connections=200 \
+  "$1/pg_ctl" start --wait --silent --pgdata="$2/data" --log="$2/log" --options="$4 \
     -c listen_addresses=127.0.0.1 -c port=$3 -c ssl=on -c ssl_cert_file='$2/server.pem' -c ssl_key_file='$2/server.key' -k '$2'"
 }
 "$1/initdb" --pgdata="$2/data" --username=xixin --auth-local=trust --auth-host=scram-sha-256 --pwfile="$2/password" \
@@ -81,6 +84,11 @@ pub(super) fn unprivileged() -> (u32, u32) {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with(FOR_TESTS)
+    }
+
+    /// With these settings (`-c name=value …`).
+    pub(crate) fn with(settings: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("xixin-pg-").tempdir().unwrap().keep();
         let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
         let texts = [
@@ -101,7 +109,7 @@ impl Server {
         shell
             .args(["-c", HOLD, "sh"])
             .args([&programs(), &dir])
-            .arg(port.to_string())
+            .args([&port.to_string(), settings])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .current_dir(&dir)
