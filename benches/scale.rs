@@ -124,7 +124,7 @@ async fn multiply(app: &App, count: usize) {
         .checked_add(SignedDuration::from_hours(24 * 60))
         .expect("it is an instant");
     promise_calls(app, &[local(due)[..10].to_owned()], now).await;
-    plan_all(&app, now).await;
+    plan_all(app, now).await;
     let store = &app.engine.store;
     let first = store
         .open_after("", 1)

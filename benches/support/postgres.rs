@@ -6,6 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 
 #[path = "../../tests/it/support/postgres.rs"]
+#[allow(clippy::unwrap_used, reason = "it is the tests'")]
 mod server;
 
 use server::{Server, address};
