@@ -380,6 +380,14 @@ async fn plan(server: &Postgres, count: usize) {
         "plan: {:.0} cases a second from wake-up to decided",
         count as f64 / elapsed
     );
+    let mut bytes = 0;
+    for table in ["cases", "agenda", "people", "keys", "events"] {
+        bytes += database.bytes(table).await;
+    }
+    println!(
+        "size: an open case with its resident, key and first events takes {} bytes",
+        bytes / count as i64
+    );
 }
 
 async fn lateness(server: &Postgres) {

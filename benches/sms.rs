@@ -18,7 +18,7 @@ use xixin::app::App;
 use xixin::clock::ManualClock;
 use xixin::domain::ladder::Way;
 use xixin::engine::recorder::Recorder;
-use xixin::engine::{planner, sender};
+use xixin::engine::sender;
 use xixin::lifecycle::Beat;
 
 const ASKED: f64 = 5_000.0;
