@@ -127,6 +127,15 @@ async fn open_sent_log(path: &Path, store: &Store, now: Timestamp) -> anyhow::Re
     let failed = || format!("无法使用 {0} / {0} cannot be used", path.display());
     let incarnation = store.incarnation().await?;
     let (log, fit) = SentLog::open(path, &incarnation, store.sent_serial().await?).with_context(failed)?;
+    if store.is_shared() {
+        // What a node knows and the database does not, it tells the others before it sends (`Engine::meet_server`).
+        match fit {
+            Fit::Lost => drop(store.hold(now, "xixin", LOST).await?),
+            Fit::Older if log.is_of(&incarnation) => store.begin_new_life().await?,
+            Fit::Same | Fit::Restored | Fit::Older => {}
+        }
+        return Ok(log);
+    }
     let name = match fit {
         Fit::Same => return Ok(log),
         Fit::Restored => {
@@ -261,7 +270,12 @@ impl App {
             ballast,
             bell,
         };
-        Ok(Self::new(place, clock, store, rules, alone).await)
+        let app = Self::new(place, clock, store, rules, alone).await;
+        let engine = &app.engine;
+        engine.meet_server().await?;
+        engine.note_known(engine.clock.now()).await?;
+        engine.gate.set_comparing(false);
+        Ok(app)
     }
 
     async fn new(place: Place, clock: Arc<dyn Clock>, store: Store, rules: Rules, alone: Alone) -> Self {

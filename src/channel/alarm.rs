@@ -28,6 +28,9 @@ pub enum Alarm {
     Storage,
     #[serde(rename = "database-damaged")]
     Damage,
+    /// The database came to a server that lacks the last writes.
+    #[serde(rename = "database-behind")]
+    Behind,
     #[serde(rename = "sync-failed")]
     Sync,
     /// The daemon does not start: its database cannot be opened.
@@ -44,6 +47,7 @@ impl Alarm {
             Self::Full => "disk-full",
             Self::Storage => "storage",
             Self::Damage => "database-damaged",
+            Self::Behind => "database-behind",
             Self::Sync => "sync-failed",
             Self::Start => "cannot-start",
             Self::Canary => "canary-late",

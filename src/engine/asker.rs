@@ -91,7 +91,8 @@ async fn ask(
     };
     let context = context(rules, &stored.case, &open.row, &queued, now);
     // A backup may have been made between the attempt and its outcome; the log knows the outcome.
-    if engine.sent.earlier(&key_of(&open.row, way)) == Some(Earlier::Sent) {
+    let key = key_of(&open.row, way);
+    if engine.sent_earlier(&[key]).await?.get(&key) == Some(&Earlier::Sent) {
         return Ok((Known::Taken { reference: None }, Some(context)));
     }
     let resident = &stored.case.party.person;

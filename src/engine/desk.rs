@@ -56,7 +56,8 @@ pub struct Desk<'a> {
     inbound: Option<&'a str>,
 }
 
-/// How often a command is tried again when somebody else changed the same case at the same moment.
+/// How often a command is tried again when somebody else changed the same case at the same moment, or when the server gave it up for
+/// somebody else.
 const TRIES: usize = 5;
 
 impl<'a> Desk<'a> {
@@ -109,6 +110,16 @@ impl<'a> Desk<'a> {
 
     /// Opens many cases, all or none. `imported` marks them as history: nothing that was due before now is ever sent.
     pub async fn open_all(&self, new: Vec<NewCase>, imported: bool, now: Timestamp) -> Result<Vec<Change>, DeskError> {
+        for _ in 1..TRIES {
+            match self.try_open_all(new.clone(), imported, now).await {
+                Err(DeskError::Store(error)) if error.is_given_up() => {}
+                done => return done,
+            }
+        }
+        self.try_open_all(new, imported, now).await
+    }
+
+    async fn try_open_all(&self, new: Vec<NewCase>, imported: bool, now: Timestamp) -> Result<Vec<Change>, DeskError> {
         let mut tx = self.begin_opening(&new).await?;
         let mut opened = Vec::with_capacity(new.len());
         for chunk in chunks(new) {
@@ -233,7 +244,7 @@ impl<'a> Desk<'a> {
         let mut last = None;
         for _ in 0..TRIES {
             match self.try_act(id, command.clone(), now).await {
-                Err(DeskError::Store(error @ StoreError::Conflict { .. })) => last = Some(error),
+                Err(DeskError::Store(error)) if is_passing(&error) => last = Some(error),
                 done => return done,
             }
         }
@@ -313,6 +324,11 @@ impl<'a> Desk<'a> {
             busy,
         }
     }
+}
+
+/// Whether the same command may succeed the next time, because somebody else was at it.
+fn is_passing(error: &StoreError) -> bool {
+    error.is_given_up() || matches!(error, StoreError::Conflict { .. })
 }
 
 /// Whether a new case brings along something that binds somebody.

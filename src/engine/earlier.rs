@@ -1,5 +1,7 @@
-//! What a database before this one has sent already: after a restore the planner decides again what the backup does not know, and
-//! nothing of it may leave a second time.
+//! What a database before this one has sent already: after a restore, or on another server, the planner decides again what the database
+//! does not know any more, and nothing of it may leave a second time.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
@@ -20,6 +22,28 @@ pub(crate) fn key_of(row: &Claimed, way: Way) -> Key {
     key(&row.case_id, &row.mark, &row.recipient, way.name())
 }
 
+impl Engine {
+    /// Whether anything had left that the ledger does not know.
+    pub(crate) fn knows_earlier(&self) -> bool {
+        match &self.node {
+            Some(node) => node.knows_earlier(),
+            None => self.sent.earlier_count() > 0,
+        }
+    }
+
+    /// What is known of these outside the ledger: from what all nodes have told, or from `sent.log` where there is only one.
+    pub(crate) async fn sent_earlier(&self, keys: &[Key]) -> Result<HashMap<Key, Earlier>, StoreError> {
+        if !self.knows_earlier() {
+            return Ok(HashMap::new());
+        }
+        if self.node.is_some() {
+            return self.store.sent_earlier(keys).await;
+        }
+        let known = keys.iter().filter_map(|key| Some((*key, self.sent.earlier(key)?)));
+        Ok(known.collect())
+    }
+}
+
 /// Takes out of a batch what was sent before the restore, or may have been: the latter goes to a person, never out again by itself.
 pub(crate) async fn sent_before(
     engine: &Engine,
@@ -28,12 +52,11 @@ pub(crate) async fn sent_before(
     claimed: Vec<Claimed>,
     now: Timestamp,
 ) -> Result<(Vec<Settled>, Vec<Claimed>), StoreError> {
-    if engine.sent.earlier_count() == 0 {
-        return Ok((Vec::new(), claimed));
-    }
+    let keys: Vec<Key> = claimed.iter().map(|row| key_of(row, way)).collect();
+    let known = engine.sent_earlier(&keys).await?;
     let (mut settled, mut rest) = (Vec::new(), Vec::new());
-    for row in claimed {
-        match engine.sent.earlier(&key_of(&row, way)) {
+    for (row, key) in claimed.into_iter().zip(keys) {
+        match known.get(&key) {
             None => rest.push(row),
             Some(Earlier::Sent) => {
                 let said = Said::new("恢复前已发出", "it had left before the restore");

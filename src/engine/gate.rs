@@ -34,6 +34,8 @@ pub struct Gate {
     life: Mutex<Option<Life>>,
     /// The time of this node and that of the server are too far apart.
     clock_off: Mutex<Option<Said>>,
+    /// The database came to another server, and what this node has sent is being compared with it.
+    comparing: AtomicBool,
 }
 
 /// How long this node may rely on not being taken for dead.
@@ -78,6 +80,10 @@ impl Gate {
         *lock(&self.clock_off) = said;
     }
 
+    pub fn set_comparing(&self, is_comparing: bool) {
+        self.comparing.store(is_comparing, Ordering::SeqCst);
+    }
+
     pub fn set_storage_fault(&self, fault: Option<String>) {
         *lock(&self.storage_fault) = fault;
     }
@@ -97,7 +103,12 @@ impl Gate {
 
     /// Whether everything waits until a person has looked.
     pub fn is_held(&self) -> bool {
-        lock(&self.switches).iter().any(|switch| switch.name == HOLD)
+        self.has(HOLD)
+    }
+
+    /// Whether this switch is set.
+    pub fn has(&self, name: &str) -> bool {
+        lock(&self.switches).iter().any(|switch| switch.name == name)
     }
 
     /// Nothing leaves any more as long as this process lives, whatever a second fsync says.
@@ -148,6 +159,12 @@ impl Gate {
                 "the database cannot be written, so nothing is sent",
             ));
         }
+        if self.comparing.load(Ordering::SeqCst) {
+            return Some(Said::new(
+                "数据库换了服务器,正在核对已发出的,暂停发送",
+                "the database came to another server: this node compares what has left, and sends nothing meanwhile",
+            ));
+        }
         if lock(&self.life).as_ref().is_some_and(Life::is_over) {
             return Some(Said::new(
                 "本节点与数据库失去联系,别的节点可能已接手,暂停发送",
@@ -168,7 +185,7 @@ impl Gate {
 
     /// Whether the time is in doubt. Then nothing is decided by it either: what is decided once stays decided.
     pub fn time_in_doubt(&self) -> bool {
-        lock(&self.clock_jump).is_some() || lock(&self.switches).iter().any(|switch| switch.name == CLOCK)
+        lock(&self.clock_jump).is_some() || self.has(CLOCK)
     }
 
     /// Compares the wall clock with the steady clock since the last look. Returns how far it jumped, when that is more than can be

@@ -54,12 +54,9 @@ impl Engine {
         if let Err(error) = self.store_jump().await {
             error!(error = %chain(&error), "the hold for the clock cannot be stored; it stands as long as this process");
         }
-        match self.store.switches().await {
-            Ok(switches) => self.gate.set_switches(switches),
-            Err(error) => {
-                error!(error = %chain(&error), "cannot read what is paused");
-                self.note_store_error(&error).await;
-            }
+        if let Err(error) = self.read_switches().await {
+            error!(error = %chain(&error), "cannot read what is paused");
+            self.note_store_error(&error).await;
         }
         self.probe_storage().await;
     }
@@ -122,7 +119,7 @@ impl Engine {
             "系统时间跳变约{minutes}分钟,请核对后恢复 / the clock jumped by {minutes} minutes; check it, then resume"
         );
         self.store.pause(CLOCK, self.clock.now(), "xixin", &reason).await?;
-        self.gate.set_switches(self.store.switches().await?);
+        self.read_switches().await?;
         self.gate.jump_is_stored();
         Ok(())
     }

@@ -43,6 +43,7 @@ pub mod person;
 mod place;
 pub mod planner;
 pub mod prepare;
+pub mod reconcile;
 pub mod recorder;
 mod replies;
 mod resend;
@@ -174,6 +175,20 @@ impl Engine {
         if let Err(error) = noted.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             let path = self.sent.path().display();
             tracing::warn!("outcomes cannot be noted in {path}: {error}; after a restore a person is asked about them");
+        }
+    }
+}
+
+impl Engine {
+    /// What was noted of outcomes outlives the power as well: the database cannot be told of them now.
+    pub(crate) async fn keep_ends(&self) {
+        if !self.sent.is_written() {
+            return;
+        }
+        let log = Arc::clone(&self.sent);
+        let kept = tokio::task::spawn_blocking(move || log.make_durable()).await;
+        if let Err(error) = kept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            self.react_to_log(&error).await;
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::domain::text::Said;
 use crate::engine::Engine;
 use crate::engine::gate::Life;
 use crate::engine::live::Rules;
+use crate::engine::reconcile::MeetError;
 use crate::engine::status::zone_text;
 use crate::engine::takeover::TakenOver;
 use crate::lifecycle::Beat;
@@ -65,6 +66,8 @@ struct Known {
     generation: i64,
     /// Others go by newer rules.
     is_odd: bool,
+    /// Something had left that the ledger does not know.
+    knows_earlier: bool,
 }
 
 impl Node {
@@ -74,6 +77,14 @@ impl Node {
             place: format!("{}:{}", host(), dir.display()),
             known: Mutex::default(),
         }
+    }
+
+    pub(crate) fn knows_earlier(&self) -> bool {
+        self.known().knows_earlier
+    }
+
+    pub(crate) fn set_knows_earlier(&self, knows: bool) {
+        self.known().knows_earlier = knows;
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -100,7 +111,13 @@ pub enum NodeError {
     #[error(transparent)]
     NameTaken(NameTaken),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Meet(#[from] MeetError),
+}
+
+impl From<StoreError> for NodeError {
+    fn from(error: StoreError) -> Self {
+        Self::Meet(error.into())
+    }
 }
 
 impl Engine {
@@ -115,9 +132,10 @@ impl Engine {
         known.max(rules.generation)
     }
 
-    /// Says that this node lives. Nothing where it is alone.
+    /// Says that this node lives, on the server it has met. Nothing where it is alone.
     pub async fn sign_of_life(&self) -> Result<(), NodeError> {
         let Some(node) = &self.node else { return Ok(()) };
+        self.meet_server().await?;
         let rules = self.live.get();
         let sign = Sign {
             name: self.store.node(),
@@ -135,6 +153,8 @@ impl Engine {
         let answered = self.clock.steady();
         let took = answered.saturating_sub(steady);
         self.lives(node, steady, answered);
+        // What was recorded before can begin no more.
+        self.gate.set_comparing(false);
         // The server was asked somewhere between.
         let asked = wall.checked_add(took / 2).unwrap_or(wall);
         self.compare_clocks(node, asked.duration_since(instant_of(server_ms)));
@@ -142,7 +162,6 @@ impl Engine {
         Ok(())
     }
 
-    /// It was asked for at one instant and granted before the other.
     /// This run ends: what it could not finish the others need not wait for.
     pub async fn end_life(&self) {
         if self.node.is_some()
@@ -152,6 +171,14 @@ impl Engine {
         }
     }
 
+    /// What was recorded up to now does not begin any more.
+    pub(crate) fn lives_anew(&self) {
+        if let Some(node) = &self.node {
+            node.known().until = None;
+        }
+    }
+
+    /// It was asked for at one instant and granted before the other.
     fn lives(&self, node: &Node, asked: Duration, answered: Duration) {
         let mut known = node.known();
         if known.until.is_none_or(|until| until < answered) {
@@ -245,8 +272,10 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
             Ok(()) => settle(&engine).await,
             Err(error) => {
                 error!(error = %chain(&error), "this node cannot say that it lives; it begins to send nothing soon");
-                if let NodeError::Store(error) = &error {
-                    engine.note_store_error(error).await;
+                match &error {
+                    NodeError::Meet(MeetError::Store(error)) => engine.note_store_error(error).await,
+                    NodeError::Meet(MeetError::Log(error)) => engine.react_to_log(error).await,
+                    NodeError::NameTaken(_) => {}
                 }
             }
         }
@@ -258,6 +287,10 @@ pub async fn run(engine: Engine, beat: Beat, stop: CancellationToken) {
 }
 
 async fn settle(engine: &Engine) {
+    if let Err(error) = engine.wait_for_nodes().await {
+        error!(error = %chain(&error), "it cannot be seen which nodes have told what left");
+        engine.note_store_error(&error).await;
+    }
     match engine.settle_dead(engine.clock.now()).await {
         Ok(TakenOver {
             again: 0,
@@ -318,6 +351,12 @@ pub async fn list(engine: &Engine) -> Result<Vec<Shown>, StoreError> {
             odd.push(format!(
                 "时间与数据库服务器相差 {seconds:.1} 秒 / its clock is {seconds:.1} s ahead of the database server"
             ));
+        }
+        if node.owed.is_some() {
+            odd.push(
+                "数据库换了服务器,尚未报告已发出的,其他节点在等它 / has not told what it had sent before the database came to another server: the others wait for it"
+                    .to_owned(),
+            );
         }
         Shown {
             alive,

@@ -3,12 +3,12 @@
 //! An outcome that asks for another way (a refused address, a retry that would come too late) brings the row for it along in the same
 //! transaction, so nothing can fall between two ways.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::channel::outcome::{Blame, Outcome};
 use crate::domain::event::Event;
@@ -25,10 +25,10 @@ use crate::engine::settle::adding;
 use crate::engine::{Engine, guard_notice};
 use crate::store::holds::{self, Hold, Marked};
 use crate::store::lock::Lock;
-use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, record};
+use crate::store::queue::{Claimed, EndedAttempt, Lease, NewAttempt, Verdict, in_hand, record};
 use crate::store::reminders::NewReminder;
 use crate::store::sent::Key;
-use crate::store::{StoreError, Tx, commit, events, reminders};
+use crate::store::{GIVEN_UP_TRIES, StoreError, Tx, commit, events, reminders};
 
 /// Between two tries at writing what could not be written.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -161,16 +161,25 @@ async fn doubts_before(engine: &Engine, attempted: &Attempted) -> i64 {
     }
 }
 
-/// An outcome is a fact: it is written however long the database takes. Meanwhile nothing new is sent.
+/// An outcome is a fact: it is written however long the database takes. Meanwhile nothing new is sent, and what `sent.log` says of it
+/// outlives this process and the power.
 async fn write_until_done(engine: &Engine, work: &Work) {
+    let mut tries = 1;
     loop {
-        match work.write(engine).await {
+        match work.write(engine, tries > 1).await {
             Ok(()) => {
                 engine.gate.set_outcomes_waiting(None);
                 return;
             }
-            Err(error) => wait_for_database(engine, &error).await,
+            Err(error) if error.is_given_up() && tries < GIVEN_UP_TRIES => {
+                warn!(error = %crate::telemetry::chain(&error), "outcomes are recorded once more");
+            }
+            Err(error) => {
+                engine.keep_ends().await;
+                wait_for_database(engine, &error).await;
+            }
         }
+        tries = tries.saturating_add(1);
     }
 }
 
@@ -199,10 +208,26 @@ struct Work {
     /// What reminders wait for, and the holds that are new.
     marked: Vec<Marked>,
     opened: Vec<Hold>,
-    /// Outcomes among the first of the day by way: how many, and how many of them failed.
-    first: BTreeMap<&'static str, (i64, i64)>,
+    /// Outcomes among the first of the day.
+    first: Vec<First>,
     /// Messages that were refused, so that staff phone instead: part of the story of their case.
     refused: Vec<(CaseId, ReminderId, Timestamp)>,
+}
+
+/// The outcome of one of the first messages of the day.
+struct First {
+    reminder: String,
+    way: &'static str,
+    failed: bool,
+}
+
+/// Which outcomes are written for the first time.
+struct Fresh(Option<HashSet<String>>);
+
+impl Fresh {
+    fn is(&self, reminder: &str) -> bool {
+        self.0.as_ref().is_none_or(|fresh| fresh.contains(reminder))
+    }
 }
 
 impl Work {
@@ -249,9 +274,11 @@ impl Work {
         }
         let way = attempted.context.way;
         if let Some(failed) = engine.guard.ended(way, Some(&attempted.outcome)) {
-            let first = self.first.entry(way.name()).or_default();
-            first.0 += 1;
-            first.1 += i64::from(failed);
+            self.first.push(First {
+                reminder: attempted.claimed.id.clone(),
+                way: way.name(),
+                failed,
+            });
         }
     }
 
@@ -357,11 +384,17 @@ impl Work {
         self.rows.extend(rows);
     }
 
-    async fn write(&self, engine: &Engine) -> Result<(), StoreError> {
+    /// `again`: it may have been written although nobody said so. What has a key of its own is not written twice anyway; what has none is
+    /// written with the outcome it belongs to.
+    async fn write(&self, engine: &Engine, again: bool) -> Result<(), StoreError> {
         let mut tx = engine.store.begin().await?;
         if !self.heirs.is_empty() {
             Lock::Heirs.hold(&mut tx).await?;
         }
+        let fresh = match again {
+            true => Fresh(Some(in_hand(&mut tx, &self.verdicts).await?)),
+            false => Fresh(None),
+        };
         record(&mut tx, &self.verdicts).await?;
         let untold = self.untold(&mut tx).await?;
         let rows = self.rows.iter();
@@ -369,9 +402,9 @@ impl Work {
         reminders::add(&mut tx, &rows.collect::<Vec<_>>()).await?;
         reminders::add(&mut tx, &self.calls.iter().collect::<Vec<_>>()).await?;
         reminders::add_heirs(&mut tx, &self.heirs).await?;
-        let released = self.write_held(engine, &mut tx).await?;
+        let released = self.write_held(engine, &mut tx, &fresh).await?;
         for (case, reminder, at) in &self.refused {
-            if untold.contains_key(case.as_str()) {
+            if !fresh.is(reminder.as_str()) || untold.contains_key(case.as_str()) {
                 continue;
             }
             let reminder = reminder.clone();
@@ -414,10 +447,20 @@ impl Work {
 
     /// What is held, with the word about it to whoever may release it and to whoever phones meanwhile. Returns the holds that are none
     /// any more: released before what they held was written, or begun by another node before.
-    async fn write_held(&self, engine: &Engine, tx: &mut Tx) -> Result<Vec<String>, StoreError> {
+    async fn write_held(&self, engine: &Engine, tx: &mut Tx, fresh: &Fresh) -> Result<Vec<String>, StoreError> {
         let day = engine.guard.day();
-        for (way, (ended, failed)) in &self.first {
-            holds::count_ended(tx, &day, way, *ended, *failed).await?;
+        let mut counts: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for first in self.first.iter().filter(|first| fresh.is(&first.reminder)) {
+            let count = counts.entry(first.way).or_default();
+            count.0 += 1;
+            count.1 += i64::from(first.failed);
+        }
+        for (way, (ended, failed)) in counts {
+            holds::count_ended(tx, &day, way, ended, failed).await?;
+        }
+        // A hold is opened by whatever it holds: both are written, or neither.
+        if !self.marked.iter().all(|marked| fresh.is(&marked.id)) {
+            return Ok(Vec::new());
         }
         holds::mark(tx, &self.marked).await?;
         if self.opened.is_empty() {

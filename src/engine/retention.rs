@@ -120,8 +120,9 @@ pub async fn step(engine: &Engine, now: Timestamp) -> Result<Counts, StoreError>
     if !claim(engine, SCHEDULE, &slot, now).await? {
         return Ok(Counts::default());
     }
-    if engine.node.is_none() {
-        compact_log(engine).await;
+    match engine.node {
+        None => compact_log(engine).await,
+        Some(_) => engine.forget_earlier(now).await?,
     }
     run(engine, ACTOR, now).await
 }

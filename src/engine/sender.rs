@@ -339,14 +339,15 @@ async fn start_batch(engine: &Engine, batch: Batch, recorder: &Recorder) -> Resu
         None
     };
     engine.know_the_day(now).await?;
+    let knows_earlier = engine.knows_earlier();
     let (before, claimed) = sent_before(engine, &rules, way, claimed, now).await?;
     let Prepared { settled, ready, told } = prepare(engine, &rules, way, claimed, now).await?;
     let mut ready = as_before(engine, &rules, way, ready, now).await?;
-    let begun = begin(engine, way, &mut ready, told, now).await?;
+    let begun = begin(engine, way, &mut ready, (told, knows_earlier), now).await?;
     drop(counting);
     if begun.is_stale {
         engine.guard.reread();
-        engine.gate.set_switches(engine.store.switches().await?);
+        engine.read_switches().await?;
     }
     for settled in before.into_iter().chain(settled) {
         recorder.send(Ended::Settled(Box::new(settled))).await;
@@ -409,7 +410,7 @@ async fn begin(
     engine: &Engine,
     way: Way,
     ready: &mut [Ready],
-    told: ToldBefore,
+    (told, knows_earlier): (ToldBefore, bool),
     now: Timestamp,
 ) -> Result<Begun, StoreError> {
     if ready.is_empty() {
@@ -432,6 +433,7 @@ async fn begin(
         bounds: engine.guard.bounds(),
         recipients: recipients.collect(),
         told,
+        knows_earlier,
     };
     // By the time of now, not of the judgement: a lease may have run down while many were rendered.
     let at = engine.clock.now();

@@ -15,6 +15,7 @@ use crate::domain::text::Said;
 use crate::engine::Engine;
 use crate::engine::bell::Bell;
 use crate::store::location::Location;
+use crate::store::server::Elsewhere;
 use crate::store::{StoreError, sent};
 
 /// Of sysexits(3), EX_IOERR: the service manager starts the daemon again, and it reads what the disk really holds.
@@ -45,6 +46,8 @@ impl Engine {
             );
         } else if error.is_damage() {
             self.hold_damaged().await;
+        } else if matches!(error.elsewhere(), Some(Elsewhere::Another { .. })) {
+            // The next sign of life meets it (`engine::reconcile`).
         } else if error.is_gone() {
             let place = self.store.location();
             self.alarm(
@@ -157,8 +160,11 @@ impl Engine {
             }
         }
         // A person has looked and released it.
-        if !self.gate.is_damaged() && !self.gate.is_held() {
-            self.bell.over(Alarm::Damage);
+        if !self.gate.is_held() {
+            self.bell.over(Alarm::Behind);
+            if !self.gate.is_damaged() {
+                self.bell.over(Alarm::Damage);
+            }
         }
         self.call().await;
     }

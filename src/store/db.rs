@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Arguments as _, FromRow, SqlSafeStr, SqlStr, Sqlite, Transaction};
 
 use crate::store::held::{Connections, Held, silent};
+use crate::store::server::Met;
 
 /// What statements take. There is nothing else: instants and flags are numbers, days and documents are texts.
 #[derive(Debug, Clone)]
@@ -109,8 +110,32 @@ impl Pool {
     pub(crate) async fn write(&self) -> Result<Connection, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(pool) => Connection::Sqlite(pool.begin_with("begin immediate").await?),
-            Self::Postgres(pool) => Connection::Postgres(pool.begin(WRITE).await?),
+            Self::Postgres(pool) => Connection::Postgres(pool.write(WRITE).await?),
         })
+    }
+
+    /// The same on this server, which need not be the one that was met.
+    pub(crate) async fn write_on(&self, server: &str) -> Result<Connection, sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => self.write().await,
+            Self::Postgres(pool) => Ok(Connection::Postgres(pool.write_on(Some(server), WRITE).await?)),
+        }
+    }
+
+    /// The same on whichever it is.
+    pub(crate) async fn write_anywhere(&self) -> Result<Connection, sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => self.write().await,
+            Self::Postgres(pool) => Ok(Connection::Postgres(pool.write_on(None, WRITE).await?)),
+        }
+    }
+
+    /// The server that was met; `None` for a file.
+    pub(super) fn met(&self) -> Option<&Met> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(pool) => Some(pool.met()),
+        }
     }
 
     /// Begins to read: everything as it is now, whoever writes meanwhile, and however long it takes.

@@ -178,7 +178,8 @@ pub async fn append_all(
         doubts => write(tx, head, at, ACTOR, &[(&CaseId::from(""), doubts)]).await?,
     };
     let head = write(tx, head, at, actor, cases).await?;
-    runs::set_meta(tx, META_HEAD, &tx.chain.seal(&head)).await?;
+    let sealed = tx.chain.seal(&head);
+    runs::set_meta(tx, META_HEAD, &sealed).await?;
     tx.head = Some(head);
     Ok(())
 }
@@ -227,6 +228,14 @@ async fn state(tx: &mut Tx) -> Result<(Head, Vec<Event>), StoreError> {
         doubts.push(broken(known.seq, &known.hash));
     }
     Ok((head, doubts))
+}
+
+/// Whether the newest event that is known outside the database is not in it.
+pub(crate) async fn lacks_the_known(tx: &mut Tx) -> Result<bool, StoreError> {
+    match tx.chain.outside() {
+        Known::Head(known) => contains(tx, &known).await.map(|is_there| !is_there),
+        Known::Absent | Known::Forged => Ok(false),
+    }
 }
 
 async fn contains(tx: &mut Tx, head: &Head) -> Result<bool, StoreError> {

@@ -48,6 +48,8 @@ pub struct Grounds {
     /// Whom each reminder is for, of residents and relatives.
     pub recipients: HashMap<String, String>,
     pub told: ToldBefore,
+    /// It was looked whether any of them had left before the server became another one.
+    pub knows_earlier: bool,
 }
 
 /// Which reminders are for somebody who has been told something else meanwhile. The others stand: nobody tells them before the commit.
@@ -84,18 +86,21 @@ pub(super) async fn told_meanwhile(tx: &mut Tx, grounds: &Grounds) -> Result<Vec
 
 /// Whether a batch that is about to start, and is counted already, may: nobody has paused or held it, and its counts stay in bounds.
 pub(super) async fn still_hold(tx: &mut Tx, way: Way, grounds: &Grounds, tally: &Tally) -> Result<bool, StoreError> {
-    const PAUSED: &str = "select count(*) from switches where name in ('all', 'clock', 'hold', $1)";
+    const PAUSED: &str = "
+        select
+            (select count(*) from switches where name in ('all', 'clock', 'hold', 'server', $1)),
+            (select count(*) from (select key from sent_earlier limit 1) as one)";
     const HELD: &str = "select id from holds where released_ms is null order by id limit 1000";
     let during = "look whether a batch may start";
     if !tx.is_shared() || grounds.day.is_empty() {
         return Ok(true);
     }
-    let paused: i64 = query_scalar(PAUSED)
+    let (paused, earlier): (i64, i64) = query_as(PAUSED)
         .bind(way.name())
         .fetch_one(&mut **tx)
         .await
         .during(during)?;
-    if paused > 0 {
+    if paused > 0 || earlier > 0 && !grounds.knows_earlier {
         return Ok(false);
     }
     if grounds.counted.is_empty() {

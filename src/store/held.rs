@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, Postgres, SqlSafeStr};
+use sqlx::{Connection as _, Postgres, Row as _, SqlSafeStr};
+
+use crate::store::server::{self, IDENTITY, Met};
 
 /// So long whoever wants a connection waits for one.
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
@@ -40,6 +42,7 @@ pub(crate) struct Connections {
     is_pooled: bool,
     /// What follows each `begin`.
     settings: Arc<str>,
+    met: Met,
 }
 
 impl Connections {
@@ -55,6 +58,7 @@ impl Connections {
             patience: statement + LATER,
             is_pooled: settings.is_some(),
             settings: settings.unwrap_or_default().into(),
+            met: Met::default(),
         }
     }
 
@@ -83,6 +87,26 @@ impl Connections {
             Err(sqlx::Error::PoolTimedOut) => Err(self.why().await),
             Err(error) => Err(error),
         }
+    }
+
+    /// Begins a transaction that writes, in which more is set: on the server that was met.
+    pub(super) async fn write(&self, more: &str) -> Result<Held, sqlx::Error> {
+        self.write_on(self.met.get().as_deref(), more).await
+    }
+
+    /// The same on this one, or on any.
+    pub(super) async fn write_on(&self, server: Option<&str>, more: &str) -> Result<Held, sqlx::Error> {
+        let mut held = self.acquire().await?;
+        held.is_open = true;
+        let found = held
+            .ask(format!("begin; {}; {more}; {IDENTITY}", self.settings))
+            .await?;
+        server::check(found, server)?;
+        Ok(held)
+    }
+
+    pub(super) fn met(&self) -> &Met {
+        &self.met
     }
 
     /// Begins a transaction, in which more is set.
@@ -177,6 +201,15 @@ impl Held {
         let (patience, connection) = self.begins();
         let said = tokio::time::timeout(patience, sqlx::raw_sql(sql).execute(connection)).await;
         self.ended(said).map(drop)
+    }
+
+    /// Says several things, of which the last is a question with one answer.
+    async fn ask(&mut self, sql: String) -> Result<String, sqlx::Error> {
+        let (patience, connection) = self.begins();
+        let asked = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(connection);
+        let answers = tokio::time::timeout(patience, asked).await;
+        let answers = self.ended(answers)?;
+        answers.last().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
     }
 
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {

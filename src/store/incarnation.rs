@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::store::cases::json;
-use crate::store::db::{Pool, query, query_as, query_scalar};
+use crate::store::db::{Connection, Pool, query, query_as, query_scalar};
 use crate::store::moving::departure::forget;
 use crate::store::runs::set_meta;
 use crate::store::switches::hold;
@@ -42,8 +42,7 @@ pub(super) async fn give(pool: &Pool) -> Result<(), StoreError> {
 pub async fn renew(tx: &mut Tx, now: Timestamp, who: &str, reason: &str) -> Result<String, StoreError> {
     // Wherever it was moved to: it is the one in use again.
     forget(tx).await?;
-    let incarnation = new_name();
-    set_meta(tx, NAME, &incarnation).await?;
+    let incarnation = rename(tx).await?;
     let restored = Event::DatabaseRestored {
         incarnation: incarnation.clone(),
     };
@@ -53,9 +52,21 @@ pub async fn renew(tx: &mut Tx, now: Timestamp, who: &str, reason: &str) -> Resu
     Ok(incarnation)
 }
 
+/// Gives the database another name, and returns it.
+pub(super) async fn rename(tx: &mut Connection) -> Result<String, StoreError> {
+    let name = new_name();
+    set_meta(tx, NAME, &name).await?;
+    Ok(name)
+}
+
 /// Numbers of cases that this database has lost are on letters, in calendars and in `sent.log`: none is given a second time. Every year
 /// skips so many times ten thousand of them, also one that had not begun when the backup was made.
 pub async fn skip_numbers(tx: &mut Tx, now: Timestamp, times: i64) -> Result<(), StoreError> {
+    skip(tx, now, NUMBERS.saturating_mul(times)).await
+}
+
+/// The same for so many numbers.
+pub(super) async fn skip(tx: &mut Connection, now: Timestamp, numbers: i64) -> Result<(), StoreError> {
     const SQL: &str = "
         update meta set value = cast(cast(value as bigint) + $2 as text)
         where substr(name, 1, length($1)) = $1";
@@ -67,8 +78,8 @@ pub async fn skip_numbers(tx: &mut Tx, now: Timestamp, times: i64) -> Result<(),
     raise_numbers(tx, &none).await?;
     query(SQL)
         .bind(CASE_NUMBER)
-        .bind(NUMBERS.saturating_mul(times))
-        .execute(&mut **tx)
+        .bind(numbers)
+        .execute(tx)
         .await
         .map(|_| ())
         .during("leave case numbers out")
@@ -86,7 +97,7 @@ pub(super) async fn numbers(pool: &Pool) -> Result<Vec<(String, i64)>, StoreErro
 }
 
 /// From now on the numbers of each year go on after these at the least.
-pub(super) async fn raise_numbers(tx: &mut Tx, numbers: &[(String, i64)]) -> Result<(), StoreError> {
+pub(super) async fn raise_numbers(tx: &mut Connection, numbers: &[(String, i64)]) -> Result<(), StoreError> {
     const SQL: &str = "
         insert into meta (name, value)
         select value ->> 0, cast(value ->> 1 as text) from json_each($1)
@@ -95,7 +106,7 @@ pub(super) async fn raise_numbers(tx: &mut Tx, numbers: &[(String, i64)]) -> Res
             where cast(meta.value as bigint) < cast(excluded.value as bigint)";
     query(SQL)
         .bind(json(&numbers))
-        .execute(&mut **tx)
+        .execute(tx)
         .await
         .map(|_| ())
         .during("raise the last case numbers")

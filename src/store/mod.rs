@@ -15,6 +15,7 @@ mod chain;
 pub mod db;
 pub mod dossier;
 pub mod doubts;
+pub(crate) mod earlier;
 pub mod erase;
 pub mod events;
 pub mod fate;
@@ -42,6 +43,7 @@ pub mod retention;
 pub mod runs;
 mod sealing;
 pub mod sent;
+pub(crate) mod server;
 pub mod switches;
 pub mod verify;
 
@@ -62,6 +64,7 @@ use crate::vault::{Masters, Wrapped};
 use keys::{Locked, Ring, begin_sealing, rewrap, unlock};
 use location::Location;
 use lock::Lock;
+use server::Elsewhere;
 
 pub use chain::Head;
 pub use keys::Tx;
@@ -201,6 +204,21 @@ impl StoreError {
                 state.starts_with("08") || state.starts_with("28") || matches!(&*state, "57P01" | "57P02" | "57P03")
             }),
         }
+    }
+
+    /// Whether, and how, the connection leads elsewhere than to the server that was met.
+    pub(crate) fn elsewhere(&self) -> Option<&Elsewhere> {
+        match self.source_of()? {
+            sqlx::Error::Io(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the server gave a whole transaction up so that another could go on: done once more it may succeed.
+    pub fn is_given_up(&self) -> bool {
+        // serialization_failure, deadlock_detected.
+        let state = self.source_of().and_then(sqlstate);
+        matches!(state.as_deref(), Some("40001" | "40P01"))
     }
 
     fn source_of(&self) -> Option<&sqlx::Error> {
@@ -388,6 +406,13 @@ impl Store {
     /// Starts a write. What it decides by has to be held (`store::lock`).
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let inner = self.writer.write().await.during("start a write")?;
+        let (ring, chain) = (Arc::clone(&self.ring), Arc::clone(&self.chain));
+        Ok(Tx::new(inner, ring, chain, Arc::clone(&self.node)))
+    }
+
+    /// The same on this server, which need not be the one that was met.
+    pub(crate) async fn begin_on(&self, server: &str) -> Result<Tx, StoreError> {
+        let inner = self.writer.write_on(server).await.during("start a write")?;
         let (ring, chain) = (Arc::clone(&self.ring), Arc::clone(&self.chain));
         Ok(Tx::new(inner, ring, chain, Arc::clone(&self.node)))
     }
@@ -612,6 +637,26 @@ async fn unlock_to_write(writer: &Pool, path: &Path, masters: &Masters) -> Resul
     };
     tx.commit().await.during(action)?;
     Ok(ring)
+}
+
+/// So often a transaction is done at the most that the server gives up for another one.
+pub(crate) const GIVEN_UP_TRIES: u32 = 3;
+
+/// Does a whole transaction, and again at once when the server has given it up. Everybody takes rows in one order (`store::lock`), so that
+/// this is for what others do on the same server.
+pub(crate) async fn repeated<T, W>(work: impl Fn() -> W) -> Result<T, StoreError>
+where
+    W: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..GIVEN_UP_TRIES {
+        match work().await {
+            Err(error) if error.is_given_up() => {
+                tracing::warn!("a transaction was given up for another one and is done again: {error}");
+            }
+            done => return done,
+        }
+    }
+    work().await
 }
 
 /// Commits, naming the operation when it fails.

@@ -34,6 +34,8 @@ pub struct Node {
     pub ahead_ms: i64,
     /// Messages that it has claimed or is sending.
     pub in_hand: i64,
+    /// It has still to tell what it had sent after this batch, before the server became another one.
+    pub owed: Option<i64>,
 }
 
 impl Store {
@@ -82,7 +84,8 @@ impl Store {
     pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
         const SQL: &str = "
             select name, instance, place, version, rules, state, started_ms, seen_ms, alive_until_ms - now_ms() as left_ms, ahead_ms,
-                   (select count(*) from reminders where holder = nodes.instance and state in ('claimed', 'attempting')) as in_hand
+                   (select count(*) from reminders where holder = nodes.instance and state in ('claimed', 'attempting')) as in_hand,
+                   owed
             from nodes
             where seen_ms > now_ms() - cast(30 as bigint) * 86400000
             order by name

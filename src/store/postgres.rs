@@ -15,7 +15,9 @@ use crate::store::db::{Pool, query, query_scalar};
 use crate::store::held::{Connections, silent};
 use crate::store::inspect::{self, Inspection};
 use crate::store::location::Location;
-use crate::store::{During as _, Store, StoreError, incarnation, look_by, make_directory, needs_all, unlock_to_write};
+use crate::store::{
+    During as _, Store, StoreError, incarnation, look_by, make_directory, needs_all, server, unlock_to_write,
+};
 use crate::vault::Masters;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -130,8 +132,13 @@ impl Server {
     pub(super) async fn open(&self, masters: &Masters) -> Result<Store, StoreError> {
         make_directory(&self.beside)?;
         let writer = self.tried(WRITERS_MAX, Access::Write).await?;
+        server::refuse_standby(&writer).await?;
         self.bring_up_to_date(&writer).await?;
         incarnation::give(&writer).await?;
+        let met = server::meet(&writer, &self.node).await?;
+        if let Some(writer) = writer.met() {
+            writer.set(met.server);
+        }
         let unlocked = unlock_to_write(&writer, &self.name, masters).await;
         let ring = unlocked.map_err(|error| self.of_nodes(error))?;
         let chain = self.chain(&writer).await?;

@@ -17,7 +17,7 @@ use crate::store::db::{Pool, query, query_as, query_scalar};
 use crate::store::grounds::{self, Grounds};
 use crate::store::holds::{self, Tally};
 use crate::store::runs::serial_row;
-use crate::store::{During, Store, StoreError, Tx, commit, instant_of, queue_postgres, queue_sqlite};
+use crate::store::{During, Store, StoreError, Tx, commit, instant_of, queue_postgres, queue_sqlite, repeated};
 
 /// A reminder claimed for sending.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -203,15 +203,20 @@ impl Store {
             holder,
             lease_until,
         };
+        let mut claimed = repeated(|| self.try_claim_due(claim, asked, limit)).await?;
+        // `returning` keeps no order.
+        claimed.sort_by(|a, b| (-a.priority, a.valid_until_ms, &a.id).cmp(&(-b.priority, b.valid_until_ms, &b.id)));
+        Ok(claimed)
+    }
+
+    async fn try_claim_due(&self, claim: Claim, asked: Asked<'_>, limit: i64) -> Result<Vec<Claimed>, StoreError> {
         let mut tx = self.begin().await?;
-        let mut claimed = if tx.is_shared() {
+        let claimed = if tx.is_shared() {
             queue_postgres::claim_due(&mut tx, claim, &asked, limit).await?
         } else {
             queue_sqlite::claim_due(&mut tx, claim, &asked, limit).await?
         };
         commit(tx, "claim reminders").await?;
-        // `returning` keeps no order.
-        claimed.sort_by(|a, b| (-a.priority, a.valid_until_ms, &a.id).cmp(&(-b.priority, b.valid_until_ms, &b.id)));
         Ok(claimed)
     }
 
@@ -388,6 +393,16 @@ impl Store {
         grounds: &Grounds,
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
+        repeated(|| self.try_begin(way, attempts, grounds, now)).await
+    }
+
+    async fn try_begin(
+        &self,
+        way: Way,
+        attempts: &[NewAttempt],
+        grounds: &Grounds,
+        now: Timestamp,
+    ) -> Result<Begun, StoreError> {
         const SERIAL: &str = "
             insert into meta (name, value) values ($1, '1')
             on conflict (name) do update set value = cast(cast(meta.value as bigint) + 1 as text)
@@ -477,6 +492,32 @@ impl Store {
             .await
             .during("count the messages of the day")
     }
+}
+
+/// Which of these are in hand still as they were claimed. Once they are written they are not: a write whose answer was lost may have
+/// been done.
+pub async fn in_hand(tx: &mut Tx, verdicts: &[Verdict]) -> Result<HashSet<String>, StoreError> {
+    const SQL: &str = "
+        select reminders.id
+        from reminders
+        join (select value ->> 'id' as id, cast(value ->> 'epoch' as bigint) as epoch from jsonb_each($1)) as given
+            on reminders.id = given.id and reminders.epoch = given.epoch
+        where reminders.state in ('claimed', 'attempting')
+        order by reminders.id
+        limit 100000";
+    let leases: Vec<Lease> = verdicts
+        .iter()
+        .map(|verdict| Lease {
+            id: verdict.id.clone(),
+            epoch: verdict.epoch,
+        })
+        .collect();
+    let found: Vec<String> = query_scalar(SQL)
+        .bind(json(&leases))
+        .fetch_all(&mut **tx)
+        .await
+        .during("look what is in hand still")?;
+    Ok(found.into_iter().collect())
 }
 
 /// Writes what came of claimed reminders. The state moves only from a claim of the same epoch; an attempt's outcome is recorded

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::store::db::{query, query_scalar};
+use crate::store::db::{Connection, query, query_scalar};
 use crate::store::lock::Lock;
 use crate::store::{During, Store, StoreError, Tx};
 use crate::vault::Place;
@@ -96,14 +96,14 @@ fn generation_of(value: &str) -> Option<(i64, String)> {
     Some((generation.parse().ok()?, fingerprint.to_owned()))
 }
 
-pub async fn set_meta(tx: &mut Tx, name: &str, value: &str) -> Result<(), StoreError> {
+pub(super) async fn set_meta(tx: &mut Connection, name: &str, value: &str) -> Result<(), StoreError> {
     const SQL: &str = "
         insert into meta (name, value) values ($1, $2)
         on conflict (name) do update set value = excluded.value";
     query(SQL)
         .bind(name)
         .bind(value)
-        .execute(&mut **tx)
+        .execute(tx)
         .await
         .map(|_| ())
         .during("store a value")

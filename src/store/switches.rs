@@ -9,8 +9,8 @@ use sqlx::FromRow;
 use crate::domain::event::Event;
 use crate::domain::ids::CaseId;
 use crate::domain::ladder::Way;
-use crate::store::db::{query, query_as};
-use crate::store::{During, Store, StoreError, Tx, commit, events};
+use crate::store::db::{Connection, query, query_as};
+use crate::store::{During, Store, StoreError, Tx, commit, earlier, events};
 
 /// The switch that stops every way.
 pub const ALL: &str = "all";
@@ -19,9 +19,12 @@ pub const CLOCK: &str = "clock";
 /// Nothing leaves until a person releases it: after a restore, after damage to the database, or because somebody wants it so.
 pub const HOLD: &str = "hold";
 
+/// Set by xixin itself while nodes compare what has left with a database that came to another server; taken back by the last of them.
+pub const SERVER: &str = "server";
+
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, serde::Serialize)]
 pub struct Switch {
-    /// A way, `all`, `clock` or `hold`.
+    /// A way, `all`, `clock`, `hold` or `server`.
     pub name: String,
     pub since_ms: i64,
     pub who: String,
@@ -30,7 +33,7 @@ pub struct Switch {
 
 impl Switch {
     pub fn stops(&self, way: Way) -> bool {
-        [ALL, CLOCK, HOLD, way.name()].contains(&self.name.as_str())
+        [ALL, CLOCK, HOLD, SERVER, way.name()].contains(&self.name.as_str())
     }
 }
 
@@ -58,12 +61,13 @@ impl Store {
         Ok(new)
     }
 
-    /// Ends the hold; false when there was none.
+    /// Ends the hold, and the wait for nodes that have not told what they had sent; false when there was neither.
     pub async fn release(&self, now: Timestamp, who: &str) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let was_held = release(&mut tx, now, who).await?;
+        let waited = go_on_without(&mut tx, now, who).await?;
         commit(tx, "release sending").await?;
-        Ok(was_held)
+        Ok(was_held || waited)
     }
 
     /// Takes a pause back; false when there was none. Whoever resumes everything says that the time is right, too.
@@ -76,7 +80,31 @@ impl Store {
     }
 }
 
-async fn set(tx: &mut Tx, name: &str, now: Timestamp, who: &str, reason: &str) -> Result<bool, StoreError> {
+/// Ends the wait for nodes that have not told what they had sent; false when there was none.
+async fn go_on_without(tx: &mut Tx, now: Timestamp, who: &str) -> Result<bool, StoreError> {
+    let during = "go on without what nodes have not told";
+    let done = query("delete from switches where name = $1")
+        .bind(SERVER)
+        .execute(&mut **tx)
+        .await;
+    if done.during(during)?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    earlier::waive(tx).await?;
+    let released = Event::SendingReleased {
+        hold: SERVER.to_owned(),
+    };
+    events::append(tx, now, &CaseId::from(""), who, &[released]).await?;
+    Ok(true)
+}
+
+pub(super) async fn set(
+    tx: &mut Connection,
+    name: &str,
+    now: Timestamp,
+    who: &str,
+    reason: &str,
+) -> Result<bool, StoreError> {
     const SQL: &str = "
         insert into switches (name, since_ms, who, reason) values ($1, $2, $3, $4)
         on conflict (name) do nothing";
@@ -85,7 +113,7 @@ async fn set(tx: &mut Tx, name: &str, now: Timestamp, who: &str, reason: &str) -
         .bind(now.as_millisecond())
         .bind(who)
         .bind(reason)
-        .execute(&mut **tx)
+        .execute(tx)
         .await
         .during("pause sending")?;
     Ok(done.rows_affected() > 0)

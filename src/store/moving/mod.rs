@@ -304,6 +304,8 @@ async fn adopt(on: &mut Connection, seeded: &[(String, String)], (old, new): (&s
     const FORGET: &str = "delete from meta where name = $1";
     const RENAME: &str = "update meta set name = $2 where name = $1";
     let action = "make the copy a database of its kind";
+    // Which server the rows were written on last is no news of this one.
+    query(FORGET).bind("server").execute(&mut *on).await.during(action)?;
     if !on.is_shared() {
         query("delete from meta where substr(name, 1, 5) = 'lock:'")
             .execute(&mut *on)

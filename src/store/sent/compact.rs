@@ -56,7 +56,12 @@ impl SentLog {
         };
         fs::rename(&draft, &self.path)?;
         // From here on lines go into the new file: a name that is not durable would lose them with the power.
-        *out = Out { file: made, day: None };
+        let name = out.name.take();
+        *out = Out {
+            file: made,
+            day: None,
+            name,
+        };
         durable::sync_dir_of(&self.path).map_err(unsynced)?;
         Ok(before - after)
     }
@@ -138,7 +143,7 @@ impl Read {
             } else {
                 &none
             };
-            for (key, Entry { trace, day }) in entries {
+            for (key, Entry { trace, day, .. }) in entries {
                 groups.entry(*day).or_default().keys.push((*key, *trace));
             }
             for (day, Day { serial, mut keys }) in groups {

@@ -37,7 +37,7 @@ use jiff::tz::Offset;
 use sha2::{Digest as _, Sha256};
 
 use crate::{durable, plain};
-use read::read;
+use read::{Entry, Read, read};
 
 /// Half of a SHA-256: enough that no two keys of one hall are ever the same.
 pub type Key = [u8; 16];
@@ -99,12 +99,36 @@ pub struct SentLog {
     gap: Option<Date>,
 }
 
+/// What the log holds that a database does not know of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// What left in later batches, or may have.
+    pub left: Vec<(Key, Earlier)>,
+    /// The last batch.
+    pub serial: i64,
+    /// The day since which all of it is known, when some of it has been taken away.
+    pub gap: Option<Date>,
+}
+
+/// What became of everything that the log knows of.
+#[derive(Debug, Default)]
+pub struct Known(HashMap<Key, Entry>);
+
+impl Known {
+    /// `None` when nothing of it left, or nothing is known of it.
+    pub fn get(&self, key: &Key) -> Option<Earlier> {
+        self.0.get(key).map(|entry| entry.trace.earlier())
+    }
+}
+
 /// The file that is written to.
 #[derive(Debug)]
 struct Out {
     file: File,
     /// The last day that was written.
     day: Option<Date>,
+    /// The last name.
+    name: Option<String>,
 }
 
 impl SentLog {
@@ -147,7 +171,11 @@ impl SentLog {
         let log = Self {
             path: path.to_owned(),
             gap,
-            out: Some(Mutex::new(Out { file, day: None })),
+            out: Some(Mutex::new(Out {
+                file,
+                day: None,
+                name: read.names.last().cloned(),
+            })),
             lives: i64::try_from(read.names.len()).unwrap_or(i64::MAX),
             earlier: read
                 .earlier
@@ -167,7 +195,43 @@ impl SentLog {
 
     /// From here on it is the database with this name that sends.
     pub fn name(&self, incarnation: &str) -> io::Result<()> {
-        self.append(&format!("@{incarnation}\n"), true)
+        let mut out = self.out()?;
+        out.append(&format!("@{incarnation}\n"), true)?;
+        out.name = Some(incarnation.to_owned());
+        Ok(())
+    }
+
+    /// Whether it is the database with this name that sends.
+    pub fn is_of(&self, incarnation: &str) -> bool {
+        self.out().is_ok_and(|out| out.name.as_deref() == Some(incarnation))
+    }
+
+    /// Whether this process was started to send.
+    pub fn is_written(&self) -> bool {
+        self.out.is_some()
+    }
+
+    /// What a database does not know of that has recorded `serial` batches. Blocks.
+    pub fn unknown_to(&self, serial: i64) -> io::Result<Unknown> {
+        Ok(self.reread()?.unknown_to(serial))
+    }
+
+    /// Blocks.
+    pub fn known(&self) -> io::Result<Known> {
+        let mut found = self.reread()?;
+        found.turn();
+        Ok(Known(found.earlier))
+    }
+
+    /// Nothing is noted meanwhile.
+    fn reread(&self) -> io::Result<Read> {
+        let _out = self.out()?;
+        read(&mut File::open(&self.path)?)
+    }
+
+    /// Makes the outcomes durable that were noted without haste. Blocks.
+    pub fn make_durable(&self) -> io::Result<()> {
+        self.out()?.sync()
     }
 
     /// How many databases had sent before this one was opened.
@@ -352,6 +416,39 @@ mod tests {
         // The database that was put aside comes back.
         log.name("two").unwrap();
         assert_eq!(SentLog::open(&path, "one", 2).unwrap().1, Fit::Older);
+    }
+
+    #[test]
+    fn a_database_that_lacks_the_last_batches_is_told_what_left_in_them_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sent.log");
+        let (log, _) = SentLog::open(&path, "one", 0).unwrap();
+        log.starting(NOW, 1, &[k("known"), k("again")]).unwrap();
+        log.ended(&[(k("known"), true), (k("again"), false)]).unwrap();
+        log.starting(NOW, 2, &[k("again"), k("cut"), k("refused")]).unwrap();
+        log.ended(&[(k("again"), true), (k("refused"), false)]).unwrap();
+        let unknown = |serial| {
+            let mut unknown = log.unknown_to(serial).unwrap();
+            unknown.left.sort_unstable_by_key(|(key, _)| *key == k("cut"));
+            unknown
+        };
+        let left = vec![(k("again"), Earlier::Sent), (k("cut"), Earlier::Doubtful)];
+        let expected = Unknown {
+            left,
+            serial: 2,
+            gap: None,
+        };
+        assert_eq!(unknown(1), expected);
+        assert!(unknown(2).left.is_empty());
+        // It is told again in the next life, in which nothing was sent yet.
+        assert!(log.is_of("one") && !log.is_of("two"));
+        log.name("two").unwrap();
+        assert!(log.is_of("two"));
+        assert_eq!(unknown(1), expected);
+        let known = log.known().unwrap();
+        assert_eq!(known.get(&k("known")), Some(Earlier::Sent));
+        assert_eq!(known.get(&k("cut")), Some(Earlier::Doubtful));
+        assert_eq!(known.get(&k("refused")), None);
     }
 
     #[test]

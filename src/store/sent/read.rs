@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 
 use jiff::civil::Date;
 
-use super::{Earlier, Key};
+use super::{Earlier, Key, Unknown};
 
 /// What a log file holds.
 #[derive(Debug, Default)]
@@ -23,8 +23,9 @@ pub(super) struct Read {
     pub(super) days: BTreeMap<(usize, Option<Date>), i64>,
     /// Through which batch, and before which day, what the database with this name sent has been taken away.
     pub(super) forgotten: BTreeMap<String, (i64, Date)>,
-    /// The day of the lines that are read now.
+    /// The day and the batch of the lines that are read now.
     day: Option<Date>,
+    batch: i64,
     /// Whether the last line is whole.
     pub(super) whole: bool,
 }
@@ -35,6 +36,8 @@ pub(super) struct Entry {
     pub(super) trace: Trace,
     /// When that was last written; `None` before any day was written.
     pub(super) day: Option<Date>,
+    /// The batch in which it was last about to be sent; after lines were taken together, the last of its day.
+    pub(super) serial: i64,
 }
 
 /// What the lines about one message come to.
@@ -55,13 +58,13 @@ impl Trace {
 }
 
 /// One more attempt, or as many.
-fn open(traces: &mut HashMap<Key, Entry>, key: Key, more: u32, day: Option<Date>) {
+fn open(traces: &mut HashMap<Key, Entry>, key: Key, more: u32, (day, serial): (Option<Date>, i64)) {
     let before = match traces.get(&key).map(|entry| entry.trace) {
         Some(Trace::Open(count)) => count,
         Some(Trace::Sent) | None => 0,
     };
     let trace = Trace::Open(before.saturating_add(more));
-    traces.insert(key, Entry { trace, day });
+    traces.insert(key, Entry { trace, day, serial });
 }
 
 /// One attempt was not taken. False when nothing is known of any.
@@ -70,6 +73,7 @@ fn close(traces: &mut HashMap<Key, Entry>, key: &Key, day: Option<Date>) -> bool
         Some(Entry {
             trace: Trace::Open(count),
             day: written,
+            ..
         }) if *count > 1 => {
             *count -= 1;
             *written = day;
@@ -119,10 +123,14 @@ impl Read {
                 if hex::decode_to_slice(rest, &mut key).is_err() {
                     return;
                 }
-                let (day, sent) = (self.day, Trace::Sent);
+                let (day, trace) = (self.day, Trace::Sent);
                 match sign {
-                    '+' => open(&mut self.current, key, 1, day),
-                    '=' => drop(self.current.insert(key, Entry { trace: sent, day })),
+                    '+' => open(&mut self.current, key, 1, (day, self.batch)),
+                    '=' => {
+                        // An outcome comes when other batches have begun.
+                        let serial = self.current.get(&key).map_or(self.batch, |entry| entry.serial);
+                        self.current.insert(key, Entry { trace, day, serial });
+                    }
                     // What an earlier database could not send, this one may.
                     _ => drop(close(&mut self.current, &key, day) || close(&mut self.earlier, &key, day)),
                 }
@@ -132,6 +140,7 @@ impl Read {
     }
 
     fn count(&mut self, serial: i64) {
+        self.batch = serial;
         self.serial = self.serial.max(serial);
         let highest = self.days.entry((self.names.len(), self.day)).or_default();
         *highest = (*highest).max(serial);
@@ -165,8 +174,23 @@ impl Read {
         for (key, entry) in std::mem::take(&mut self.current) {
             match entry.trace {
                 Trace::Sent => drop(self.earlier.insert(key, entry)),
-                Trace::Open(count) => open(&mut self.earlier, key, count, entry.day),
+                Trace::Open(count) => open(&mut self.earlier, key, count, (entry.day, entry.serial)),
             }
+        }
+    }
+
+    /// What a database does not know of that has recorded `serial` batches. They are numbered on from one life of it to the next.
+    pub(super) fn unknown_to(mut self, serial: i64) -> Unknown {
+        let last = self.days.values().copied().max().unwrap_or(0);
+        let last = last.max(self.forgotten.values().map(|(through, _)| *through).max().unwrap_or(0));
+        let gaps = self.forgotten.values().filter(|(through, _)| *through > serial);
+        let gap = gaps.map(|(_, day)| *day).max();
+        self.turn();
+        let later = self.earlier.into_iter().filter(|(_, entry)| entry.serial > serial);
+        Unknown {
+            left: later.map(|(key, entry)| (key, entry.trace.earlier())).collect(),
+            serial: last,
+            gap,
         }
     }
 

@@ -2,10 +2,12 @@
 
 mod again;
 mod gone;
+mod known;
 mod lives;
 mod moving;
 mod nodes;
 mod pgbouncer;
+mod promotion;
 mod schema;
 mod statements;
 mod upgrade;

@@ -17,12 +17,13 @@ const ONLY_SQLITE: [(&str, &str); 2] = [
 ];
 
 /// What only PostgreSQL has.
-const ONLY_POSTGRES: [(&str, &str); 7] = [
+const ONLY_POSTGRES: [(&str, &str); 8] = [
     (" for update", "SQLite locks by `begin immediate`"),
     ("now_ms()", "on SQLite one daemon tells the time"),
     ("unnest(", "SQLite has no arrays"),
     ("pg_advisory_xact_lock", "SQLite has one writer"),
     ("pg_catalog.pg_attribute", "how PostgreSQL lists its tables"),
+    ("pg_is_in_recovery()", "a file has no standby"),
     ("pg_notify(", "SQLite has one daemon"),
     ("to_regclass", "how PostgreSQL says whether a table is there"),
 ];

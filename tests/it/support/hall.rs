@@ -152,6 +152,21 @@ impl Hall {
         Self::on_database_of(server.database().await, now).await
     }
 
+    /// The same by these settings, which name the database.
+    pub(crate) async fn on_server_with(
+        server: &postgres::Server,
+        now: &str,
+        settings: impl FnOnce(&PgConnectOptions) -> String,
+    ) -> Self {
+        let database = server.database().await;
+        let settings = settings(&database);
+        Self::on_database_with(database, now, &settings).await
+    }
+
+    pub(crate) async fn on_database_with(database: PgConnectOptions, now: &str, settings: &str) -> Self {
+        Self::on_database(Some(database), settings, now, |_| ()).await
+    }
+
     async fn on_database_of(database: PgConnectOptions, now: &str) -> Self {
         let settings = format!("database = {:?}\n", postgres::address(&database));
         Self::on_database(Some(database), &settings, now, |_| ()).await

@@ -23,25 +23,35 @@ pub(crate) const PASSWORD: &str = "sesame";
 /// Nothing in it has to survive the machine: nothing is synced.
 const FOR_TESTS: &str = "-c fsync=off -c max_connections=200";
 
-/// $1 the programs, $2 the directory, $3 the port, $4 its settings. A line on its input stops it, in the way that pg_ctl calls so, or
-/// starts it again; each is answered.
+/// $1 the programs, $2 the directory, $3 the port, $4 its settings. A line on its input stops it, in the way that pg_ctl calls so, starts it
+/// again, or makes it another server; each is answered.
 const HOLD: &str = r#"
 trap '' PIPE
+programs=$1 dir=$2 port=$3 settings=$4
 start() {
-  "$1/pg_ctl" start --wait --silent --pgdata="$2/data" --log="$2/log" --options="$4 \
-    -c listen_addresses=127.0.0.1 -c port=$3 -c ssl=on -c ssl_cert_file='$2/server.pem' -c ssl_key_file='$2/server.key' -k '$2'"
+  "$programs/pg_ctl" start --wait --silent --pgdata="$dir/data" --log="$dir/log" --options="$settings \
+    -c listen_addresses=127.0.0.1 -c port=$port -c ssl=on -c ssl_cert_file='$dir/server.pem' -c ssl_key_file='$dir/server.key' -k '$dir'"
+}
+stop() {
+  "$programs/pg_ctl" stop --wait --silent --mode="$1" --pgdata="$dir/data"
+}
+go_back() {
+  [ ! -e "$dir/copy" ] || { rm -rf "$dir/data" && mv "$dir/copy" "$dir/data"; }
 }
 "$1/initdb" --pgdata="$2/data" --username=xixin --auth-local=trust --auth-host=scram-sha-256 --pwfile="$2/password" \
   --encoding=UTF8 --locale=C --no-sync >"$2/log" 2>&1 &&
-start "$@" && echo ready
+start && echo ready
 while read -r verb; do
   case "$verb" in
-    start) start "$@" ;;
-    *) "$1/pg_ctl" stop --wait --silent --mode="$verb" --pgdata="$2/data" ;;
-  esac >>"$2/log" 2>&1 && echo done || echo failed
+    start) start ;;
+    copy) stop fast && cp -a "$dir/data" "$dir/copy" && start ;;
+    standby) stop immediate && go_back && touch "$dir/data/standby.signal" && start ;;
+    promote) "$programs/pg_ctl" promote --wait --silent --pgdata="$dir/data" ;;
+    *) stop "$verb" ;;
+  esac >>"$dir/log" 2>&1 && echo done || echo failed
 done
-"$1/pg_ctl" stop --mode=immediate --silent --pgdata="$2/data"
-rm -rf "$2"
+stop immediate
+rm -rf "$dir"
 "#;
 
 /// A server.
@@ -147,7 +157,8 @@ impl Server {
         }
     }
 
-    /// `fast` or `immediate` stops it, `start` starts it again.
+    /// `fast` or `immediate` stops it, `start` starts it again. `copy` keeps a copy; `standby` dies and goes on from there, if there is one,
+    /// as a standby, which `promote` makes the server.
     pub(crate) fn tell(&mut self, verb: &str) {
         writeln!(self.shell.stdin.as_mut().unwrap(), "{verb}").unwrap();
         self.hear("done");

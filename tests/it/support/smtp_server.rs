@@ -51,6 +51,8 @@ pub(crate) enum Act {
     Reset,
     /// Holds the line and never answers.
     Silence,
+    /// Holds the line and answers properly once the test lets it.
+    Held,
 }
 
 /// What to do at which moment; `nth` counts from 1 within a connection, 0 is every time.
@@ -120,6 +122,7 @@ struct Record {
     open: AtomicUsize,
     most_open: AtomicUsize,
     silent: Notify,
+    go_on: Notify,
     closed: Notify,
     took: Notify,
 }
@@ -205,6 +208,11 @@ impl SmtpServer {
     /// Until it has taken another message.
     pub(crate) async fn took(&self) {
         self.record.took.notified().await;
+    }
+
+    /// Lets one that is held answer.
+    pub(crate) fn let_go(&self) {
+        self.record.go_on.notify_one();
     }
 
     /// Until a script's silence begins.
@@ -405,6 +413,11 @@ impl Talk<'_> {
                 let socket = self.stream.get_ref().socket().ok_or(Over)?;
                 socket.set_zero_linger().unwrap();
                 Err(Over)
+            }
+            Some(Act::Held) => {
+                self.record.silent.notify_one();
+                self.record.go_on.notified().await;
+                self.say(&format!("{proper}\r\n")).await.map(|()| true)
             }
             Some(Act::Silence) => {
                 self.record.silent.notify_one();
