@@ -48,6 +48,7 @@ use crate::config::problem::Problems;
 use crate::control::ControlError;
 use crate::domain::rulebook::Rulebook;
 use crate::engine::desk::DeskError;
+use crate::engine::reconcile::MeetError;
 use crate::lock::LockError;
 use crate::store::StoreError;
 use crate::store::moving::MoveError;
@@ -296,7 +297,10 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
         Some(DeskError::Store(error)) => Some(error),
         _ => match cause.downcast_ref() {
             Some(OpenError::Store(error)) => Some(error),
-            _ => cause.downcast_ref(),
+            _ => match cause.downcast_ref() {
+                Some(MeetError::Store(error)) => Some(error),
+                _ => cause.downcast_ref(),
+            },
         },
     })
 }

@@ -50,9 +50,14 @@ pub(crate) async fn unended(tx: &mut Tx, node: &str) -> Result<Vec<Unended>, Sto
         select reminders.id, case_id, mark, recipient, reminders.way, reminders.epoch, attempts.id as attempt, holder
         from reminders join attempts on attempts.reminder_id = reminders.id and attempts.epoch = reminders.epoch
         where attempts.outcome in ('attempting', 'uncertain')
-          and (state in ('claimed', 'attempting') and state = 'attempting' and substr(holder, 1, length($1)) = $1
-               or state = 'queued' and crashes > 0
-               or state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt') and state = 'uncertain')
+          and reminders.id in (
+              select id from reminders
+              where state in ('claimed', 'attempting') and state = 'attempting' and substr(holder, 1, length($1)) = $1
+              union all
+              select id from reminders where state = 'queued' and crashes > 0
+              union all
+              select id from reminders
+              where state in ('refused', 'uncertain', 'held', 'bounced', 'no_receipt') and state = 'uncertain')
         order by reminders.id
         limit 100000";
     query_as(SQL)
