@@ -149,7 +149,8 @@ async fn every_row_of_every_table_goes_over_and_comes_back() {
          insert into holds (id, kind, key, opened_ms, reason_zh, reason_en) values ('h', 'k', '', -1, '', 'r');
          insert into inbound (id, received_ms, provider, body) values ('i', 9223372036854775807, 'p', '');
          insert into guard_alike values ('2026-03-04', 's', 3);
-         insert into guard_texts values ('t', 's', 1, null, 0);",
+         insert into guard_texts values ('t', 's', 1, null, 0);
+         insert into sent_earlier values ('00', 'doubtful', 'n', 1);",
     )
     .await;
     let (mut first, mut second) = (Vec::new(), Vec::new());
