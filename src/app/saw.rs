@@ -9,26 +9,11 @@ use crate::domain::house::{House, View};
 use crate::domain::ids::CaseId;
 use crate::store::{StoreError, commit, events};
 
-/// Of a long list so many cases are named; of the rest the number.
-const NAMED_MAX: usize = 50;
-
 impl App {
     /// Notes that whoever runs this process sees these cases. Always at the time it is: `--now` moves what is looked at, not the looking.
     pub async fn saw(&self, view: View, cases: &[&CaseId]) -> anyhow::Result<()> {
-        let (case, named) = match cases {
-            [case] => ((*case).clone(), Vec::new()),
-            cases => (
-                CaseId::from(""),
-                cases.iter().take(NAMED_MAX).map(|case| (*case).clone()).collect(),
-            ),
-        };
-        let seen = Event::House(House::Viewed {
-            view,
-            cases: cases.len() as u64,
-            named,
-            mail: None,
-        });
-        self.note_view(&case, seen).await
+        let (case, seen) = House::viewed(view, cases);
+        self.note_view(&case, Event::House(seen)).await
     }
 
     /// The same for a mail that came back and that belongs to no case.

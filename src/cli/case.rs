@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Place, poke};
-use crate::cli::document::{self, Fields};
 use crate::cli::{ReadArgs, SaidArgs, say};
 use crate::clock::SystemClock;
 use crate::domain::command::{Change, NewCase, Refusal};
@@ -19,6 +18,7 @@ use crate::domain::house::View;
 use crate::domain::ids::{CaseId, StaffId, UnitId};
 use crate::domain::text::shown;
 use crate::engine::desk::Desk;
+use crate::engine::document::{self, Fields};
 use crate::store::cases::Filter;
 
 /// The fields of commands that are whole numbers.

@@ -16,7 +16,6 @@ mod demo;
 mod diff;
 mod digest;
 mod doctor;
-mod document;
 mod hand_over;
 mod import;
 mod inbox;

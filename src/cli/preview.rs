@@ -177,11 +177,7 @@ fn print(book: &Rulebook, outlook: &Outlook, digests: &[(Timestamp, Vec<String>)
 }
 
 fn as_json(book: &Rulebook, outlook: &Outlook, digests: &[(Timestamp, Vec<String>)], cut: bool) -> Value {
-    let ahead: Vec<Value> = outlook
-        .ahead
-        .iter()
-        .map(|ahead| ahead::to_json(book, outlook, ahead))
-        .collect();
+    let ahead: Vec<Value> = outlook.ahead.iter().map(|ahead| outlook.json(book, ahead)).collect();
     let digests: Vec<Value> = digests
         .iter()
         .map(|(at, readers)| json!({ "at": crate::engine::status::zone_text(*at, &book.zone), "to": readers }))

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use jiff::Timestamp;
 
 use crate::app::{App, Place};
 use crate::cli::case::local;
@@ -15,46 +14,38 @@ use crate::domain::event::Event;
 use crate::domain::house::View;
 use crate::domain::ids::CaseId;
 use crate::domain::plan::People;
-use crate::domain::plan::milestones::Dated;
 use crate::domain::rulebook::Rulebook;
+use crate::engine::case_page::{self, CasePage};
 use crate::engine::desk::DeskError;
-use crate::engine::foresee::{Outlook, foresee};
-use crate::store::cases::StoredCase;
-
-/// How far ahead a case page looks, in days.
-const AHEAD_DAYS: i64 = 400;
-const UPCOMING_MAX: usize = 12;
 
 pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Result<u8> {
     let app = App::look(place, read.clock()).await?;
     let id = CaseId::from(case);
-    let engine = &app.engine;
-    let stored = engine.store.case(&id).await?.ok_or(DeskError::NoCase(id.clone()))?;
-    let people = engine.store.people_of(&stored.case.party.person).await?;
-    let ledger = engine.store.ledger_of(&id, 20).await?;
-    let events = engine.store.events_of(&id, 20).await?;
-    app.saw(View::Case, &[&id]).await?;
-    let rules = engine.live.get();
+    let rules = app.engine.live.get();
     let book = &rules.rulebook;
     let now = read.now();
-    let next = next_of(&app, &stored, now, UPCOMING_MAX).await?;
-    let today = book.zone.to_datetime(now).date();
+    let page = CasePage::read(&app.engine.store, book, &id, now).await?;
+    let page = page.ok_or(DeskError::NoCase(id.clone()))?;
+    app.saw(View::Case, &[&id]).await?;
     if read.json {
-        let items: Vec<_> = stored.case.items(book).map(|item| item_json(book, item)).collect();
-        let upcoming: Vec<_> = next.ahead.iter().map(|one| ahead::to_json(book, &next, one)).collect();
-        say(&json!({
-            "case": stored.case, "resident": people.resident, "relatives": people.relatives,
-            "items": items, "advice": advice(book, &stored.case, &people, today), "upcoming": upcoming, "ledger": ledger, "events": events,
-        })
-        .to_string());
+        say(&page.json(book).to_string());
         return Ok(0);
     }
-    let mut text = head(book, &stored.case, &people);
+    let CasePage {
+        stored,
+        people,
+        ledger,
+        events,
+        next,
+        today,
+    } = &page;
+    let today = *today;
+    let mut text = head(book, &stored.case, people);
     text.push_str(&show_item::work(book, &stored.case));
     for item in stored.case.items(book).filter(|item| !matches!(item, Item::Case(_))) {
         text.push_str(&show_item::text(book, item, today));
     }
-    let said = advice(book, &stored.case, &people, today);
+    let said = advice(book, &stored.case, people, today);
     if !said.is_empty() {
         text.push_str("\n建议 / advice\n");
         for one in &said {
@@ -64,12 +55,12 @@ pub(super) async fn run(case: &str, read: &ReadArgs, place: Place) -> anyhow::Re
     if !next.ahead.is_empty() {
         text.push_str("\n接下来 / next\n");
         for one in &next.ahead {
-            let _ = writeln!(text, "  {}", ahead::line(book, &next, one));
+            let _ = writeln!(text, "  {}", ahead::line(book, next, one));
         }
     }
     if !ledger.is_empty() {
         text.push_str("\n提醒记录 / reminders\n");
-        for row in &ledger {
+        for row in ledger {
             text.push_str(&crate::cli::ledger::row_text(row, book));
         }
     }
@@ -172,37 +163,6 @@ pub(super) fn line(book: &Rulebook, case: &Case) -> String {
     )
 }
 
-/// How the dates of a deadline were found, step by step.
-pub(super) fn derivation(book: &Rulebook, item: Item<'_>) -> Vec<String> {
-    let dated = Dated::new(book, item);
-    let mut steps: Vec<String> = dated.explain(book).iter().map(ToString::to_string).collect();
-    if let Some(counted) = &dated.counted {
-        steps.push(format!(
-            "期满 / legal end {}; 最晚可办日 / last safe day {}; 目标日 / target by {}",
-            counted.legal_end, counted.last_safe_day, counted.target_by
-        ));
-    } else if let Some(trouble) = &dated.trouble {
-        steps.push(format!("算不出日期 / no date can be counted: {}", trouble.said()));
-    } else if matches!(item, Item::Deadline(_)) {
-        steps.push(
-            "起算日不明: 任何日期都不能当作安全 / the trigger date is unknown: no date may be taken as safe".to_owned(),
-        );
-    }
-    steps
-}
-
-fn item_json(book: &Rulebook, item: Item<'_>) -> serde_json::Value {
-    let dated = Dated::new(book, item);
-    let milestones: serde_json::Map<String, serde_json::Value> = dated
-        .all()
-        .map(|(milestone, moment)| (milestone.name().to_owned(), json!(moment.to_string())))
-        .collect();
-    json!({
-        "item": item.id(), "kind": item.kind(), "open": item.is_open(), "milestones": milestones,
-        "derivation": derivation(book, item),
-    })
-}
-
 /// What a command just did, and what comes next because of it.
 pub(super) async fn summary(app: &App, change: &Change, now: Timestamp) -> anyhow::Result<String> {
     let rules = app.engine.live.get();
@@ -217,19 +177,10 @@ pub(super) async fn summary(app: &App, change: &Change, now: Timestamp) -> anyho
         text.push_str(show_item::text(book, item, today).trim_end());
     }
     if let Some(stored) = app.engine.store.case(&case.id).await? {
-        let next = next_of(app, &stored, now, 1).await?;
+        let next = case_page::next_of(&app.engine.store, book, &stored, now, 1).await?;
         if let Some(first) = next.ahead.first() {
             let _ = write!(text, "\n接下来 / next: {}", ahead::line(book, &next, first));
         }
     }
     Ok(text)
-}
-
-async fn next_of(app: &App, stored: &StoredCase, now: Timestamp, limit: usize) -> anyhow::Result<Outlook> {
-    let rules = app.engine.live.get();
-    let until = now
-        .checked_add(SignedDuration::from_hours(24 * AHEAD_DAYS))
-        .unwrap_or(Timestamp::MAX);
-    let cases = std::slice::from_ref(stored);
-    Ok(foresee(&app.engine.store, &rules.rulebook, cases, (now, until), limit).await?)
 }

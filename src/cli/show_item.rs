@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use jiff::civil::Date;
 
 use crate::cli::case::local;
-use crate::cli::show::derivation;
 use crate::domain::benefit::Fen;
 use crate::domain::calendar::days_left;
 use crate::domain::case::{Case, HeardBy, Item, Leg, MaterialState, SearchAnswer};
@@ -14,6 +13,7 @@ use crate::domain::plan::milestones::Dated;
 use crate::domain::plan::mute;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::text::Said;
+use crate::engine::case_page::derivation;
 
 /// One item with everything that is known of it.
 pub(super) fn text(book: &Rulebook, item: Item<'_>, today: Date) -> String {

@@ -107,7 +107,28 @@ impl View {
     }
 }
 
+/// Of a long list so many cases are named; of the rest the number.
+const NAMED_MAX: usize = 50;
+
 impl House {
+    /// That somebody sees these cases, and to which case that belongs: a single one is named by the event itself.
+    pub fn viewed(view: View, cases: &[&CaseId]) -> (CaseId, Self) {
+        let (case, named) = match cases {
+            [case] => ((*case).clone(), Vec::new()),
+            cases => (
+                CaseId::from(""),
+                cases.iter().take(NAMED_MAX).map(|case| (*case).clone()).collect(),
+            ),
+        };
+        let viewed = Self::Viewed {
+            view,
+            cases: cases.len() as u64,
+            named,
+            mail: None,
+        };
+        (case, viewed)
+    }
+
     /// How events of this sort are kept apart: who looked (`access`), and what proves something (`proof`).
     pub fn kind(&self) -> &'static str {
         match self {

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::domain::ids::{CaseId, PersonId};
 use crate::domain::plan::People;
 use crate::domain::plan::forecast::{Foreseen, forecast};
+use crate::domain::reminder::{Decision, Recipient, State};
 use crate::domain::rulebook::Rulebook;
+use crate::domain::text::mask_name;
+use crate::engine::status::zone_text;
 use crate::store::cases::StoredCase;
 use crate::store::{Store, StoreError};
 
@@ -50,4 +54,64 @@ pub async fn foresee(
     }
     ahead.sort_by(|a, b| (a.foreseen.at, &a.case).cmp(&(b.foreseen.at, &b.case)));
     Ok(Outlook { ahead, people })
+}
+
+impl Outlook {
+    /// A decision as JSON.
+    pub fn json(&self, book: &Rulebook, ahead: &Ahead) -> Value {
+        let Decision {
+            mark,
+            recipient,
+            way,
+            verdict,
+            reason,
+            priority,
+            text,
+            due,
+            not_before,
+            valid_until,
+            ..
+        } = &ahead.foreseen.decision;
+        json!({
+            "at": zone_text(ahead.foreseen.at, &book.zone),
+            "case": ahead.case,
+            "item": mark.item,
+            "ladder": mark.ladder,
+            "rung": mark.rung,
+            "occurrence": mark.occurrence.to_string(),
+            "audience": mark.audience,
+            "recipient": recipient.to_string(),
+            "who": self.who(book, recipient),
+            "way": way,
+            "decision": State::from(*verdict),
+            "text": text,
+            "priority": priority,
+            "due": zone_text(*due, &book.zone),
+            "not_before": zone_text(*not_before, &book.zone),
+            "valid_until": zone_text(*valid_until, &book.zone),
+            "reason": reason,
+        })
+    }
+
+    /// The recipient as a colleague would say it: staff by name, residents masked.
+    pub fn who(&self, book: &Rulebook, recipient: &Recipient) -> String {
+        match recipient {
+            Recipient::Staff(id) => book
+                .org
+                .staff
+                .get(id)
+                .map_or_else(|| id.to_string(), |staff| staff.name.clone()),
+            Recipient::Person(id) => self.masked(id),
+            Recipient::Nobody => "无人 / nobody".to_owned(),
+        }
+    }
+
+    fn masked(&self, id: &PersonId) -> String {
+        let person = self
+            .people
+            .values()
+            .flat_map(People::all)
+            .find(|person| person.id == *id);
+        person.map_or_else(|| id.to_string(), |person| mask_name(&person.name))
+    }
 }

@@ -14,12 +14,15 @@ pub mod breaker;
 pub mod calendar_news;
 mod calls;
 mod cap;
+pub mod case_page;
 pub mod desk;
 pub mod diff;
 pub mod digest_content;
 pub mod digests;
+pub mod document;
 mod earlier;
 pub mod foresee;
+pub mod forms;
 pub mod gate;
 mod gather;
 pub mod guard;
@@ -67,11 +70,13 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::domain::ids::{PersonId, ReminderId};
+use crate::domain::event::Event;
+use crate::domain::house::{House, View};
+use crate::domain::ids::{CaseId, PersonId, ReminderId};
 use crate::domain::ladder::Way;
-use crate::store::Store;
 use crate::store::ballast::Ballast;
 use crate::store::sent::SentLog;
+use crate::store::{Store, StoreError, commit, events};
 use live::Live;
 
 /// Between two looks at the database when nothing else wakes a loop.
@@ -162,6 +167,14 @@ impl Engine {
             );
         }
         now
+    }
+
+    /// Notes that `who` sees these cases, before anything is shown: what cannot be noted is not shown.
+    pub async fn note_view(&self, who: &str, view: View, cases: &[&CaseId], now: Timestamp) -> Result<(), StoreError> {
+        let (case, seen) = House::viewed(view, cases);
+        let mut tx = self.store.begin().await?;
+        events::append(&mut tx, now, &case, who, &[Event::House(seen)]).await?;
+        commit(tx, "note who looked").await
     }
 
     /// Notes outside the database whether a provider took these. Before the database is told: once a row is queued again it may be on

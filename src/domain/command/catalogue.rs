@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::case::{
     AttemptResult, CaseFlag, ContactKind, Direction, FeedbackKind, Leg, SearchAnswer, ToldWhat, Trigger,
 };
+use crate::domain::command::whole::whole;
 use crate::domain::command::{MaterialStep, NewAppointment, NewEscort, NewHop, NewRelative, NewReply, NewStep};
 use crate::domain::ids::{BenefitId, ItemId, OfficeId, PeriodId, PersonId, ReminderId, StaffId};
 use crate::domain::person::{Language, MayKnow, PersonFlag};
@@ -205,7 +206,7 @@ pub enum Command {
     /// What is left out stays as it is.
     ChangeStep {
         item: ItemId,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "whole")]
         takes_days: Option<u32>,
         #[serde(default)]
         after: Option<Vec<String>>,
@@ -350,7 +351,7 @@ pub struct PersonChange {
     pub phone: Option<String>,
     #[serde(default)]
     pub email: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub born: Option<i16>,
     #[serde(default)]
     pub opted_out: Option<bool>,

@@ -18,6 +18,7 @@ mod people;
 mod plans;
 mod replies;
 mod todos;
+mod whole;
 
 pub use catalogue::{Close, CloseAs, Command, PersonChange};
 pub use escorts::NewEscort;

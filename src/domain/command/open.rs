@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::case::{Beginning, Case, CaseFlag, Origin, Party, PriorityLane, Purpose, Trigger};
+use crate::domain::command::whole::whole;
 use crate::domain::command::{
     Change, Context, NewEscort, Refusal, appointments, callbacks, deadlines, escorts, fields, materials, todos,
 };
@@ -67,7 +68,7 @@ pub struct NewPerson {
     #[serde(default)]
     pub email: Option<String>,
     /// Year of birth.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub born: Option<i16>,
     #[serde(default)]
     pub flags: BTreeSet<PersonFlag>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::case::{Approval, CaseFlag, Head, Purpose, ServicePlan, Step, StepOf};
 use crate::domain::command::items::{already_over, known_office, next_id, no_item};
 use crate::domain::command::open::too_many;
+use crate::domain::command::whole::whole;
 use crate::domain::command::{Change, Context, Refusal, fields, todos};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId};
@@ -24,7 +25,7 @@ pub struct NewStep {
     pub agency: String,
     #[serde(default)]
     pub after: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub takes_days: Option<u32>,
     #[serde(default)]
     pub expedite: bool,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::case::{Answer, CaseFlag, Head, HeardBy, Hop, Reply, ReplyKind, Status};
 use crate::domain::command::items::{already_over, count_from_now, known_office, next_id, no_item};
 use crate::domain::command::open::{known_staff, too_many};
+use crate::domain::command::whole::whole;
 use crate::domain::command::{Change, Context, Refusal, closing, fields, plans};
 use crate::domain::event::Event;
 use crate::domain::ids::{ItemId, OfficeId, StaffId};
@@ -37,7 +38,7 @@ pub struct NewReply {
     #[serde(default)]
     pub asked_on: Option<String>,
     /// Asked again after so many workdays.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub chase_workdays: Option<u32>,
 }
 

@@ -11,7 +11,7 @@ use crate::domain::command::{Command, Refusal};
 use crate::domain::text::{Said, shown};
 
 /// Reads one JSON document.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -22,7 +22,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
 }
 
 /// Reads a case document.
-pub(super) fn read_object<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+pub fn read_object<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     if text.trim_start().starts_with('{') {
         return read(text);
     }
@@ -36,7 +36,7 @@ pub(super) fn read_object<T: DeserializeOwned>(text: &str) -> Result<T, Refusal>
 }
 
 /// Reads `{"do": …}`. The fields stand beside the name of the command.
-pub(super) fn read_command(fields: Map<String, Value>) -> Result<Command, Refusal> {
+pub fn read_command(fields: Map<String, Value>) -> Result<Command, Refusal> {
     let given = Value::Object(fields);
     let command: Command = serde_json::from_value(given.clone()).map_err(|error| {
         let path = culprit(&given, &error.to_string()).unwrap_or_default();
@@ -56,7 +56,7 @@ pub(super) fn read_command(fields: Map<String, Value>) -> Result<Command, Refusa
 /// An object whose every field is given once.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
-pub(super) struct Fields(#[serde(deserialize_with = "once_each")] pub(super) Map<String, Value>);
+pub struct Fields(#[serde(deserialize_with = "once_each")] pub Map<String, Value>);
 
 fn once_each<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Map<String, Value>, D::Error> {
     struct Once;
@@ -387,6 +387,37 @@ mod tests {
         }
         let (place, _) = told(read::<Fields>(r#"{"words":"a","words":"b"}"#));
         assert_eq!(place, "words");
+    }
+
+    #[test]
+    fn a_whole_number_is_the_same_however_it_is_written() {
+        let head = r#""matter":"m","request":"r""#;
+        let born = |text: &str| {
+            let document = format!(r#"{{"resident":{{"name":"x","born":{text}}},{head}}}"#);
+            read_object::<NewCase>(&document).map(|case| case.resident.born)
+        };
+        for (text, number) in [
+            ("1979", Some(1979)),
+            ("1979.0", Some(1979)),
+            ("1.979e3", Some(1979)),
+            ("null", None),
+        ] {
+            assert_eq!(born(text), Ok(number), "{text}");
+        }
+        for text in ["1979.5", "99999", "-1e300", "\"1979\"", "true"] {
+            let (place, words) = told(born(text));
+            assert_eq!(place, "resident.born", "{text}: {words}");
+            assert!(words.contains("a whole number"), "{text}: {words}");
+        }
+        let Fields(step) = read(r#"{"do":"change_step","item":"p1","takes_days":3.0}"#).expect("an object");
+        let step = read_command(step).expect("3.0 is 3");
+        assert!(matches!(
+            step,
+            Command::ChangeStep {
+                takes_days: Some(3),
+                ..
+            }
+        ));
     }
 
     #[test]
