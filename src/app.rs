@@ -10,7 +10,7 @@ mod saw;
 mod watch;
 
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 use crate::channel::Channels;
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::config::api::Listen;
 use crate::config::settings::Settings;
 use crate::control::{self, Answer, ControlError, Request};
 use crate::domain::ladder::Way;
@@ -34,7 +35,7 @@ use crate::engine::ticker::Ticker;
 use crate::engine::{
     Engine, asker, digests, heartbeat, hints, inbound, lookout, nodes, person, planner, retention, sender, trouble,
 };
-use crate::http::{self, AdminState};
+use crate::http::{self, AdminState, Door};
 use crate::lifecycle::{Lifecycle, Pulse, Signal, notify};
 use crate::lock::DaemonLock;
 use crate::store::ballast::Ballast;
@@ -75,6 +76,24 @@ pub fn forgotten(since: jiff::civil::Date) -> String {
 /// The scheduler's actors can hang; ending them may take this long.
 const TICKER_MAX: Duration = Duration::from_secs(2);
 
+/// Opens a listener where the settings want it.
+async fn open_door(key: &str, wanted: &Listen) -> anyhow::Result<Door> {
+    let failed = || {
+        format!(
+            "{key} {wanted} 无法监听,请停止占用它的程序或改用别的地址 / cannot be listened on; stop what uses it, or name another address"
+        )
+    };
+    match wanted {
+        Listen::Tcp(address) => Ok(Door::Tcp(TcpListener::bind(address).await.with_context(failed)?)),
+        Listen::Unix(path) => {
+            let listener = control::bind(path).await.with_context(failed)?;
+            // For the proxy of the same group.
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).with_context(failed)?;
+            Ok(Door::Unix(listener, path.clone()))
+        }
+    }
+}
+
 /// The service, built but not running.
 pub struct App {
     pub engine: Engine,
@@ -85,6 +104,7 @@ pub struct App {
     /// Known once this process serves.
     http: OnceLock<SocketAddr>,
     inbound: OnceLock<SocketAddr>,
+    api: OnceLock<SocketAddr>,
     pulse: OnceLock<Pulse>,
 }
 
@@ -296,6 +316,7 @@ impl App {
             reloading: tokio::sync::Mutex::default(),
             http: OnceLock::new(),
             inbound: OnceLock::new(),
+            api: OnceLock::new(),
             pulse: OnceLock::new(),
         }
     }
@@ -375,6 +396,16 @@ impl App {
             let _ = self.inbound.set(listener.local_addr()?);
             let hearing = http::inbound::serve(listener, self.engine.clone(), lifecycle.hard());
             lifecycle.listen("gateways", async move { Ok(hearing.await?) });
+        }
+        if let Some(wanted) = &self.settings.api.listen {
+            let door = open_door("api.listen", wanted).await?;
+            if let Door::Tcp(listener) = &door {
+                // Each is set here only, and a process serves once.
+                let _ = self.api.set(listener.local_addr()?);
+            }
+            info!("other systems may ask at {wanted}");
+            let serving = http::api::serve(door, self.engine.clone(), lifecycle.hard());
+            lifecycle.listen("api", async move { Ok(serving.await?) });
         }
         let path = self.place.control_to_open(&self.settings);
         let answering = control::serve(path.clone(), handler(Arc::clone(self)), lifecycle.hard()).await?;

@@ -176,7 +176,8 @@ pub async fn ask(path: &Path, request: &Request, patience: Duration) -> Result<A
     serde_json::from_slice(&answer).map_err(|_| ControlError::Garbled { path: path.to_owned() })
 }
 
-async fn bind(path: &Path) -> Result<UnixListener, ControlError> {
+/// Opens a socket in the file system. One that nobody answers any more is replaced.
+pub(crate) async fn bind(path: &Path) -> Result<UnixListener, ControlError> {
     let failed = |source| ControlError::Io {
         path: path.to_owned(),
         source,

@@ -115,6 +115,7 @@ impl App {
         all["config"] = json!(self.place.config);
         all["http"] = json!(self.http.get());
         all["inbound"] = json!(self.inbound.get());
+        all["api"] = json!(self.api.get());
         all["hanging"] = json!(
             self.pulse
                 .get()

@@ -31,6 +31,7 @@ mod serve;
 mod show;
 mod show_item;
 mod simulate;
+mod token;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -130,6 +131,8 @@ enum Verb {
     Person(person::Args),
     /// Records whose period is over: preview, run / 保存期已过的记录
     Retention(retention::Args),
+    /// Tokens for other systems: new / 其他系统的令牌
+    Token(token::Args),
     /// Looks for anything that could keep reminders from leaving / 体检
     Doctor(doctor::Args),
     /// Copies the database while the daemon works / 备份数据库
@@ -224,6 +227,7 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Audit(args) => audit::run(args, place).await,
         Verb::Person(args) => person::run(args, place).await,
         Verb::Retention(args) => retention::run(args, place).await,
+        Verb::Token(args) => token::run(&args),
         Verb::Doctor(args) => doctor::run(args, place).await,
         Verb::Backup(args) => backup::make(args, place).await,
         Verb::Restore(args) => backup::put_back(args, place).await,

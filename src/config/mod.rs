@@ -2,6 +2,7 @@
 //!
 //! `load` reads the whole directory and yields one consistent set of values, or every problem of every file.
 
+pub mod api;
 mod calendar_file;
 mod decode;
 mod files;
@@ -99,6 +100,9 @@ fn load_from(
     let settings = layers::load(source, environment, &mut heard);
     let zone = settings.as_ref().and_then(|(settings, _)| settings::zone(settings));
     let (rulebook, fingerprint) = read_rules(source, zone, has_text, &mut heard);
+    if let (Some((settings, origin)), Some(rulebook)) = (&settings, &rulebook) {
+        api::weigh_units(settings, &rulebook.org, origin, &mut heard);
+    }
     match (settings, rulebook) {
         (Some((settings, origin)), Some(rulebook)) if heard.is_empty() => Ok(Loaded {
             settings,
@@ -223,6 +227,7 @@ pub fn boot_only_changes(old: &Settings, new: &Loaded) -> Vec<Problem> {
         ("personal_data", old.personal_data != settings.personal_data),
         ("http.listen", old.http.listen != settings.http.listen),
         ("inbound.listen", old.inbound.listen != settings.inbound.listen),
+        ("api.listen", old.api.listen != settings.api.listen),
         ("reload.watch", old.reload.watch != settings.reload.watch),
         ("log.format", old.log.format != settings.log.format),
         ("log.filter", old.log.filter != settings.log.filter),

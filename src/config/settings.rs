@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::api::Api;
 use super::gateways::{self, Gateway};
 use super::inbound::Inbound;
 use super::postgres::{Postgres, Server};
@@ -29,6 +30,7 @@ pub struct Settings {
     pub personal_data: PersonalData,
     pub http: Http,
     pub inbound: Inbound,
+    pub api: Api,
     pub mail: Mail,
     pub sms: Sms,
     pub heartbeat: Heartbeat,

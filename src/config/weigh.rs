@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::api::weigh_api;
 use super::layers::Origin;
 use super::postgres::{Fault, PostgresTls, Server};
 use super::problem::Problem;
@@ -61,6 +62,7 @@ pub(super) fn weigh(settings: &Settings, origin: &Origin, heard: &mut Vec<Proble
     weigh_alarm(settings, &mut wrong);
     weigh_retention(&settings.retention, &mut wrong);
     weigh_inbound(settings, &mut wrong);
+    weigh_api(settings, &mut wrong);
 }
 
 fn weigh_database(settings: &Settings, wrong: Wrong<'_>) {

@@ -8,7 +8,7 @@ use crate::domain::booking::Booking;
 use crate::domain::case::Case;
 use crate::domain::command::{self, Change, Command, Context, NewCase, Refusal};
 use crate::domain::event::Event;
-use crate::domain::ids::{CaseId, PersonId, StaffId};
+use crate::domain::ids::{CaseId, ItemId, PersonId, StaffId};
 use crate::domain::org::Staff;
 use crate::domain::person::Person;
 use crate::domain::plan::People;
@@ -20,6 +20,7 @@ use crate::engine::alike::{self, Likeness};
 use crate::engine::new_person;
 use crate::store::lock::{self, Lock};
 use crate::store::people::Sign;
+use crate::store::requests::{self, Known, Once, Receipt};
 use crate::store::{
     Store, StoreError, Tx, agenda as agenda_rows, calls, cases, commit, events, inbound, labels, people,
 };
@@ -36,6 +37,19 @@ pub enum DeskError {
          the same request is open already ({0}): somebody else has just entered it; nothing was written, look at the preview again"
     )]
     Repeated(CaseId),
+    #[error(
+        "案件 {case} 已被别人改过,现在是第 {version} 版。什么也没有写入;请重新读取后再办。\n\
+         case {case} was changed by somebody else and is at version {version} now; nothing was written: read it again, then repeat"
+    )]
+    Changed { case: CaseId, version: i64 },
+    /// Nothing more was done.
+    #[error("这个请求先前已办理({0:?})。\nthis request was carried out before ({0:?})")]
+    Before(Receipt),
+    #[error(
+        "这个键已用于另一个请求。什么也没有写入;每个新请求请用新的键。\n\
+         the key stands for another request; nothing was written: give every new request a key of its own"
+    )]
+    KeyTaken,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -44,6 +58,15 @@ impl From<Refusal> for DeskError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
+}
+
+/// On which terms a command is carried out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// On this version of the case and on no other.
+    pub version: Option<i64>,
+    /// Once, however often it comes.
+    pub once: Option<&'a Once>,
 }
 
 /// Carries out commands for one member of staff.
@@ -106,6 +129,29 @@ impl<'a> Desk<'a> {
     pub async fn open(&self, new: NewCase, now: Timestamp) -> Result<Change, DeskError> {
         let mut opened = self.open_all(vec![new], false, now).await?;
         Ok(opened.remove(0))
+    }
+
+    /// Opens a case once, however often the request comes.
+    pub async fn open_once(&self, new: NewCase, once: &Once, now: Timestamp) -> Result<Receipt, DeskError> {
+        for _ in 1..TRIES {
+            match self.try_open_once(new.clone(), once, now).await {
+                Err(DeskError::Store(error)) if is_passing(&error) => {}
+                done => return done,
+            }
+        }
+        self.try_open_once(new, once, now).await
+    }
+
+    async fn try_open_once(&self, new: NewCase, once: &Once, now: Timestamp) -> Result<Receipt, DeskError> {
+        let mut tx = self.begin_opening(std::slice::from_ref(&new)).await?;
+        never_before(&mut tx, once).await?;
+        let opened = self.open_chunk(&mut tx, vec![new], false, now).await?;
+        let change = &opened[0];
+        let receipt = receipt(&change.case, None, 1, self.rules);
+        noted(&mut tx, once, &receipt, now).await?;
+        self.tell(&mut tx, &[(&change.case.id, &change.events)], now).await?;
+        commit(tx, "open a case").await?;
+        Ok(receipt)
     }
 
     /// Opens many cases, all or none. `imported` marks them as history: nothing that was due before now is ever sent.
@@ -241,9 +287,21 @@ impl<'a> Desk<'a> {
 
     /// Carries out one command on a case.
     pub async fn act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
+        let (change, _) = self.act_on(id, command, Terms::default(), now).await?;
+        Ok(change)
+    }
+
+    /// The same on certain terms.
+    pub async fn act_on(
+        &self,
+        id: &CaseId,
+        command: Command,
+        terms: Terms<'_>,
+        now: Timestamp,
+    ) -> Result<(Change, Receipt), DeskError> {
         let mut last = None;
         for _ in 0..TRIES {
-            match self.try_act(id, command.clone(), now).await {
+            match self.try_act(id, command.clone(), terms, now).await {
                 Err(DeskError::Store(error)) if is_passing(&error) => last = Some(error),
                 done => return done,
             }
@@ -251,28 +309,45 @@ impl<'a> Desk<'a> {
         Err(last.map_or_else(|| DeskError::NoCase(id.clone()), DeskError::Store))
     }
 
-    async fn try_act(&self, id: &CaseId, command: Command, now: Timestamp) -> Result<Change, DeskError> {
+    async fn try_act(
+        &self,
+        id: &CaseId,
+        command: Command,
+        terms: Terms<'_>,
+        now: Timestamp,
+    ) -> Result<(Change, Receipt), DeskError> {
         // Held first: what is read now nobody else can change before the commit.
         let locks: &[Lock] = if command.books() { &[Lock::Bookings] } else { &[] };
         let mut tx = lock::begin(self.store, locks, Some(id)).await?;
+        if let Some(once) = terms.once {
+            never_before(&mut tx, once).await?;
+        }
         let stored = self
             .store
             .case(id)
             .await?
             .ok_or_else(|| DeskError::NoCase(id.clone()))?;
+        if terms.version.is_some_and(|version| version != stored.version) {
+            let (case, version) = (id.clone(), stored.version);
+            return Err(DeskError::Changed { case, version });
+        }
         let around = self.store.people_of(&stored.case.party.person).await?;
         let command = self.with_whom_it_called(command).await?;
         let busy = self.busy(command.books(), now).await?;
         let change = command::apply(&stored.case, &around, command, &self.context(now, &busy))?;
+        let receipt = receipt(&change.case, Some(&stored.case), stored.version + 1, self.rules);
         if let Some(inbound) = self.inbound
             && !inbound::mark_handled(&mut tx, inbound, now).await?
         {
-            return Ok(change);
+            return Ok((change, receipt));
         }
         cases::save(&mut tx, &change.case, stored.version).await?;
+        if let Some(once) = terms.once {
+            noted(&mut tx, once, &receipt, now).await?;
+        }
         self.write_rest(&mut tx, &change, now).await?;
         commit(tx, "carry out a command").await?;
-        Ok(change)
+        Ok((change, receipt))
     }
 
     /// A call task knows whom it was for; a wrong number is theirs.
@@ -329,6 +404,36 @@ impl<'a> Desk<'a> {
 /// Whether the same command may succeed the next time, because somebody else was at it.
 fn is_passing(error: &StoreError) -> bool {
     error.is_given_up() || matches!(error, StoreError::Conflict { .. })
+}
+
+/// Refuses a request that came before, with what came of it.
+async fn never_before(tx: &mut Tx, once: &Once) -> Result<(), DeskError> {
+    match requests::known(tx, once).await? {
+        None => Ok(()),
+        Some(Known::Done(receipt)) => Err(DeskError::Before(receipt)),
+        Some(Known::Taken) => Err(DeskError::KeyTaken),
+    }
+}
+
+async fn noted(tx: &mut Tx, once: &Once, receipt: &Receipt, now: Timestamp) -> Result<(), StoreError> {
+    if requests::note(tx, once, receipt, now).await? {
+        return Ok(());
+    }
+    // The next try finds it.
+    let id = receipt.case.to_string();
+    Err(StoreError::Conflict { id })
+}
+
+/// What a change came to. What is derived (the case itself, policies) is no item of it.
+fn receipt(case: &Case, before: Option<&Case>, version: i64, rules: &Rulebook) -> Receipt {
+    let is_numbered = |id: &ItemId| id.as_str().get(1..).is_some_and(|number| number.parse::<u32>().is_ok());
+    let is_new = |id: &ItemId| before.is_none_or(|before| before.item(rules, id).is_none());
+    let items = case.items(rules).map(|item| item.id().clone());
+    Receipt {
+        case: case.id.clone(),
+        version,
+        items: items.filter(|id| is_numbered(id) && is_new(id)).collect(),
+    }
 }
 
 /// Whether a new case brings along something that binds somebody.

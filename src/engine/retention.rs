@@ -18,7 +18,7 @@ use crate::domain::milestone::instant;
 use crate::engine::Engine;
 use crate::store::keys::destroy_keys;
 use crate::store::retention::{self, Gone};
-use crate::store::{StoreError, blank, commit, events, runs, sent};
+use crate::store::{StoreError, blank, commit, events, requests, runs, sent};
 use crate::telemetry::chain;
 
 const SCHEDULE: &str = "retention";
@@ -28,6 +28,8 @@ const AT: Time = Time::constant(3, 30, 0, 0);
 const LOOK: Duration = Duration::from_secs(60);
 /// So many rows go in one transaction.
 const BATCH: i64 = 500;
+/// So long a request is known by its key: whoever tries again does so within a day.
+const REQUESTS: SignedDuration = SignedDuration::from_hours(48);
 /// More of one kind are not counted for a preview.
 pub const PREVIEW_MAX: i64 = 100_000;
 /// Who takes away what nobody asked for.
@@ -152,6 +154,9 @@ async fn compact_log(engine: &Engine) {
 
 /// Takes everything away whose period is over, in small transactions. What an interrupted run has left, the next takes.
 pub async fn run(engine: &Engine, actor: &str, now: Timestamp) -> Result<Counts, StoreError> {
+    let mut tx = engine.store.begin().await?;
+    requests::forget(&mut tx, now.checked_sub(REQUESTS).unwrap_or(Timestamp::MIN)).await?;
+    commit(tx, "forget old requests").await?;
     let closed_cases = run_cases(engine, actor, now).await?;
     let mut counts = Counts {
         closed_cases,

@@ -2,10 +2,14 @@
 //!
 //! One request a connection, and a connection lives ten seconds at the most, so that no client can use up the daemon's descriptors.
 
+pub mod api;
 mod bounded;
+mod door;
 pub mod health;
 pub mod inbound;
 mod metrics;
+
+pub use door::Door;
 
 use axum::Router;
 use axum::extract::State;

@@ -125,6 +125,16 @@ pub struct Planned<'a> {
     pub agenda_sum: i64,
 }
 
+/// A page of a list of cases: of these units, and if given of one owner and one status, from the one before `before` on.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    pub units: &'a [UnitId],
+    pub owner: Option<&'a StaffId>,
+    pub status: Option<&'a str>,
+    pub before: Option<&'a str>,
+    pub limit: i64,
+}
+
 /// Filters of `case list`. Empty fields do not filter.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -352,6 +362,32 @@ impl Store {
             .fold(query_as::<Row>(AssertSqlSafe(sql)), |found, value| found.bind(value));
         let rows = found.bind(filter.limit).fetch_all(self.reader()).await;
         self.readable(rows.during("list cases")?).await
+    }
+
+    /// Cases by their numbers, the newest first, and after which the next page begins. One statement reads a page, whatever lies
+    /// before it.
+    pub async fn page_of_cases(&self, asked: &Asked<'_>) -> Result<(Vec<StoredCase>, Option<CaseId>), StoreError> {
+        let given = [
+            ("owner =", asked.owner.map(StaffId::as_str)),
+            ("status =", asked.status),
+            ("id <", asked.before),
+        ];
+        let given = given.into_iter().filter_map(|(test, value)| Some((test, value?)));
+        let (tests, values): (Vec<&str>, Vec<&str>) = given.unzip();
+        let mut sql = "select id, facts, version, wake_ms, agenda_sum from cases
+            where unit in (select value from json_each($1))"
+            .to_owned();
+        for (place, test) in tests.iter().enumerate() {
+            sql += &format!(" and {test} ${}", place + 2);
+        }
+        sql += &format!(" order by id desc limit ${}", tests.len() + 2);
+        let found = query_as::<Row>(AssertSqlSafe(sql)).bind(json(&asked.units));
+        let found = values.into_iter().fold(found, |found, value| found.bind(value));
+        let rows = found.bind(asked.limit).fetch_all(self.reader()).await;
+        let rows = rows.during("read a page of cases")?;
+        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == asked.limit);
+        let last = rows.last().filter(|_| is_full).map(|row| CaseId::from(row.id.as_str()));
+        Ok((self.readable(rows).await?, last))
     }
 
     /// Cases of these owners that wait for somebody else, longest first.

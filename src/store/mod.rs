@@ -39,6 +39,7 @@ pub mod queue;
 mod queue_postgres;
 mod queue_sqlite;
 pub mod reminders;
+pub mod requests;
 pub mod retention;
 pub mod runs;
 mod sealing;

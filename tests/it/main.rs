@@ -4,6 +4,9 @@
 mod admin;
 mod ahead;
 mod alarm;
+mod api_description;
+mod api_read;
+mod api_write;
 mod asking;
 mod audit;
 mod backup;

@@ -19,6 +19,20 @@ macro_rules! again {
 pub(super) use again;
 
 again! { on_postgres:
+    api_read:
+        nothing_is_shown_without_a_token_that_is_known_good_and_for_it
+        a_system_sees_the_cases_and_staff_of_its_unit_and_of_no_other
+        whoever_looks_is_noted_before_anything_is_shown
+        a_page_has_everything_about_a_case_and_its_version_as_tag
+        pages_follow_each_other_without_gap_or_repetition_while_cases_come
+    ;
+    api_write:
+        a_case_is_opened_and_worked_on_in_the_name_of_the_system
+        a_command_is_for_the_version_that_was_read
+        a_request_with_a_key_is_carried_out_once_however_often_it_comes
+        a_system_changes_nothing_beyond_its_unit_and_its_scopes
+        what_cannot_be_read_is_told_with_its_field_and_changes_nothing
+    ;
     asking:
         an_sms_without_an_answer_is_asked_about_and_what_arrived_is_closed
         what_never_arrived_there_goes_once_more_and_a_second_doubt_is_told_by_a_person

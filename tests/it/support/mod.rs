@@ -1,5 +1,6 @@
 //! What tests share: servers that do what a test tells them, in this process, on a free port of the loopback address; a rulebook.
 
+pub(crate) mod api;
 pub(crate) mod daemon;
 pub(crate) mod hall;
 pub(crate) mod http_server;
