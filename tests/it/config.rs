@@ -222,7 +222,7 @@ fn mistakes_in_several_files_are_told_in_one_go() {
     assert_eq!(files, BTreeSet::from(expected), "{problems}");
     let said = lines(&problems);
     for line in [
-        "xixin.toml:1:1: zoone: unknown key; did you mean \"zone\"? allowed: zone, state_dir, database, postgres, node, personal_data, http, inbound, mail, sms, heartbeat, alarm, retention, reload, log",
+        "xixin.toml:1:1: zoone: unknown key; did you mean \"zone\"? allowed: zone, state_dir, database, postgres, node, personal_data, http, inbound, api, mail, sms, heartbeat, alarm, retention, reload, log",
         "xixin.toml:3:1: http.listen: 0.0.0.0 is not a loopback address; allowed: 127.0.0.1:PORT or [::1]:PORT; put a reverse \
          proxy in front for others",
         "calendar/2026.toml:1:1: the key \"source\" is missing; add source = …",

@@ -43,6 +43,12 @@ class Node(installation.Lab):
     def start(self, wait=True):
         self.daemon = self.serve(wait=wait)
 
+    def revive(self):
+        """Starts it again when it has given up meanwhile, and waits until it is there."""
+        if not self.daemon.ready():
+            self.daemon.ended()
+            self.start()
+
     def stop(self):
         """Asks it to stop. Its exit code."""
         daemon, self.daemon = self.daemon, None

@@ -189,6 +189,7 @@ class Daemon:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(path))
         self.notify.settimeout(0.05)
+        self.is_ready = False
         with lab.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*wrap, lab.program, "--config", lab.config, "serve"],
@@ -203,12 +204,12 @@ class Daemon:
             raise Failed("the daemon ended while it started: " + " / ".join(last))
 
     def ready(self):
-        """Waits for READY=1; false when the process ended before."""
+        """Waits for READY=1; false when the process has ended."""
 
         def said():
             with contextlib.suppress(TimeoutError):
-                return b"READY=1" in self.notify.recv(4096)
-            return self.process.poll() is not None
+                self.is_ready = self.is_ready or b"READY=1" in self.notify.recv(4096)
+            return self.is_ready or self.process.poll() is not None
 
         wait_for("READY=1", said)
         return self.process.poll() is None

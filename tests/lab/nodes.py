@@ -132,6 +132,8 @@ def main():
         finally:
             load.stopping.set()
         print(f"{storm.told()}; {load.refused} × a case not taken in")
+        for node in cluster.nodes:
+            node.revive()
         faults += storm.faults + each_sends(cluster, load.promised, drained_s) + cluster.panics()
         records = cluster.sink.seen()
         found = accounts.account(cluster.desk, records, load.promised)

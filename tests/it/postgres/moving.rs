@@ -150,6 +150,7 @@ async fn every_row_of_every_table_goes_over_and_comes_back() {
          insert into inbound (id, received_ms, provider, body) values ('i', 9223372036854775807, 'p', '');
          insert into guard_alike values ('2026-03-04', 's', 3);
          insert into guard_texts values ('t', 's', 1, null, 0);
+         insert into requests values ('system:x', 'k', 's', '{}', 1);
          insert into sent_earlier values ('00', 'doubtful', 'n', 1);",
     )
     .await;
