@@ -30,7 +30,7 @@ use crate::store::{StoreError, Tx, agenda as agenda_rows, cases, commit, reminde
 /// Cases planned in one transaction.
 const BATCH: i64 = 500;
 /// Batches under way at once where a server does half of the work: it reads and writes for one while the other is planned.
-const ABREAST: usize = 3;
+const ABREAST: usize = 2;
 /// Before another look when something is due that this look did not get.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// How long a case that cannot be planned is left alone, in minutes.

@@ -54,6 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -121,10 +122,7 @@ pub enum StoreError {
     )]
     Missing { path: PathBuf },
     #[error("cannot bring the database {path} up to date", path = path.display())]
-    Migrate {
-        path: PathBuf,
-        source: sqlx::migrate::MigrateError,
-    },
+    Migrate { path: PathBuf, source: MigrateError },
     #[error("row {id} of table {table} cannot be read: {why}")]
     Corrupt {
         table: &'static str,
@@ -226,8 +224,7 @@ impl StoreError {
         match self {
             Self::Database { source, .. } | Self::Open { source, .. } => Some(source),
             Self::Migrate {
-                source:
-                    sqlx::migrate::MigrateError::Execute(source) | sqlx::migrate::MigrateError::ExecuteMigration(source, _),
+                source: MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _),
                 ..
             } => Some(source),
             _ => None,
@@ -728,13 +725,14 @@ async fn first_connection(pool: SqlitePoolOptions, options: &SqliteConnectOption
 async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
     let mut done = MIGRATIONS.run(pool).await;
     for _ in MIGRATIONS.iter() {
-        if !matches!(done, Err(sqlx::migrate::MigrateError::ExecuteMigration(..))) {
+        // Of two that did the same one, the later cannot note it.
+        if !matches!(done, Err(MigrateError::ExecuteMigration(..) | MigrateError::Execute(_))) {
             break;
         }
         done = MIGRATIONS.run(pool).await;
     }
     done.map_err(|source| match source {
-        sqlx::migrate::MigrateError::VersionMissing(version) => StoreError::Newer {
+        MigrateError::VersionMissing(version) => StoreError::Newer {
             path: path.to_owned(),
             version,
         },
