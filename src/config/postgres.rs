@@ -19,7 +19,7 @@ pub struct Postgres {
     pub tls: Option<PostgresTls>,
     /// A file of authorities, in PEM form, that may vouch for the server beside those of this machine.
     pub ca: Option<PathBuf>,
-    /// Connections that read, 1 to 50; one more writes.
+    /// Connections that read, 1 to 50; up to four more write, one hears the other nodes.
     pub connections: u32,
     /// What stands between, and hands connections out.
     pub pooler: Pooler,
